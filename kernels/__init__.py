@@ -1,0 +1,1 @@
+"""The kernels room: what a rewritten attention site runs."""

@@ -1,0 +1,1 @@
+"""The passes room: FX graph in, FX graph out."""

@@ -1,0 +1,157 @@
+"""What a site is: the frozen data that everything after the matcher works from.
+
+An `AttentionSite` binds one softmax(QKᵀ)V of a graph: where its operands come from, which nodes it is made of, and the
+`AttentionSpec` that says what it computes in words that do not depend on how it was written. A `Rejection` says why a
+candidate was not bound; its codes are a closed list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import sympy
+import torch
+from torch import fx
+
+from .expression import Expr, Index
+
+
+class RejectionCode(StrEnum):
+    """Why a softmax or an attention call was left alone. `docs/rejections.md` has an example of each."""
+
+    SOFTMAX_DIM = "softmax_dim"  # softmax over another dim than the keys
+    NO_QUERY_KEY_PRODUCT = "no_query_key_product"  # what softmax reads is not a product of queries and keys
+    UNSUPPORTED_SCORE = "unsupported_score"  # the way from QKᵀ to softmax has a step with no score form yet
+    LAYOUT = "layout"  # queries, keys or values do not line up as [batch, head, position, feature]
+    PROBABILITIES_ESCAPE = "probabilities_escape"  # the probabilities are read by something else too
+    NO_VALUE_PRODUCT = "no_value_product"  # the probabilities do not meet values in one product
+    DROPOUT = "dropout"  # dropout on the probabilities is active
+    IN_PLACE = "in_place"  # a tensor of the site is written in place while the site still reads it
+    SHAPES_UNKNOWN = "shapes_unknown"  # a node carries no shape
+    DTYPE = "dtype"  # not a floating-point attention, or dtypes that do not go together
+    OPAQUE_CALL = "opaque_call"  # a call that holds attention inside and is not looked into
+    FLEX_ATTENTION = "flex_attention"  # already fused by FlexAttention
+
+
+class Rejected(Exception):
+    """Raised inside the matcher; caught at the site, where it becomes a `Rejection`."""
+
+    def __init__(self, code: RejectionCode, message: str, node: fx.Node) -> None:
+        super().__init__(message)
+        self.code, self.message, self.node = code, message, node
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where in the user's code a node comes from; fields are empty where the graph does not say."""
+
+    file: str = ""
+    line: int = 0
+    code: str = ""
+    module: str = ""  # "model.layers.3.self_attn"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.file else "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A candidate that was left alone: a code of the closed list, one sentence, the node that decided it."""
+
+    code: RejectionCode
+    message: str
+    node: fx.Node
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A tensor of a site: the node, and which index of the site stands at each of its dims."""
+
+    node: fx.Node
+    index: Index
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSpec:
+    """Which keys a query sees, lifted to index functions as far as the classes go.
+
+    causal_offset   query i sees key j only if j <= i + causal_offset (an int or a symbolic size); None: no limit.
+    sliding_window  … and only if j > i + causal_offset − sliding_window.
+    key_mask        bool expression over (b, j), True = takes part.
+    other           bool expression over (b, h, i, j) of what no class above holds, True = takes part.
+    empty_rows      what a query that sees no key gives: "zero" (SDPA), "mean" (finite fill) or "nan" (−inf fill).
+    """
+
+    causal_offset: sympy.Expr | None = None
+    sliding_window: sympy.Expr | None = None
+    key_mask: Expr | None = None
+    other: Expr | None = None
+    empty_rows: str = "zero"
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionSpec:
+    """What a site computes: softmax(scale·QKᵀ + bias, masked)·V.
+
+    Sizes are ints or SymInts: batch, heads, kv_heads, n_q, n_k; head_dim and value_dim are features per head.
+    bias is an expression over (b, h, i, j) that is added to the scaled scores.
+    """
+
+    batch: int | torch.SymInt
+    heads: int | torch.SymInt
+    kv_heads: int | torch.SymInt
+    n_q: int | torch.SymInt
+    n_k: int | torch.SymInt
+    head_dim: int | torch.SymInt
+    value_dim: int | torch.SymInt
+    dtype: torch.dtype
+    device: torch.device
+    scale: float
+    mask: MaskSpec
+    bias: Expr | None = None
+
+    def in_words(self) -> str:
+        """One line for people: "causal, key padding, 9 heads over 3 kv heads, scale 0.125"."""
+        words: list[str] = []
+        mask = self.mask
+        if mask.causal_offset is None:
+            words.append("full")
+        elif mask.sliding_window is not None:
+            words.append(f"sliding window {mask.sliding_window}")
+        else:
+            words.append("causal" if mask.causal_offset == 0 else f"causal with offset {mask.causal_offset}")
+        if mask.key_mask is not None:
+            words.append("key padding")
+        if mask.other is not None:
+            words.append("mask tensor")
+        if self.bias is not None:
+            words.append("bias")
+        shared = f" over {self.kv_heads} kv heads" if self.kv_heads is not self.heads and self._grouped() else ""
+        words.append(f"{self.heads} heads{shared}")
+        words.append(f"scale {self.scale:.6g}")
+        return ", ".join(words)
+
+    def _grouped(self) -> bool:
+        return not (isinstance(self.heads, int) and isinstance(self.kv_heads, int) and self.heads == self.kv_heads)
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionSite:
+    """One softmax(QKᵀ)V of a graph.
+
+    form       "eager" (matmul, softmax, matmul) or "sdpa" (one scaled_dot_product_attention call).
+    anchor     the softmax or the SDPA call; output the node whose value the site replaces.
+    query, key, value   operands; `leading` are the index symbols of the output's leading dims.
+    """
+
+    form: str
+    anchor: fx.Node
+    output: fx.Node
+    output_index: Index
+    query: Operand
+    key: Operand
+    value: Operand
+    spec: AttentionSpec
+    source: Source

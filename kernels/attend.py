@@ -1,0 +1,169 @@
+"""The shared primitive: softmax attention over a batch of dense tiles, as (out, lse) pairs that merge, and its gradient.
+
+A tile is `rows` queries against `columns` keys. Tiles of one batch share nothing, so the batch dim N may mix batch
+elements, heads and positions. Under grouped-query attention G query heads of one tile share its keys: they are folded
+into one matrix product and the keys are never repeated. Validity and weights come as one additive `log_weight`
+(−inf = the pair does not exist). Low precision is accumulated in float32 by the caller's choice of dtype.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+NEG_INF = float("-inf")
+
+
+def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
+    """float64 for float64, else float32."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, log_weight: Tensor | None, scale: float, is_causal: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Attention inside each tile.
+
+    query       [N, G·U, rows, D]; U = heads of key (G query heads share one, in order).
+    key, value  [N, U, columns, D], [N, U, columns, D_v]; columns >= 1.
+    log_weight  None or broadcastable to [N, G·U, rows, columns], added to scale·query·key; −inf removes the pair.
+    is_causal   row i sees columns j <= i only (top-left aligned), besides log_weight. The caller then sees to it
+                that every row keeps a visible column, or corrects the lse of the rows that do not.
+
+    Returns out [N, G·U, rows, D_v] in query's dtype and lse [N, G·U, rows] in the accumulation dtype, natural log.
+    A row without a visible pair (by log_weight) gives out 0, lse −inf. Not differentiable by autograd: see
+    `attend_backward`.
+    """
+    out, lse = (
+        _attend_cpu(query, key, value, log_weight, scale, is_causal)
+        if query.device.type == "cpu"
+        else (_attend_matmul(query, key, value, log_weight, scale, is_causal))
+    )
+    if log_weight is not None:
+        empty = (log_weight == NEG_INF).all(-1)
+        lse = lse.masked_fill(empty, NEG_INF)
+        out = out.masked_fill(empty.unsqueeze(-1), 0.0)
+    return out, lse
+
+
+def _unit_stride(tensor: Tensor) -> Tensor:
+    """The CPU flash kernel reads the last dim as if it were dense; it does not check."""
+    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
+
+
+def _attend_cpu(
+    query: Tensor, key: Tensor, value: Tensor, log_weight: Tensor | None, scale: float, is_causal: bool
+) -> tuple[Tensor, Tensor]:
+    features, value_features = query.shape[-1], value.shape[-1]
+    widest = max(features, value_features, 1)
+    if features < widest:
+        query, key = pad(query, (0, widest - features)), pad(key, (0, widest - features))
+    if value_features < widest:
+        value = pad(value, (0, widest - value_features))
+    if log_weight is not None:
+        shape = (query.shape[0], query.shape[1], query.shape[2], key.shape[2])
+        wanted = accumulation_dtype(query.dtype)
+        log_weight = (log_weight if log_weight.dtype == query.dtype else log_weight.to(wanted)).expand(shape)
+    out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        _unit_stride(query), _unit_stride(key), _unit_stride(value), 0.0, is_causal, attn_mask=log_weight, scale=scale
+    )
+    return out[..., :value_features], lse
+
+
+def _attend_matmul(
+    query: Tensor, key: Tensor, value: Tensor, log_weight: Tensor | None, scale: float, is_causal: bool
+) -> tuple[Tensor, Tensor]:
+    """The portable form: materialises the tiles' scores."""
+    scores = _scores(query, key, log_weight, scale)
+    if is_causal:
+        rows, columns = scores.shape[-2:]
+        future = torch.ones(rows, columns, dtype=torch.bool, device=scores.device).triu(1)
+        scores = scores.masked_fill(future, NEG_INF)
+    lse = torch.logsumexp(scores, -1)
+    weights = torch.exp(scores - lse.masked_fill(lse == NEG_INF, 0.0).unsqueeze(-1))
+    out = _grouped(weights, key.shape[1]) @ value.to(weights.dtype)
+    return out.reshape(*query.shape[:3], value.shape[-1]).to(query.dtype), lse
+
+
+def _grouped(tensor: Tensor, units: int) -> Tensor:
+    """[N, G·U, rows, X] → [N, U, G·rows, X]: the query heads of one key head as more rows."""
+    return tensor.reshape(tensor.shape[0], units, -1, tensor.shape[-1])
+
+
+def _scores(query: Tensor, key: Tensor, log_weight: Tensor | None, scale: float) -> Tensor:
+    """scale·query·keyᵀ + log_weight in the accumulation dtype, [N, G·U, rows, columns]."""
+    dtype = accumulation_dtype(query.dtype)
+    scores = (_grouped(query, key.shape[1]).to(dtype) * scale) @ key.to(dtype).transpose(-1, -2)
+    scores = scores.reshape(*query.shape[:3], key.shape[2])
+    return scores if log_weight is None else scores + log_weight
+
+
+def attend_backward(
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_weight: Tensor | None,
+    scale: float,
+    lse: Tensor | None,
+    delta: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradient of tiles that are part of a larger softmax. Shapes as in `attend`.
+
+    lse    [N, G·U, rows] of the whole row, over all of its tiles; None = this tile is the whole row, whose softmax is
+           then recomputed here (exact also where lse loses digits, as for scores near the type's minimum).
+    delta  [N, G·U, rows]: Σ grad_out·out − grad_lse of the whole row. The second term is what makes the gradient
+           through the merge weights right. With lse None it is Σ p·(grad_out·valueᵀ) − delta, delta = grad_lse or None.
+
+    With p = exp(s − lse): grad_value = pᵀ grad_out; grad_s = p ⊙ (grad_out valueᵀ − delta). Returns (grad_query,
+    grad_key, grad_value, grad_scores) in the accumulation dtype; materialises the scores of these tiles, so the
+    caller passes them chunk by chunk. Rows whose lse is −inf give zeros.
+    """
+    units = key.shape[1]
+    dtype = accumulation_dtype(query.dtype)
+    scores = _scores(query, key, log_weight, scale)
+    grad_rows, query_rows = _grouped(grad_out, units).to(dtype), _grouped(query, units).to(dtype)
+    grad_weights = (grad_rows @ value.to(dtype).transpose(-1, -2)).reshape(scores.shape)
+    if lse is None:
+        weights = torch.softmax(scores, -1).masked_fill((scores == NEG_INF).all(-1, keepdim=True), 0.0)
+        whole = (weights * grad_weights).sum(-1)
+        delta = whole if delta is None else whole - delta
+    else:
+        weights = scores.sub_(lse.masked_fill(lse == NEG_INF, float("inf")).unsqueeze(-1)).exp_()
+    assert delta is not None
+    grad_value = _grouped(weights, units).transpose(-1, -2) @ grad_rows
+    grad_scores = grad_weights.sub_(delta.unsqueeze(-1)).mul_(weights)
+    grad_rows_scores = _grouped(grad_scores, units)
+    grad_query = (grad_rows_scores @ key.to(dtype)).mul_(scale).reshape(query.shape)
+    grad_key = (grad_rows_scores.transpose(-1, -2) @ query_rows).mul_(scale)
+    return grad_query, grad_key, grad_value, grad_scores
+
+
+def merge(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Join two partial results over disjoint keys: out [..., D_v], lse [...]. Safe where one or both lse are −inf."""
+    (out1, lse1), (out2, lse2) = first, second
+    lse = torch.logaddexp(lse1, lse2)
+    base = lse.masked_fill(lse == NEG_INF, 0.0)
+    weight1, weight2 = torch.exp(lse1 - base), torch.exp(lse2 - base)
+    return out1 * weight1.unsqueeze(-1) + out2 * weight2.unsqueeze(-1), lse
+
+
+def flat_index(rows: Tensor, heads: int, length: int) -> Tensor:
+    """Row numbers as row numbers of the flattened tensor [batch·heads·length (+ 1 spare), features].
+
+    rows int [B, R, ...] with R = `heads`, or a multiple of it (query heads over key heads), or 1 (all heads the same
+    rows; needs heads == 1). −1 maps to the spare row batch·heads·length.
+    """
+    batch, row_heads = rows.shape[:2]
+    head = torch.arange(row_heads, device=rows.device) // max(row_heads // heads, 1)
+    base = (torch.arange(batch, device=rows.device)[:, None] * heads + head) * length
+    base = base.reshape(batch, row_heads, *([1] * (rows.dim() - 2)))
+    return torch.where(rows < 0, batch * heads * length, base + rows)
+
+
+def gather_rows(flat: Tensor, index: Tensor) -> Tensor:
+    """Rows of flat [rows, features] at index [...] → [..., features]; indices past the end give zeros, never NaN."""
+    absent = index >= flat.shape[0]
+    rows = flat.index_select(0, index.clamp(max=flat.shape[0] - 1).reshape(-1)).reshape(*index.shape, flat.shape[-1])
+    return rows.masked_fill(absent.unsqueeze(-1), 0.0)

@@ -1,0 +1,81 @@
+"""One attention call as the algorithms see it: the rules of its mask, its sizes, its parameters. No tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .parameters import EMPTY_ROWS, Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionCall:
+    """What a call is told besides its tensors.
+
+    num_queries    n_q.
+    num_keys       n_k.
+    scale          multiplies query·key.
+    causal_offset  query i sees key j iff j <= i + causal_offset; None = every key.
+    sliding_window additionally j > i + causal_offset - sliding_window; needs causal_offset.
+    empty_rows     what a query without a visible key gives: "zero", "mean" of all n_k values, or "nan".
+    has_bias       an additive bias comes with the tensors.
+    parameters     the algorithm and how it estimates.
+    """
+
+    num_queries: int
+    num_keys: int
+    scale: float = 1.0
+    causal_offset: int | None = None
+    sliding_window: int | None = None
+    empty_rows: str = "zero"
+    has_bias: bool = False
+    parameters: Parameters = field(default_factory=Parameters)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError with one sentence for a value outside its range."""
+        if self.empty_rows not in EMPTY_ROWS:
+            raise ValueError(f"empty_rows must be one of {', '.join(EMPTY_ROWS)}, not {self.empty_rows!r}")
+        if self.sliding_window is not None:
+            if self.causal_offset is None:
+                raise ValueError("sliding_window needs a causal_offset")
+            if self.sliding_window < 1:
+                raise ValueError(f"sliding_window must be at least 1, not {self.sliding_window}")
+
+
+def check_types(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, bias: Tensor | None) -> None:
+    """Raise ValueError for ranks and dtypes that do not fit; reads no size, so it is safe on symbolic shapes."""
+    for name, tensor in (("query", query), ("key", key), ("value", value)):
+        if tensor.dim() != 4:
+            raise ValueError(f"{name} must have rank 4 [batch, heads, length, features], not rank {tensor.dim()}")
+        if not tensor.is_floating_point():
+            raise ValueError(f"{name} must be floating point, not {tensor.dtype}")
+    if not query.dtype == key.dtype == value.dtype:
+        raise ValueError(f"query, key and value must share one dtype, not {query.dtype}, {key.dtype}, {value.dtype}")
+    if key_mask is not None and (key_mask.dtype != torch.bool or key_mask.dim() != 2):
+        raise ValueError(f"key_mask must be bool [batch, keys], not {key_mask.dtype} of rank {key_mask.dim()}")
+    if bias is not None and (not bias.is_floating_point() or bias.dim() > 4):
+        raise ValueError(f"bias must be floating point of rank 4 or less, not {bias.dtype} of rank {bias.dim()}")
+
+
+def check_shapes(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, bias: Tensor | None) -> None:
+    """Raise ValueError for sizes that do not fit."""
+    batch, heads, n_q, features = query.shape
+    n_k = key.shape[2]
+    if key.shape[0] != batch or value.shape[0] != batch:
+        raise ValueError(f"query, key and value must share one batch, not {batch}, {key.shape[0]}, {value.shape[0]}")
+    if key.shape[3] != features:
+        raise ValueError(f"query and key must share one feature size, not {features} and {key.shape[3]}")
+    if value.shape[1] != key.shape[1] or value.shape[2] != n_k:
+        raise ValueError(
+            f"value must have the heads and length of key, not {list(value.shape)} beside {list(key.shape)}"
+        )
+    if heads and (key.shape[1] == 0 or heads % key.shape[1]):
+        raise ValueError(f"query heads ({heads}) must be a multiple of key heads ({key.shape[1]})")
+    if key_mask is not None and (key_mask.shape[0] not in (1, batch) or key_mask.shape[1] != n_k):
+        raise ValueError(f"key_mask must be [{batch} or 1, {n_k}], not {list(key_mask.shape)}")
+    if bias is not None:
+        full = (batch, heads, n_q, n_k)
+        if any(size not in (1, want) for size, want in zip(reversed(bias.shape), reversed(full), strict=False)):
+            raise ValueError(f"bias must broadcast to {list(full)}, not {list(bias.shape)}")

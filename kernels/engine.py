@@ -1,0 +1,255 @@
+"""Runs a plan: forward, backward and counting, part by part and chunk by chunk. No algorithm writes its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
+from .call import AttentionCall
+from .exact import span_backward, span_forward
+from .parts import Plan, Span, Tiles, visible_keys
+
+TILE_BUDGET = 1 << 23  # scores that one chunk of tiles may hold
+Planner = Callable[[Tensor, Tensor, Tensor | None, AttentionCall], Plan]
+
+
+def algorithm_of(call: AttentionCall) -> str:
+    """The algorithm that really runs: "exact" where the estimators do not apply or would save nothing."""
+    name = call.parameters.algorithm
+    if name == "exact" or call.has_bias or call.sliding_window is not None:
+        return "exact"
+    if call.num_keys < call.parameters.min_seq_len:
+        return "exact"
+    selected = cast(int, import_module(f".{name}", __package__).selected_keys(call))
+    return "exact" if call.num_keys <= selected else name
+
+
+def make_plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Plan:
+    """The parts that the call's algorithm chooses; its tensors carry no gradient."""
+    planner = cast(Planner, import_module(f".{algorithm_of(call)}", __package__).plan)
+    with torch.no_grad():
+        parts = planner(query, key, key_mask, call)
+    return [part for part in parts if not (isinstance(part, Span) and part.is_empty)]
+
+
+def forward(
+    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, bias: Tensor | None, call: AttentionCall
+) -> tuple[Tensor, Tensor]:
+    """(out [B, H, n_q, D_v] contiguous in query's dtype, lse [B, H, n_q] float32)."""
+    batch, heads, n_q = query.shape[:3]
+    value_features = value.shape[-1]
+    if query.shape[0] * heads * n_q * call.num_keys == 0:
+        out = query.new_zeros(batch, heads, n_q, value_features)
+        return out, query.new_full((batch, heads, n_q), NEG_INF, dtype=torch.float32)
+    parts = make_plan(query, key, key_mask, call)
+    clean_key, clean_value = _without_masked(key, key_mask), _without_masked(value, key_mask)
+    if len(parts) == 1 and isinstance(parts[0], Span):
+        out, lse = span_forward(query, clean_key, clean_value, key_mask, bias, parts[0], call.scale)
+    else:
+        dtype = accumulation_dtype(query.dtype)
+        flat_out = torch.zeros(batch * heads * n_q + 1, value_features, dtype=dtype, device=query.device)
+        flat_lse = torch.full((batch * heads * n_q + 1,), NEG_INF, dtype=dtype, device=query.device)
+        wide = (query.to(dtype), clean_key.to(dtype), clean_value.to(dtype))
+        out = flat_out[:-1].view(batch, heads, n_q, value_features)
+        lse = flat_lse[:-1].view(batch, heads, n_q)
+        for part in parts:
+            if isinstance(part, Span):
+                rows = slice(part.query_start, part.query_stop)
+                partial = span_forward(*wide, key_mask, bias, part, call.scale)
+                out[:, :, rows], lse[:, :, rows] = merge((out[:, :, rows], lse[:, :, rows]), partial)
+            else:
+                _tiles_forward(*wide, part, call.scale, flat_out, flat_lse)
+    out = _fill_empty(out, lse, value, call)
+    return out.to(query.dtype).contiguous(), lse.to(torch.float32).contiguous()
+
+
+def backward(
+    grad_out: Tensor,
+    grad_lse: Tensor | None,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    bias: Tensor | None,
+    out: Tensor,
+    lse: Tensor,
+    call: AttentionCall,
+    needs_bias_grad: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Gradients of query, key, value and bias (None unless needed), each in its input's shape and dtype, contiguous."""
+    batch, heads, n_q, features = query.shape
+    dtype = accumulation_dtype(query.dtype)
+    flat_query = torch.zeros(batch * heads * n_q + 1, features, dtype=dtype, device=query.device)
+    flat_key = torch.zeros(key.shape[0] * key.shape[1] * key.shape[2] + 1, features, dtype=dtype, device=query.device)
+    flat_value = torch.zeros(flat_key.shape[0], value.shape[-1], dtype=dtype, device=query.device)
+    grad_query, grad_key, grad_value = (
+        flat[:-1].view(like.shape) for flat, like in ((flat_query, query), (flat_key, key), (flat_value, value))
+    )
+    grad_bias = None
+    if bias is not None and needs_bias_grad:
+        grad_bias = torch.zeros([1] * (4 - bias.dim()) + list(bias.shape), dtype=dtype, device=query.device)
+    if batch * heads * n_q * call.num_keys:
+        parts = make_plan(query, key, key_mask, call)
+        wide = (
+            query.to(dtype),
+            _without_masked(key, key_mask).to(dtype),
+            _without_masked(value, key_mask).to(dtype),
+        )
+        empty = lse == NEG_INF
+        wide_grad = grad_out.to(dtype).masked_fill(empty.unsqueeze(-1), 0.0)
+        alone = len(parts) == 1 and isinstance(parts[0], Span)
+        grad_lse = None if grad_lse is None else grad_lse.to(dtype).masked_fill(empty, 0.0)
+        delta: Tensor | None = grad_lse
+        if not alone:
+            delta = (wide_grad * out.to(dtype).masked_fill(empty.unsqueeze(-1), 0.0)).sum(-1)
+            delta = delta if grad_lse is None else delta - grad_lse
+        wide_lse = None if alone else lse.to(dtype)
+        grads = (grad_query, grad_key, grad_value, grad_bias)
+        for part in parts:
+            if isinstance(part, Span):
+                span_backward(wide_grad, *wide, key_mask, bias, part, call.scale, wide_lse, delta, grads)
+            else:
+                assert delta is not None and wide_lse is not None
+                flats = (flat_query, flat_key, flat_value)
+                _tiles_backward(wide_grad, *wide, part, call.scale, wide_lse, delta, flats)
+        _empty_backward(grad_out.to(dtype), empty, (grad_query, grad_key, grad_value), call)
+    return (
+        grad_query.to(query.dtype).contiguous(),
+        grad_key.to(key.dtype).contiguous(),
+        grad_value.to(value.dtype).contiguous(),
+        None if bias is None or grad_bias is None else grad_bias.reshape(bias.shape).to(bias.dtype).contiguous(),
+    )
+
+
+def count_keys(parts: Plan, key_mask: Tensor | None, batch: int, heads: int, call: AttentionCall) -> Tensor:
+    """Pairs of each query in the plan, int64 [B, H, n_q]. Keys of weight > 1 count once; bias is not looked at."""
+    device = (
+        torch.device("cpu")
+        if not parts
+        else next(
+            (part.query_rows.device for part in parts if isinstance(part, Tiles)),
+            key_mask.device if key_mask is not None else torch.device("cpu"),
+        )
+    )
+    flat = torch.zeros(batch * heads * call.num_queries + 1, dtype=torch.int64, device=device)
+    counts = flat[:-1].view(batch, heads, call.num_queries)
+    for part in parts:
+        if isinstance(part, Span):
+            counts[:, :, part.query_start : part.query_stop] += visible_keys(part, key_mask, device).unsqueeze(1)
+            continue
+        for chunk in part.chunks(TILE_BUDGET):
+            rows = chunk.folded_queries()
+            pairs = chunk.pairs()
+            width = chunk.key_rows.shape[-1]
+            found = torch.full(rows.shape, width, device=device) if pairs is None else pairs.sum(-1).expand(rows.shape)
+            flat.index_add_(0, _query_index(chunk, heads, call.num_queries).reshape(-1), found.reshape(-1))
+    return counts
+
+
+def _without_masked(tensor: Tensor, key_mask: Tensor | None) -> Tensor:
+    """Rows of masked keys as zeros, so that garbage there (NaN of an unfilled cache) cannot reach a product."""
+    return tensor if key_mask is None else tensor.masked_fill(~key_mask[:, None, :, None], 0.0)
+
+
+def _fill_empty(out: Tensor, lse: Tensor, value: Tensor, call: AttentionCall) -> Tensor:
+    if call.empty_rows == "zero":
+        return out
+    empty = (lse == NEG_INF).unsqueeze(-1)
+    if empty.device.type == "cpu" and not bool(empty.any()):
+        return out
+    if call.empty_rows == "nan":
+        return out.masked_fill(empty, float("nan"))
+    mean = value.to(accumulation_dtype(value.dtype)).mean(2, keepdim=True).to(out.dtype)
+    return torch.where(empty, mean.repeat_interleave(out.shape[1] // value.shape[1], 1), out)
+
+
+def _empty_backward(grad_out: Tensor, empty: Tensor, grads: tuple[Tensor, Tensor, Tensor], call: AttentionCall) -> None:
+    """What the rows without a key pass on: "mean" a share to every value; "nan" NaN, as softmax over −inf does."""
+    if call.empty_rows == "zero" or (empty.device.type == "cpu" and not bool(empty.any())):
+        return
+    grad_query, grad_key, grad_value = grads
+    batch, kv_heads, n_k = grad_value.shape[:3]
+    if call.empty_rows == "mean":
+        share = grad_out.masked_fill(~empty.unsqueeze(-1), 0.0).sum(2) / n_k
+        grad_value += share.reshape(batch, kv_heads, -1, share.shape[-1]).sum(2).unsqueeze(2)
+        return
+    nan = float("nan")
+    touched = empty.any(-1).reshape(batch, kv_heads, -1).any(-1)[:, :, None, None]
+    grad_query.masked_fill_(empty.unsqueeze(-1), nan)
+    grad_key.masked_fill_(touched, nan)
+    grad_value.masked_fill_(touched, nan)
+
+
+def _query_index(chunk: Tiles, heads: int, n_q: int) -> Tensor:
+    """Flat query rows [B·R·T, G, bq] of a chunk."""
+    index = flat_index(chunk.query_rows, heads, n_q)
+    batch, _, count, rows = index.shape
+    group, units = chunk.group(), chunk.key_rows.shape[1]
+    return index.reshape(batch, units, group, count, rows).transpose(2, 3).reshape(batch * units * count, group, rows)
+
+
+def _key_index(chunk: Tiles, kv_heads: int, n_k: int) -> Tensor:
+    """Flat key rows [B·R·T, 1, bk] of a chunk."""
+    index = flat_index(chunk.key_rows, kv_heads, n_k)
+    return index.reshape(-1, 1, index.shape[-1])
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    return tensor.reshape(-1, tensor.shape[-1])
+
+
+def _tiles_forward(
+    query: Tensor, key: Tensor, value: Tensor, part: Tiles, scale: float, flat_out: Tensor, flat_lse: Tensor
+) -> None:
+    """Merge the part's result into flat_out [B·H·n_q + 1, D_v], flat_lse, in place."""
+    flat_query, flat_key, flat_value = _flat(query), _flat(key), _flat(value)
+    for chunk in part.chunks(TILE_BUDGET):
+        query_index = _query_index(chunk, query.shape[1], query.shape[2])
+        key_index = _key_index(chunk, key.shape[1], key.shape[2])
+        partial = attend(
+            gather_rows(flat_query, query_index),
+            gather_rows(flat_key, key_index),
+            gather_rows(flat_value, key_index),
+            chunk.pair_log_weight(query.dtype),
+            scale,
+        )
+        rows = query_index.reshape(-1)
+        partial = (partial[0].reshape(-1, partial[0].shape[-1]), partial[1].reshape(-1))
+        flat_out[rows], flat_lse[rows] = merge((flat_out[rows], flat_lse[rows]), partial)
+
+
+def _tiles_backward(
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    part: Tiles,
+    scale: float,
+    lse: Tensor,
+    delta: Tensor,
+    grads: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    """Add the part's share to the flat gradients of query, key and value, in place."""
+    flat_query, flat_key, flat_value, flat_grad = _flat(query), _flat(key), _flat(value), _flat(grad_out)
+    flat_lse, flat_delta = (tensor.reshape(-1, 1) for tensor in (lse, delta))
+    for chunk in part.chunks(TILE_BUDGET):
+        query_index = _query_index(chunk, query.shape[1], query.shape[2])
+        key_index = _key_index(chunk, key.shape[1], key.shape[2])
+        rows_lse = gather_rows(flat_lse, query_index).squeeze(-1)
+        found = attend_backward(
+            gather_rows(flat_grad, query_index),
+            gather_rows(flat_query, query_index),
+            gather_rows(flat_key, key_index),
+            gather_rows(flat_value, key_index),
+            chunk.pair_log_weight(query.dtype),
+            scale,
+            rows_lse,
+            gather_rows(flat_delta, query_index).squeeze(-1),
+        )
+        for flat, index, grad in zip(grads, (query_index, key_index, key_index), found[:3], strict=True):
+            flat.index_add_(0, index.reshape(-1), grad.reshape(-1, grad.shape[-1]))

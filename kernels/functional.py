@@ -1,0 +1,110 @@
+"""`hyper_attention`: the op behind the arguments of torch.nn.functional.scaled_dot_product_attention."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from . import ops as _ops  # registers hyper::attention
+from .parameters import Algorithm
+
+__all__ = ["hyper_attention"]
+_ = _ops
+
+
+def hyper_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    *,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+    key_mask: Tensor | None = None,
+    return_lse: bool = False,
+    algorithm: Algorithm = "hyper",
+    min_seq_len: int = 4096,
+    block_size: int = 256,
+    sample_size: int = 256,
+    lsh_projections: int = 7,
+    window: int = 512,
+    sinks: int = 64,
+    heavy: int = 256,
+    seed: int = 0,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Near-linear attention with the arguments of F.scaled_dot_product_attention (there is no dropout).
+
+    query [..., H, n_q, D], key [..., H_kv, n_k, D], value [..., H_kv, n_k, D_v], rank 3 or more; H == H_kv unless
+    enable_gqa. attn_mask: bool (True = takes part) or float (added), broadcastable to [..., H, n_q, n_k]; a bool mask
+    over keys alone stays estimated, every other mask makes the call exact. is_causal: top-left aligned, not together
+    with attn_mask. scale: 1/√D by default. key_mask bool [batch or 1, n_k], rank-4 inputs only. The rest: `Parameters`.
+
+    Returns out [..., H, n_q, D_v]; with return_lse also lse [..., H, n_q] float32. Rows without a key give zeros.
+    Raises ValueError for arguments that do not fit.
+    """
+    rank = query.dim()
+    if rank < 3 or key.dim() != rank or value.dim() != rank:
+        raise ValueError(f"query, key and value must share a rank of 3 or more, not {rank}, {key.dim()}, {value.dim()}")
+    if is_causal and attn_mask is not None:
+        raise ValueError("is_causal and attn_mask cannot both be given")
+    if key_mask is not None and rank != 4:
+        raise ValueError(f"key_mask goes with rank-4 inputs only, not rank {rank}")
+    if not enable_gqa and query.shape[-3] != key.shape[-3] and rank > 3:
+        raise ValueError(f"heads must match ({query.shape[-3]} and {key.shape[-3]}) unless enable_gqa is set")
+    leading = query.shape[:-2]
+    query4, key4, value4 = (_rank4(tensor) for tensor in (query, key, value))
+    bias = None
+    if attn_mask is not None:
+        key_only = attn_mask.dtype == torch.bool and (attn_mask.dim() < 2 or attn_mask.shape[-2] == 1)
+        if key_only and key_mask is None and rank == 4 and (attn_mask.dim() < 3 or attn_mask.shape[-3] == 1):
+            mask = attn_mask.reshape(-1, attn_mask.shape[-1])
+            key_mask = mask.expand(mask.shape[0], key.shape[-2])
+        else:
+            if attn_mask.dtype == torch.bool:
+                attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill(~attn_mask, float("-inf"))
+            bias = _rank4_mask(attn_mask, query)
+    out, lse = torch.ops.hyper.attention(
+        query4,
+        key4,
+        value4,
+        key_mask,
+        bias,
+        causal_offset=0 if is_causal else None,
+        scale=1.0 / math.sqrt(query.shape[-1]) if scale is None else scale,
+        algorithm=algorithm,
+        min_seq_len=min_seq_len,
+        block_size=block_size,
+        sample_size=sample_size,
+        lsh_projections=lsh_projections,
+        window=window,
+        sinks=sinks,
+        heavy=heavy,
+        seed=seed,
+    )
+    out = out.reshape(*leading, *out.shape[2:])
+    return (out, lse.reshape(*leading, lse.shape[2])) if return_lse else out
+
+
+def _rank4(tensor: Tensor) -> Tensor:
+    """[L, n, D] → [L, 1, n, D] (its leading dim is a batch); [..., H, n, D] → [∏…, H, n, D]."""
+    if tensor.dim() == 3:
+        return tensor.unsqueeze(1)
+    return tensor if tensor.dim() == 4 else tensor.flatten(0, -4)
+
+
+def _rank4_mask(mask: Tensor, query: Tensor) -> Tensor:
+    """A mask of the inputs' rank or less, broadcastable against [..., H, n_q, n_k], for the rank-4 tensors."""
+    rank = query.dim()
+    if mask.dim() > rank:
+        raise ValueError(f"attn_mask must have rank {rank} or less, not {mask.dim()}")
+    mask = mask.reshape(*([1] * (rank - mask.dim())), *mask.shape)
+    if rank == 3:
+        return mask.unsqueeze(1)
+    if rank == 4:
+        return mask
+    if all(size == 1 for size in mask.shape[:-3]):
+        return mask.flatten(0, -4)
+    return mask.expand(*query.shape[:-3], *mask.shape[-3:]).flatten(0, -4)

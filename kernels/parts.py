@@ -1,0 +1,145 @@
+"""What an algorithm plans: parts, each a set of (query, key) pairs with weights. The engine runs, differentiates and
+counts them; an algorithm only says which.
+
+A plan is a list of parts whose pair sets are disjoint. Everything the softmax of a query runs over is the union of its
+pairs; a pair of weight w counts as w keys (log_weight is added to its score). Selection and weights are constants for
+the gradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .attend import NEG_INF
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Queries [query_start, query_stop) against keys [key_start, key_stop), exactly.
+
+    A pair exists iff key_mask allows the key and, in positions of the whole sequence, j <= i + causal_offset and
+    j > i + causal_offset − sliding_window (each only where not None). Bias, if the call has one, is added.
+    """
+
+    query_start: int
+    query_stop: int
+    key_start: int
+    key_stop: int
+    causal_offset: int | None = None
+    sliding_window: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self.query_stop <= self.query_start or self.key_stop <= self.key_start
+
+    def key_range(self, first: int, last: int) -> tuple[int, int]:
+        """Smallest [low, high) holding every key that queries first..last (inclusive) may see."""
+        low, high = self.key_start, self.key_stop
+        if self.causal_offset is not None:
+            high = min(high, last + self.causal_offset + 1)
+            if self.sliding_window is not None:
+                low = max(low, first + self.causal_offset - self.sliding_window + 1)
+        return low, max(low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """T tiles of gathered rows: tile t pairs its bq queries with its bk keys.
+
+    query_rows     int [B, H, T, bq], −1 = padding. A query row stands at most once in a part.
+    key_rows       int [B, R, T, bk], −1 = no key; R = H, or R = H_kv when the heads of a group share their keys (cheaper).
+                   A plan never names a masked key. A key may stand twice in a tile (sampling with replacement).
+    log_weight     None (weight 1) or float broadcastable to key_rows' shape: log of the number of keys that each stands for.
+    causal_offset, sliding_window  as in `Span`, checked pair by pair on row numbers.
+    may_pad        False promises that key_rows holds no −1: saves a mask.
+    """
+
+    query_rows: Tensor
+    key_rows: Tensor
+    log_weight: Tensor | None = None
+    causal_offset: int | None = None
+    sliding_window: int | None = None
+    may_pad: bool = True
+
+    @property
+    def needs_pairs(self) -> bool:
+        return self.causal_offset is not None
+
+    def chunks(self, budget: int) -> list[Tiles]:
+        """The same part in pieces along T of at most about `budget` scores each."""
+        batch, heads, count, rows = self.query_rows.shape
+        per_tile = max(batch * heads * rows * self.key_rows.shape[-1], 1)
+        step = max(budget // per_tile, 1)
+        log_weight = None if self.log_weight is None else self.log_weight.expand(self.key_rows.shape)
+        return [
+            Tiles(
+                self.query_rows[:, :, start : start + step],
+                self.key_rows[:, :, start : start + step],
+                None if log_weight is None else log_weight[:, :, start : start + step],
+                self.causal_offset,
+                self.sliding_window,
+                self.may_pad,
+            )
+            for start in range(0, count, step)
+        ]
+
+    def group(self) -> int:
+        """Query heads that share one row of key_rows."""
+        return self.query_rows.shape[1] // self.key_rows.shape[1]
+
+    def folded_queries(self) -> Tensor:
+        """query_rows as [B, R, T, G, bq]."""
+        batch, heads, count, rows = self.query_rows.shape
+        group = self.group()
+        return self.query_rows.reshape(batch, heads // group, group, count, rows).transpose(2, 3)
+
+    def pairs(self) -> Tensor | None:
+        """Bool [B, R, T, G or 1, bq or 1, bk]: the pairs that exist, or None for all of them."""
+        keys = self.key_rows[:, :, :, None, None, :]
+        exists = keys >= 0 if self.may_pad else None
+        if not self.needs_pairs:
+            return exists
+        assert self.causal_offset is not None
+        keys = keys.to(torch.int32)
+        frontier = self.folded_queries().to(torch.int32).unsqueeze(-1) + self.causal_offset
+        allowed = keys <= frontier
+        if self.sliding_window is not None:
+            allowed = allowed & (keys > frontier - self.sliding_window)
+        return allowed if exists is None else allowed & exists
+
+    def pair_log_weight(self, dtype: torch.dtype) -> Tensor | None:
+        """log_weight with −inf where no pair exists, broadcastable to [B·R·T, G, bq, bk]; None = all zero."""
+        pairs = self.pairs()
+        batch, units, count, columns = self.key_rows.shape
+        weight = None
+        if self.log_weight is not None:
+            weight = self.log_weight.to(dtype).expand(self.key_rows.shape)[:, :, :, None, None, :]
+        if pairs is not None:
+            if weight is None:
+                weight = torch.zeros((), dtype=dtype, device=pairs.device)
+            weight = torch.where(pairs, weight, NEG_INF)
+        return None if weight is None else weight.reshape(batch * units * count, *weight.shape[3:5], columns)
+
+
+Part = Span | Tiles
+Plan = list[Part]
+
+
+def visible_keys(span: Span, key_mask: Tensor | None, device: torch.device) -> Tensor:
+    """Number of keys that each query of the span sees, int64 [B or 1, query_stop − query_start]. Ignores bias."""
+    rows = torch.arange(span.query_start, span.query_stop, device=device)
+    low = torch.full_like(rows, span.key_start)
+    high = torch.full_like(rows, span.key_stop)
+    if span.causal_offset is not None:
+        high = torch.minimum(high, rows + span.causal_offset + 1)
+        if span.sliding_window is not None:
+            low = torch.maximum(low, rows + span.causal_offset - span.sliding_window + 1)
+    high = torch.maximum(high, low)
+    if key_mask is None:
+        return (high - low).unsqueeze(0)
+    total = torch.nn.functional.pad(key_mask.cumsum(-1), (1, 0))
+    # `low` may lie past the last key when nothing is visible.
+    return total[:, high.clamp(max=key_mask.shape[1])] - total[:, low.clamp(max=key_mask.shape[1])]

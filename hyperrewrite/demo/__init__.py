@@ -1,0 +1,1 @@
+"""The demonstration: one real language model, its attention run exactly and approximately."""

@@ -1,0 +1,164 @@
+"""The canonical view: every node of a graph read in one vocabulary, without changing or copying the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sympy
+import torch
+from torch import fx
+
+from .spec import Rejected, RejectionCode, Source
+from .vocabulary import FUNCTIONS, METHODS
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """A node in canonical words: the word, its arguments by name, and whether it writes into `input`/`left`."""
+
+    word: str
+    arguments: dict[str, Any]
+    in_place: bool = False
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The argument of this name, or the default where it is absent or None."""
+        value = self.arguments.get(name)
+        return default if value is None else value
+
+
+OPAQUE = Op("opaque", {})
+
+
+class CanonicalView:
+    """A graph in canonical words, with shapes as the tracer recorded them.
+
+    `module` is a GraphModule whose nodes carry `example_value` (Dynamo) or `val` (export, AOT) in their meta.
+    """
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        self.module = module
+        self.nodes = list(module.graph.nodes)
+        self.position = {node: k for k, node in enumerate(self.nodes)}
+        self._ops: dict[fx.Node, Op] = {}
+
+    def op(self, node: fx.Node) -> Op:
+        """The node in canonical words; `OPAQUE` for what the vocabulary does not hold."""
+        if node not in self._ops:
+            self._ops[node] = _read(node)
+        return self._ops[node]
+
+    def value(self, node: fx.Node) -> Any:
+        """What the tracer recorded for the node: a fake tensor, a SymInt, a tuple; None where it recorded nothing."""
+        meta = node.meta
+        if "example_value" in meta:
+            return meta["example_value"]
+        if "val" in meta:
+            return meta["val"]
+        if node.op == "get_attr":
+            return _attribute(self.module, str(node.target))
+        return None
+
+    def tensor(self, node: fx.Node) -> torch.Tensor:
+        """The recorded fake tensor of a node; raises Rejected(SHAPES_UNKNOWN) where there is none."""
+        value = self.value(node)
+        if not isinstance(value, torch.Tensor):
+            raise Rejected(RejectionCode.SHAPES_UNKNOWN, f"no tensor is recorded for {node.name}", node)
+        return value
+
+    def shape(self, node: fx.Node) -> tuple[sympy.Expr, ...]:
+        """The sizes of a node's value as sympy expressions."""
+        return tuple(size_of(s) for s in self.tensor(node).shape)
+
+    def source(self, node: fx.Node) -> Source:
+        """Where in the user's code the node comes from."""
+        file, line, code = _last_frame(node.meta.get("stack_trace") or "")
+        return Source(file, line, code, _module_path(node.meta.get("nn_module_stack") or {}))
+
+    def words(self, *names: str) -> Iterator[fx.Node]:
+        """Nodes of these words in graph order."""
+        return (node for node in self.nodes if self.op(node).word in names)
+
+    @cached_property
+    def size_symbols(self) -> dict[sympy.Symbol, tuple[fx.Node, int | None]]:
+        """Where a symbolic size can be read: symbol → (SymInt node, None) or (tensor node, dim)."""
+        found: dict[sympy.Symbol, tuple[fx.Node, int | None]] = {}
+        for node in self.nodes:
+            value = self.value(node)
+            if isinstance(value, torch.SymInt):
+                expr = size_of(value)
+                if expr.is_Symbol:
+                    found.setdefault(expr, (node, None))
+            elif isinstance(value, torch.Tensor):
+                for dim, size in enumerate(value.shape):
+                    if isinstance(size, torch.SymInt) and size_of(size).is_Symbol:
+                        found.setdefault(size_of(size), (node, dim))
+        return found
+
+
+def size_of(value: int | torch.SymInt) -> sympy.Expr:
+    """A size as a sympy expression, without adding a guard."""
+    return sympy.Integer(value) if isinstance(value, int) else value.node.expr
+
+
+def _read(node: fx.Node) -> Op:
+    if node.op == "call_function":
+        spelling = FUNCTIONS.get(node.target)  # type: ignore[arg-type]
+    elif node.op == "call_method":
+        spelling = METHODS.get(str(node.target))
+    else:
+        return Op(node.op, {})
+    if spelling is None:
+        return OPAQUE
+    arguments: dict[str, Any] = {}
+    rest = list(node.args)
+    for name in spelling.parameters:
+        if name.startswith("*"):
+            arguments[name[1:]] = tuple(rest)
+            rest = []
+        elif rest:
+            arguments[name] = rest.pop(0)
+    keywords = {{"other": "right", "input": spelling.parameters[0]}.get(k, k): v for k, v in node.kwargs.items()}
+    if spelling.word in ("matmul", "baddbmm"):
+        renames = {"mat1": "left", "mat2": "right", "batch1": "left", "batch2": "right", "tensor2": "right"}
+        keywords = {renames.get(k, k): v for k, v in keywords.items()}
+    if "self" in node.kwargs:
+        keywords.setdefault(spelling.parameters[0], keywords.pop("self"))
+    if spelling.word == "where" and "right" in keywords:
+        keywords["other"] = keywords.pop("right")
+    arguments.update(keywords)
+    in_place = spelling.in_place or bool(node.kwargs.get("inplace")) or arguments.get("inplace") is True
+    return Op(spelling.word, arguments, in_place)
+
+
+def _attribute(module: fx.GraphModule, target: str) -> Any:
+    at: Any = module
+    for part in target.split("."):
+        at = getattr(at, part, None)
+    return at
+
+
+def _last_frame(trace: str) -> tuple[str, int, str]:
+    """File, line and code of the innermost frame of a recorded stack trace."""
+    lines = trace.rstrip().splitlines()
+    for k in range(len(lines) - 1, -1, -1):
+        text = lines[k].strip()
+        if text.startswith('File "'):
+            head, _, tail = text[6:].partition('", line ')
+            number = tail.partition(",")[0]
+            code = lines[k + 1].strip() if k + 1 < len(lines) else ""
+            return head, int(number) if number.isdigit() else 0, code
+    return "", 0, ""
+
+
+def _module_path(stack: dict[str, Any]) -> str:
+    """Dotted path of the innermost module: "model.layers.0.self_attn"."""
+    if not stack:
+        return ""
+    entry = list(stack.values())[-1]
+    path = str(entry[0] if isinstance(entry, tuple) else entry)
+    for noise in ("L['self'].", "L['self']", "L['fn'].", "self."):
+        path = path.removeprefix(noise)
+    return path.replace("_modules['", "").replace("']", "").replace(".slice(None, None, None)", "").strip(".")

@@ -1,0 +1,96 @@
+"""The graph as networkx sees it: who depends on whom, and which tensors are written in place.
+
+Views share storage; a write to one is a write to all. The matcher reads values, so before it moves a read to a later
+place it asks here whether a write stands in between.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import networkx as nx
+import torch
+from torch import fx
+
+from .canonical import CanonicalView
+from .vocabulary import VIEWS
+
+
+class Dataflow:
+    """Reachability and aliasing over one canonical view."""
+
+    def __init__(self, view: CanonicalView) -> None:
+        self.view = view
+
+    @cached_property
+    def graph(self) -> nx.DiGraph:
+        """An edge from each node to each of its readers."""
+        graph = nx.DiGraph()
+        graph.add_nodes_from(self.view.nodes)
+        graph.add_edges_from((node, user) for node in self.view.nodes for user in node.users)
+        return graph
+
+    def between(self, start: fx.Node, end: fx.Node) -> set[fx.Node]:
+        """Every node on a way from start to end, both included; empty where there is none."""
+        if start is end:
+            return {start}
+        forward = nx.descendants(self.graph, start) | {start}
+        return forward & (nx.ancestors(self.graph, end) | {end}) if end in forward else set()
+
+    def is_convex(self, nodes: set[fx.Node]) -> bool:
+        """Whether no way out of the set leads back into it."""
+        outside = {user for node in nodes for user in node.users if user not in nodes}
+        reached = set(outside)
+        for node in outside:
+            reached |= nx.descendants(self.graph, node)
+        return not reached & nodes
+
+    @cached_property
+    def _roots(self) -> dict[fx.Node, fx.Node]:
+        """Node → the node whose storage it may share."""
+        roots: dict[fx.Node, fx.Node] = {}
+        for node in self.view.nodes:
+            op = self.view.op(node)
+            source = None
+            if op.word in VIEWS or op.in_place:
+                source = op.get("input", op.get("left", op.get("condition")))
+            elif op.word == "opaque" and node.op == "call_method" and str(node.target).endswith("_"):
+                source = node.args[0] if node.args else None
+            roots[node] = roots[source] if isinstance(source, fx.Node) else node
+        return roots
+
+    @cached_property
+    def _writes(self) -> dict[fx.Node, list[int]]:
+        """Storage root → positions of the nodes that write into it."""
+        writes: dict[fx.Node, list[int]] = {}
+        for node in self.view.nodes:
+            if self._is_write(node):
+                writes.setdefault(self._roots[node], []).append(self.view.position[node])
+        return writes
+
+    def _is_write(self, node: fx.Node) -> bool:
+        op = self.view.op(node)
+        if op.in_place:
+            return not isinstance(self.view.value(node), int | torch.SymInt)
+        if op.word != "opaque":
+            return False
+        if node.op == "call_method":
+            name = str(node.target)
+            return name.endswith("_") and not name.endswith("__")
+        return "out" in node.kwargs
+
+    def stable(self, node: fx.Node, reader: fx.Node, later: fx.Node) -> bool:
+        """Whether reading `node` at `later` gives what `reader` read: nothing writes its storage in between."""
+        writes = self._writes.get(self._roots[node])
+        if not writes:
+            return True
+        low, high = self.view.position[reader], self.view.position[later]
+        return not any(low <= at < high for at in writes)
+
+    def rewritten_behind(self, node: fx.Node, reader: fx.Node) -> bool:
+        """Whether `reader` reads `node` after some write that did not go through `node`'s own value."""
+        writes = self._writes.get(self._roots[node])
+        if not writes:
+            return False
+        born, read = self.view.position[node], self.view.position[reader]
+        return any(born < at < read for at in writes)

@@ -1,0 +1,390 @@
+"""Read what stands at one element of a tensor by reading how the graph computes it.
+
+`Evaluator.at(node, index)` pulls a position backwards through views, element-wise steps, comparisons and constants until
+only constants, index arithmetic and captured tensors are left. Whatever has no rule is a `Load`: the tensor as it
+stands, which is always right. Masks, biases and the way from QKᵀ to softmax are all read by this one walk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sympy
+import torch
+from torch import fx
+
+from .canonical import CanonicalView, Op, size_of
+from .dataflow import Dataflow
+from .expression import (
+    ONE,
+    ZERO,
+    Apply,
+    Domain,
+    Expr,
+    Index,
+    Load,
+    Number,
+    Probability,
+    Product,
+    arithmetic,
+    as_sympy,
+    conjunction,
+    contains,
+    disjunction,
+    integer,
+    inverse,
+    negate,
+    truth,
+    where,
+    with_origin,
+)
+from .spec import Rejected, RejectionCode
+from .views import Views
+from .vocabulary import FILLED_VALUE
+
+MAX_DEPTH = 120  # a chain of element-wise steps longer than this is taken as a captured tensor
+
+
+class Evaluator:
+    """Elements of tensors as expressions, over the index symbols of one domain.
+
+    softmax   the node whose elements are `Probability`; None while reading anything else.
+    readers   node → the node that read it first here: what a later read must agree with.
+    """
+
+    def __init__(self, view: CanonicalView, flow: Dataflow, domain: Domain, softmax: fx.Node | None = None) -> None:
+        self.view, self.flow, self.domain, self.softmax = view, flow, domain, softmax
+        self.views = Views(view, domain)
+        self.readers: dict[fx.Node, fx.Node] = {}
+        self._memo: dict[tuple[fx.Node, Index], Expr] = {}
+        self._depth = 0
+
+    def at(self, node: fx.Node, index: Index, reader: fx.Node) -> Expr:
+        """The element of `node` at `index`, as `reader` sees it."""
+        self.readers.setdefault(node, reader)
+        if node is self.softmax:
+            return Probability(node, index)
+        if self._depth > MAX_DEPTH or self.flow.rewritten_behind(node, reader):
+            return Load(node, index)
+        key = (node, index)
+        if key not in self._memo:
+            self._depth += 1
+            try:
+                self._memo[key] = with_origin(self._read(node, index), node, index)
+            finally:
+                self._depth -= 1
+        return self._memo[key]
+
+    def _read(self, node: fx.Node, index: Index) -> Expr:
+        op = self.view.op(node)
+        step = self.views.step(node, index)
+        if step is not None:
+            return self.at(*step, reader=node)
+        rule = RULES.get(op.word)
+        found = rule(self, node, op, index) if rule is not None else None
+        return Load(node, index) if found is None else found
+
+    def element(self, value: Any, index: Index, reader: fx.Node) -> Expr | None:
+        """An argument, broadcast to a result position: a tensor's element, a size or a constant; None if neither."""
+        if isinstance(value, bool | int | float):
+            return Number(value)
+        if not isinstance(value, fx.Node):
+            return None
+        recorded = self.view.value(value)
+        if isinstance(recorded, bool | int | float):
+            return Number(recorded)
+        if isinstance(recorded, torch.SymInt):
+            return integer(size_of(recorded))
+        if not isinstance(recorded, torch.Tensor):
+            return None
+        sizes = self.view.shape(value)
+        if len(sizes) > len(index):
+            return None
+        position = index[len(index) - len(sizes) :]
+        return self.at(value, tuple(ZERO if s == 1 else p for s, p in zip(sizes, position, strict=True)), reader)
+
+    def is_bool(self, value: Any) -> bool:
+        """Whether an argument is a truth value."""
+        if isinstance(value, fx.Node):
+            recorded = self.view.value(value)
+            return isinstance(recorded, bool) or (isinstance(recorded, torch.Tensor) and recorded.dtype == torch.bool)
+        return isinstance(value, bool)
+
+    def number(self, value: Any, index: Index, reader: fx.Node) -> Expr | None:
+        """An argument as a number: truth values become 1 and 0."""
+        found = self.element(value, index, reader)
+        if found is None or not self.is_bool(value):
+            return found
+        return Number(int(found.value)) if isinstance(found, Number) else where(found, ONE, ZERO)
+
+
+Rule = Callable[[Evaluator, fx.Node, Op, Index], Expr | None]
+
+
+def _two(ev: Evaluator, node: fx.Node, op: Op, index: Index, numbers: bool = True) -> tuple[Expr, Expr] | None:
+    read = ev.number if numbers else ev.element
+    left, right = read(op.get("left"), index, node), read(op.get("right"), index, node)
+    return None if left is None or right is None else (left, right)
+
+
+def _arithmetic(name: str) -> Rule:
+    def rule(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+        if op.get("rounding_mode") is not None:
+            return None
+        if ev.is_bool(node):
+            pair = _two(ev, node, op, index, numbers=False)
+            join = {"mul": conjunction, "add": disjunction, "minimum": conjunction, "maximum": disjunction}.get(name)
+            return None if pair is None or join is None else join(*pair)
+        pair = _two(ev, node, op, index)
+        if pair is None:
+            return None
+        left, right = pair
+        alpha = op.get("alpha", 1)
+        if alpha != 1:
+            if not isinstance(alpha, int | float):
+                return None
+            right = arithmetic("mul", right, Number(alpha))
+        return arithmetic(name, left, right)
+
+    return rule
+
+
+def _compare(name: str) -> Rule:
+    def rule(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+        pair = _two(ev, node, op, index)
+        return None if pair is None else ev.domain.compare(name, *pair)
+
+    return rule
+
+
+def _logic(join: Callable[..., Expr]) -> Rule:
+    def rule(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+        if not (ev.is_bool(op.get("left")) and ev.is_bool(op.get("right"))):
+            return None
+        pair = _two(ev, node, op, index, numbers=False)
+        return None if pair is None else join(*pair)
+
+    return rule
+
+
+def _not(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    value = ev.element(op.get("input"), index, node)
+    return inverse(value) if value is not None and ev.is_bool(op.get("input")) else None
+
+
+def _neg(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    value = ev.number(op.get("input"), index, node)
+    return None if value is None else negate(value)
+
+
+def _tanh(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    value = ev.number(op.get("input"), index, node)
+    return None if value is None else Apply("tanh", (value,))
+
+
+def _cast(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    source = op.get("input")
+    if not isinstance(source, fx.Node):
+        return None
+    before, after = ev.view.tensor(source).dtype, ev.view.tensor(node).dtype
+    if after == torch.bool:
+        value = ev.element(source, index, node)
+        return value if value is None or before == torch.bool else truth(value)
+    value = ev.number(source, index, node)
+    if value is None or (before.is_floating_point and not after.is_floating_point and not isinstance(value, Number)):
+        return None
+    return _rounded(value, after)
+
+
+def _rounded(value: Expr, dtype: torch.dtype) -> Expr:
+    """Constants as the dtype holds them; a fill of −3.4e38 is −inf in float16. Everything else is kept."""
+    if isinstance(value, Number) and not isinstance(value.value, bool):
+        return Number(torch.tensor(value.value, dtype=torch.float64).to(dtype).item())
+    if isinstance(value, Apply) and value.name == "where":
+        keep, then, other = value.args
+        return where(keep, _rounded(then, dtype), _rounded(other, dtype))
+    return value
+
+
+def _where(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    keep = ev.element(op.get("condition"), index, node)
+    bools = ev.is_bool(node)
+    then, other = ((ev.element if bools else ev.number)(op.arguments.get(k), index, node) for k in ("then", "other"))
+    return None if keep is None or then is None or other is None else where(keep, then, other)
+
+
+def _masked_fill(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    mask = ev.element(op.get("mask"), index, node)
+    bools = ev.is_bool(node)
+    value, rest = ((ev.element if bools else ev.number)(op.arguments.get(k), index, node) for k in ("value", "input"))
+    if mask is None or value is None or rest is None:
+        return None
+    if isinstance(value, Number) and not bools:
+        value = _rounded(value, ev.view.tensor(node).dtype)
+    if bools and isinstance(value, Number):
+        return disjunction(mask, rest) if value.value else conjunction(inverse(mask), rest)
+    return where(inverse(mask), rest, value)
+
+
+def _triangle(lower: bool) -> Rule:
+    def rule(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+        row, column, diagonal = as_sympy(index[-2]), as_sympy(index[-1]), op.get("diagonal", 0)
+        value = ev.element(op.get("input"), index, node)
+        if row is None or column is None or value is None or not isinstance(diagonal, int):
+            return None
+        distance = column - row - diagonal
+        keep = ev.domain.at_most_zero(distance if lower else -distance)
+        return conjunction(keep, value) if ev.is_bool(node) else where(keep, value, ZERO)
+
+    return rule
+
+
+def _cumsum(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    value = ev.number(op.get("input"), index, node)
+    at = as_sympy(index[op.get("dim", 0)])
+    if not isinstance(value, Number) or at is None or not isinstance(value.value, int):
+        return None
+    return integer(sympy.expand(value.value * (at + 1)))
+
+
+def _diff(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    """A difference that is the same constant everywhere, its first element (against `prepend`) included."""
+    source, dim, prepend = op.get("input"), op.get("dim", -1), op.get("prepend")
+    if op.get("n", 1) != 1 or op.get("append") is not None or not isinstance(source, fx.Node):
+        return None
+    at = as_sympy(index[dim])
+    if at is None:
+        return None
+
+    def element(tensor: fx.Node, position: sympy.Expr) -> Expr:
+        place = list(index)
+        place[dim] = integer(position)
+        return ev.element(tensor, tuple(place), node) or Load(tensor, tuple(place))
+
+    shift = 0 if prepend is None else 1
+    inner = arithmetic("sub", element(source, at + 1 - shift), element(source, at - shift))
+    if prepend is None or not isinstance(inner, Number):
+        return inner if isinstance(inner, Number) else None
+    if not isinstance(prepend, fx.Node) or ev.view.shape(prepend)[dim] != 1:
+        return None
+    first = arithmetic("sub", element(source, sympy.Integer(0)), element(prepend, sympy.Integer(0)))
+    return inner if first == inner else None
+
+
+def _arange(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    if ev.view.tensor(node).dtype.is_floating_point and any(isinstance(b, float) for b in op.get("bounds", ())):
+        return None
+    bounds = [ev.element(b, (), node) for b in op.get("bounds", ())]
+    start = ev.element(op.arguments.get("start"), (), node) or (bounds[0] if len(bounds) > 1 else ZERO)
+    step = ev.element(op.arguments.get("step"), (), node) or (bounds[2] if len(bounds) > 2 else ONE)
+    if start is None or step is None or as_sympy(start) is None or as_sympy(step) is None:
+        return None
+    return arithmetic("add", start, arithmetic("mul", step, index[0]))
+
+
+def _filled(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    key = str(node.target) if node.op == "call_method" else node.target
+    value = FILLED_VALUE.get(key)  # type: ignore[call-overload]
+    return None if value is None else Number(bool(value)) if ev.is_bool(node) else Number(value)
+
+
+def _full(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    value = ev.element(op.arguments.get("fill_value"), (), node)
+    if isinstance(value, Number) and ev.view.tensor(node).dtype.is_floating_point:
+        return _rounded(value, ev.view.tensor(node).dtype)
+    return value
+
+
+def _tensor(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    value = op.arguments.get("data", op.arguments.get("s"))
+    return Number(value) if isinstance(value, bool | int | float) else None
+
+
+def _attribute(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    """A one-element constant of the graph itself; parameters and buffers stay captured."""
+    value = ev.view.value(node)
+    if type(value) is torch.Tensor and value.numel() == 1 and "constant" in str(node.target):
+        return Number(value.item())
+    return None
+
+
+def _gather(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    """tensor[index tensors…] where every dim is indexed, or the last ones are taken whole."""
+    source, items = op.get("input"), op.get("index")
+    items = items if isinstance(items, tuple) else (items,)
+    if not isinstance(source, fx.Node) or not isinstance(ev.view.value(source), torch.Tensor):
+        return None
+    while items and items[-1] == slice(None):
+        items = items[:-1]
+    if not items or not all(isinstance(i, fx.Node | int) for i in items):
+        return None
+    tensors = [i for i in items if isinstance(i, fx.Node)]
+    values = [ev.view.value(i) for i in tensors]
+    if any(not isinstance(v, torch.Tensor) or v.dtype == torch.bool for v in values):
+        return None
+    rank = max(len(v.shape) for v in values)
+    lead, rest = index[:rank], index[rank:]
+    places: list[Expr] = []
+    for item in items:
+        place = ev.element(item, lead, node)
+        at = None if place is None else as_sympy(place)
+        if place is None or (at is not None and not ((low := ev.domain.lower(at)) is not None and low.is_nonnegative)):
+            return None
+        places.append(place)
+    sizes = ev.view.shape(source)
+    position = tuple(ZERO if s == 1 else p for s, p in zip(sizes, (*places, *rest), strict=True))
+    return ev.at(source, position, node)
+
+
+def _product(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    return Product(node, index)
+
+
+def _baddbmm(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    bias = ev.number(op.get("input"), index, node)
+    beta, alpha = op.get("beta", 1), op.get("alpha", 1)
+    if bias is None or not all(isinstance(v, int | float) for v in (beta, alpha)):
+        return None
+    scaled = arithmetic("mul", Product(node, index), Number(alpha))
+    return scaled if beta == 0 else arithmetic("add", scaled, arithmetic("mul", bias, Number(beta)))
+
+
+def _dropout(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    source = op.get("input")
+    training = op.arguments.get("training", op.arguments.get("train", True))
+    value = ev.element(source, index, node)
+    if training is False or op.arguments.get("p", 0.5) == 0:
+        return value
+    if value is not None and (contains(value, Probability) or contains(value, Product)):
+        raise Rejected(RejectionCode.DROPOUT, f"dropout with p={op.arguments.get('p', 0.5)} is active", node)
+    return None
+
+
+RULES: dict[str, Rule] = {
+    **{name: _arithmetic(name) for name in ("add", "sub", "mul", "div", "minimum", "maximum")},
+    **{name: _compare(name) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
+    "and": _logic(conjunction),
+    "or": _logic(disjunction),
+    "not": _not,
+    "neg": _neg,
+    "tanh": _tanh,
+    "cast": _cast,
+    "where": _where,
+    "where_method": _where,
+    "masked_fill": _masked_fill,
+    "tril": _triangle(lower=True),
+    "triu": _triangle(lower=False),
+    "cumsum": _cumsum,
+    "diff": _diff,
+    "arange": _arange,
+    "filled": _filled,
+    "full": _full,
+    "tensor": _tensor,
+    "get_attr": _attribute,
+    "getitem": _gather,
+    "matmul": _product,
+    "einsum": _product,
+    "baddbmm": _baddbmm,
+    "dropout": _dropout,
+}

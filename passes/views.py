@@ -1,0 +1,312 @@
+"""Views read backwards: which element of the input stands at an element of the output.
+
+Each rule takes the view's node, its canonical op and a position in the output, and gives the input node with the position
+there. Rules work on recorded shapes, never on spelled-out sizes, so `view(2, -1, h, d)` and `view(shape)` are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sympy
+import torch
+from torch import fx
+
+from .canonical import CanonicalView, Op, size_of
+from .expression import ZERO, Domain, Expr, Index, as_sympy, integer
+
+Step = tuple[fx.Node, Index]
+
+
+class Views:
+    """One step back through a view; None where the node is not a view that can be read exactly."""
+
+    def __init__(self, view: CanonicalView, domain: Domain) -> None:
+        self.view, self.domain = view, domain
+
+    def step(self, node: fx.Node, index: Index) -> Step | None:
+        """The input of a view and the position in it, or None."""
+        op = self.view.op(node)
+        rule = RULES.get(op.word)
+        if rule is None:
+            return None
+        source = op.get("input")
+        if op.word != "cat" and not (isinstance(source, fx.Node) and isinstance(self.view.value(source), torch.Tensor)):
+            return None
+        found = rule(self, node, op, index)
+        if found is None:
+            return None
+        source, position = found
+        sizes = self.view.shape(source)
+        return source, tuple(ZERO if size == 1 else at for size, at in zip(sizes, position, strict=True))
+
+    def trace(self, node: fx.Node, index: Index) -> list[Step]:
+        """The node and everything it is a view of, nearest first."""
+        chain = [(node, index)]
+        while (found := self.step(*chain[-1])) is not None:
+            chain.append(found)
+        return chain
+
+
+def _ints(values: Any) -> list[int] | None:
+    """Dims given one by one or as one sequence."""
+    flat = list(values[0]) if len(values) == 1 and isinstance(values[0], tuple | list | torch.Size) else list(values)
+    return flat if all(isinstance(v, int) for v in flat) else None
+
+
+def _transpose(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    dims = (op.get("dim0", op.get("axis0")), op.get("dim1", op.get("axis1")))
+    if not all(isinstance(d, int) for d in dims):
+        return None
+    order = list(index)
+    a, b = (d % len(index) for d in dims)
+    order[a], order[b] = order[b], order[a]
+    return op.get("input"), tuple(order)
+
+
+def _permuted(index: Index, dims: list[int]) -> Index:
+    order: list[Expr] = [ZERO] * len(index)
+    for at, dim in zip(index, dims, strict=True):
+        order[dim % len(index)] = at
+    return tuple(order)
+
+
+def _permute(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    dims = _ints(op.get("dims", ()) if isinstance(op.get("dims", ()), tuple) else (op.get("dims"),))
+    if dims is None or len(dims) != len(index):
+        return None
+    return op.get("input"), _permuted(index, dims)
+
+
+def _movedim(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    ends = []
+    for name in ("source", "destination"):
+        value = op.get(name)
+        value = (value,) if isinstance(value, int) else value
+        if not isinstance(value, tuple | list) or not all(isinstance(v, int) for v in value):
+            return None
+        ends.append([v % len(index) for v in value])
+    source, destination = ends
+    rest = iter(d for d in range(len(index)) if d not in source)
+    dims = [source[destination.index(k)] if k in destination else next(rest) for k in range(len(index))]
+    return op.get("input"), _permuted(index, dims)
+
+
+def _t(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    return op.get("input"), index[::-1]
+
+
+def _getattr(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    name = op.get("name")
+    if name == "mT" or (name == "T" and len(index) == 2):
+        return op.get("input"), (*index[:-2], index[-1], index[-2])
+    return None
+
+
+def _reshape(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    source = op.get("input")
+    position = regroup(views.domain, index, views.view.shape(node), views.view.shape(source))
+    return None if position is None else (source, position)
+
+
+def regroup(domain: Domain, index: Index, outer: tuple[sympy.Expr, ...], inner: tuple[sympy.Expr, ...]) -> Index | None:
+    """Position in a tensor of shape `inner` of what stands at `index` of the same data viewed as `outer`.
+
+    Dims are matched in groups of equal product; inside a group the flat position is divided out again.
+    """
+    result: list[Expr] = []
+    o = k = 0
+    while o < len(outer) or k < len(inner):
+        if o < len(outer) and k < len(inner) and outer[o] == inner[k]:
+            result.append(index[o])
+            o, k = o + 1, k + 1
+            continue
+        if o < len(outer) and outer[o] == 1:
+            o += 1
+            continue
+        if k < len(inner) and inner[k] == 1:
+            result.append(ZERO)
+            k += 1
+            continue
+        if o == len(outer) or k == len(inner):
+            return None
+        outs, ins = [o], [k]
+        size_out, size_in = outer[o], inner[k]
+        while size_out != size_in:
+            grow_out = _smaller(size_out, size_in)
+            if grow_out is None:  # cannot be compared: take the rest of both sides as one group
+                outs, ins = list(range(o, len(outer))), list(range(k, len(inner)))
+                break
+            if grow_out:
+                outs.append(outs[-1] + 1)
+                if outs[-1] == len(outer):
+                    return None
+                size_out = sympy.expand(size_out * outer[outs[-1]])
+            else:
+                ins.append(ins[-1] + 1)
+                if ins[-1] == len(inner):
+                    return None
+                size_in = sympy.expand(size_in * inner[ins[-1]])
+        flat = sympy.Integer(0)
+        for dim in outs:
+            at = as_sympy(index[dim])
+            if at is None:
+                return None
+            flat = sympy.expand(flat * outer[dim] + at)
+        tail: list[Expr] = []
+        for dim in reversed(ins[1:]):
+            flat, rest = domain.divide(flat, inner[dim])
+            tail.append(integer(rest))
+        result.extend((integer(flat), *reversed(tail)))
+        o, k = outs[-1] + 1, ins[-1] + 1
+    return tuple(result)
+
+
+def _smaller(a: sympy.Expr, b: sympy.Expr) -> bool | None:
+    """Whether a < b; for symbolic sizes whether b is a multiple of a; None where neither shows."""
+    if a.is_Integer and b.is_Integer:
+        return bool(a < b)
+    ratio = sympy.cancel(b / a)
+    if ratio.as_numer_denom()[1] == 1:
+        return True
+    return False if sympy.cancel(a / b).as_numer_denom()[1] == 1 else None
+
+
+def _expand(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    source = op.get("input")
+    return source, index[len(index) - len(views.view.shape(source)) :]
+
+
+def _getitem(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    source, items = op.get("input"), op.get("index")
+    items = items if isinstance(items, tuple) else (items,)
+    if any(not isinstance(i, int | slice | type(None) | type(...)) or isinstance(i, bool) for i in items):
+        return None
+    sizes = views.view.shape(source)
+    used = sum(1 for i in items if i is not None and i is not Ellipsis)
+    fill = (slice(None),) * (len(sizes) - used)
+    if Ellipsis in items:
+        at = items.index(Ellipsis)
+        items = (*items[:at], *fill, *items[at + 1 :])
+    else:
+        items = (*items, *fill)
+    result: list[Expr] = []
+    out = iter(index)
+    for item in items:
+        if item is None:
+            next(out)
+            continue
+        size = sizes[len(result)]
+        if isinstance(item, int):
+            result.append(integer(sympy.Integer(item) if item >= 0 else size + item))
+            continue
+        at = _sliced(views, item, size, next(out))
+        if at is None:
+            return None
+        result.append(at)
+    return source, tuple(result)
+
+
+def _sliced(views: Views, item: slice, size: sympy.Expr, at: Expr) -> Expr | None:
+    start = _size(views, item.start, 0)
+    step = item.step if item.step is not None else 1
+    if start is None or not isinstance(step, int):
+        return None
+    if start.is_negative:
+        start = size + start
+        if not start.is_nonnegative:
+            return ZERO if size == 1 else None
+    if start == 0 and step == 1:
+        return at
+    value = as_sympy(at)
+    return None if value is None else integer(sympy.expand(start + step * value))
+
+
+def _size(views: Views, value: Any, default: int) -> sympy.Expr | None:
+    if value is None:
+        return sympy.Integer(default)
+    if isinstance(value, fx.Node):
+        value = views.view.value(value)
+    return size_of(value) if isinstance(value, int | torch.SymInt) else None
+
+
+def _narrow(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    dim, start = op.get("dim"), _size(views, op.get("start"), 0)
+    at = as_sympy(index[dim]) if isinstance(dim, int) else None
+    if start is None or at is None or not start.is_nonnegative:
+        return None
+    position = list(index)
+    position[dim] = integer(sympy.expand(start + at))
+    return op.get("input"), tuple(position)
+
+
+def _select(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    source, dim, at = op.get("input"), op.get("dim"), op.get("index", 0)
+    if not isinstance(dim, int) or not isinstance(at, int):
+        return None
+    sizes = views.view.shape(source)
+    dim %= len(sizes)
+    value = integer(sympy.Integer(at) if at >= 0 else sizes[dim] + at)
+    return source, (*index[:dim], value, *index[dim:])
+
+
+def _repeat(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    source = op.get("input")
+    inner, outer = views.view.shape(source), views.view.shape(node)
+    index, outer = index[len(outer) - len(inner) :], outer[len(outer) - len(inner) :]
+    result: list[Expr] = []
+    for at, size, full in zip(index, inner, outer, strict=True):
+        value = as_sympy(at)
+        if size == full:
+            result.append(at)
+        elif value is None:
+            return None
+        else:
+            result.append(integer(views.domain.divide(value, size)[1]))
+    return source, tuple(result)
+
+
+def _repeat_interleave(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    repeats, dim = op.get("repeats"), op.get("dim")
+    if not isinstance(repeats, int) or not isinstance(dim, int):
+        return None
+    value = as_sympy(index[dim])
+    if value is None:
+        return None
+    position = list(index)
+    position[dim] = integer(views.domain.divide(value, sympy.Integer(repeats))[0])
+    return op.get("input"), tuple(position)
+
+
+def _identity(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    return op.get("input"), index
+
+
+def _cat(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    """A cat in which only one part has elements: the first step of a KV cache."""
+    parts = op.get("tensors")
+    if not isinstance(parts, tuple | list):
+        return None
+    full = [p for p in parts if isinstance(p, fx.Node) and 0 not in views.view.tensor(p).shape]
+    if len(full) != 1 or len(views.view.shape(full[0])) != len(index):
+        return None
+    return full[0], index
+
+
+RULES: dict[str, Callable[[Views, fx.Node, Op, Index], Step | None]] = {
+    "transpose": _transpose,
+    "permute": _permute,
+    "movedim": _movedim,
+    "t": _t,
+    "getattr": _getattr,
+    "reshape": _reshape,
+    "expand": _expand,
+    "getitem": _getitem,
+    "narrow": _narrow,
+    "select": _select,
+    "repeat": _repeat,
+    "repeat_interleave": _repeat_interleave,
+    "identity": _identity,
+    "cat": _cat,
+}

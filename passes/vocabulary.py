@@ -1,0 +1,212 @@
+"""One vocabulary over torch functions, tensor methods, operators and in-place forms.
+
+Each word is one declaration: the canonical name, the parameters it is read by, and everything that spells it. A spelling
+whose positional order differs brings its own parameter list. A new spelling is one entry here and nothing elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """One way to write a word: parameter names in positional order; `*name` gathers the rest."""
+
+    word: str
+    parameters: tuple[str, ...]
+    in_place: bool = False
+
+
+def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling]]:
+    functions: dict[Callable[..., Any], Spelling] = {}
+    methods: dict[str, Spelling] = {}
+
+    def word(name: str, parameters: str, *spellings: Callable[..., Any] | str, in_place: bool = False) -> None:
+        for spelling in spellings:
+            entry = Spelling(name, tuple(parameters.split()), in_place)
+            if isinstance(spelling, str):
+                methods[spelling] = entry
+            else:
+                functions[spelling] = entry
+
+    # contractions
+    word(
+        "matmul",
+        "left right",
+        torch.matmul,
+        operator.matmul,
+        torch.Tensor.matmul,
+        "matmul",
+        "__matmul__",
+        "__rmatmul__",
+    )
+    word("matmul", "left right", torch.bmm, "bmm", torch.mm, "mm")
+    word("baddbmm", "input left right beta alpha", torch.baddbmm, "baddbmm")
+    word("einsum", "equation *operands", torch.einsum)
+
+    # attention and what stands around it
+    word("softmax", "input dim dtype", torch.softmax, torch.special.softmax, "softmax")
+    word("softmax", "input dim _stacklevel dtype", F.softmax)
+    word("dropout", "input p training inplace", F.dropout)
+    word("dropout", "input p train", torch.dropout)
+    word("sdpa", "query key value attn_mask dropout_p is_causal scale enable_gqa", F.scaled_dot_product_attention)
+
+    # views: the same values at other positions
+    word("transpose", "input dim0 dim1", torch.transpose, torch.swapaxes, torch.swapdims)
+    word("transpose", "input dim0 dim1", "transpose", "swapaxes", "swapdims")
+    word("permute", "input *dims", torch.permute, "permute")
+    word("movedim", "input source destination", torch.movedim, torch.moveaxis, "movedim", "moveaxis")
+    word("t", "input", torch.t, "t")
+    word("getattr", "input name", getattr)
+    word("reshape", "input *shape", torch.reshape, "reshape", "view", "reshape_as", "view_as")
+    word("reshape", "input *shape", torch.flatten, "flatten", torch.unflatten, "unflatten", torch.squeeze, "squeeze")
+    word("reshape", "input *shape", torch.unsqueeze, "unsqueeze", torch.ravel, "ravel")
+    word("expand", "input *shape", "expand", "expand_as", torch.broadcast_to, "broadcast_to")
+    word("getitem", "input index", operator.getitem)
+    word("narrow", "input dim start length", torch.narrow, "narrow")
+    word("select", "input dim index", torch.select, "select")
+    word("repeat", "input *repeats", "repeat")
+    word("repeat_interleave", "input repeats dim", torch.repeat_interleave, "repeat_interleave")
+    word("identity", "input *rest", "contiguous", "clone", torch.clone)
+    word("cat", "tensors dim", torch.cat, torch.concat, torch.concatenate)
+
+    # element by element
+    word("add", "left right", torch.add, operator.add, "add", "__add__", "__radd__")
+    word("add", "left right", operator.iadd, "add_", in_place=True)
+    word("sub", "left right", torch.sub, torch.subtract, operator.sub, "sub", "subtract")
+    word("sub", "left right", operator.isub, "sub_", in_place=True)
+    word("sub", "right left", torch.rsub, "rsub", "__rsub__")
+    word("mul", "left right", torch.mul, torch.multiply, operator.mul, "mul", "multiply", "__mul__", "__rmul__")
+    word("mul", "left right", operator.imul, "mul_", in_place=True)
+    word(
+        "div",
+        "left right rounding_mode",
+        torch.div,
+        torch.true_divide,
+        operator.truediv,
+        "div",
+        "true_divide",
+        "divide",
+    )
+    word("div", "left right rounding_mode", operator.itruediv, "div_", in_place=True)
+    word("neg", "input", torch.neg, operator.neg, "neg", "negative")
+    word("minimum", "left right", torch.minimum, "minimum")
+    word("maximum", "left right", torch.maximum, "maximum")
+    word("tanh", "input", torch.tanh, F.tanh, "tanh")
+    word("cast", "input *to", "to", "type", "type_as", "float", "half", "bfloat16", "double", "bool", "int", "long")
+
+    # masks
+    word("lt", "left right", torch.lt, torch.less, operator.lt, "lt", "less", "__lt__")
+    word("le", "left right", torch.le, torch.less_equal, operator.le, "le", "less_equal", "__le__")
+    word("gt", "left right", torch.gt, torch.greater, operator.gt, "gt", "greater", "__gt__")
+    word("ge", "left right", torch.ge, torch.greater_equal, operator.ge, "ge", "greater_equal", "__ge__")
+    word("eq", "left right", torch.eq, operator.eq, "eq", "__eq__")
+    word("ne", "left right", torch.ne, torch.not_equal, operator.ne, "ne", "not_equal", "__ne__")
+    word(
+        "and",
+        "left right",
+        torch.logical_and,
+        torch.bitwise_and,
+        operator.and_,
+        "logical_and",
+        "__and__",
+        "bitwise_and",
+    )
+    word("and", "left right", operator.iand, "logical_and_", "__iand__", in_place=True)
+    word("or", "left right", torch.logical_or, torch.bitwise_or, operator.or_, "logical_or", "__or__", "bitwise_or")
+    word("or", "left right", operator.ior, "logical_or_", "__ior__", in_place=True)
+    word(
+        "not",
+        "input",
+        torch.logical_not,
+        torch.bitwise_not,
+        operator.invert,
+        "logical_not",
+        "bitwise_not",
+        "__invert__",
+    )
+    word("where", "condition then other", torch.where)
+    word("where_method", "then condition other", "where")
+    word("masked_fill", "input mask value", torch.masked_fill, "masked_fill")
+    word("masked_fill", "input mask value", "masked_fill_", in_place=True)
+    word("tril", "input diagonal", torch.tril, "tril")
+    word("triu", "input diagonal", torch.triu, "triu")
+    word("tril", "input diagonal", "tril_", in_place=True)
+    word("triu", "input diagonal", "triu_", in_place=True)
+    word("cumsum", "input dim", torch.cumsum, "cumsum")
+    word("diff", "input n dim prepend append", torch.diff, "diff")
+
+    # constants
+    word("arange", "*bounds", torch.arange)
+    word("filled", "*rest", torch.zeros, torch.zeros_like, torch.ones, torch.ones_like)
+    word("filled", "*rest", "new_zeros", "new_ones")
+    word("full", "size fill_value", torch.full, torch.full_like)
+    word("full", "input size fill_value", "new_full")
+    word("tensor", "data", torch.tensor, torch.scalar_tensor)
+
+    # attention that is not looked into, and writers whose target matters to whoever still reads it
+    word("multi_head_attention", "*operands", F.multi_head_attention_forward, torch._native_multi_head_attention)
+    for name in (
+        "copy_",
+        "fill_",
+        "zero_",
+        "index_copy_",
+        "index_fill_",
+        "index_add_",
+        "scatter_",
+        "index_put_",
+        "clamp_",
+    ):
+        word("write", "input *rest", name, in_place=True)
+    word("write", "input *rest", operator.setitem, in_place=True)
+    return functions, methods
+
+
+FUNCTIONS, METHODS = _declare()
+
+# Words whose result holds the same values as `input`, elsewhere or again; a write to one may be a write to all.
+VIEWS = frozenset(
+    (
+        "transpose",
+        "permute",
+        "movedim",
+        "t",
+        "getattr",
+        "reshape",
+        "expand",
+        "getitem",
+        "narrow",
+        "select",
+        "identity",
+        "cast",
+    )
+)
+
+FILLED_VALUE = {
+    torch.zeros: 0,
+    torch.zeros_like: 0,
+    torch.ones: 1,
+    torch.ones_like: 1,
+    "new_zeros": 0,
+    "new_ones": 1,
+}
+
+CAST_METHODS = {
+    "float": torch.float32,
+    "half": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "double": torch.float64,
+    "bool": torch.bool,
+    "int": torch.int32,
+    "long": torch.int64,
+}
+
+NEGATIVE_INFINITY = -math.inf

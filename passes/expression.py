@@ -15,26 +15,32 @@ from typing import TypeAlias
 import sympy
 from torch import fx
 
-Expr: TypeAlias = "Number | Int | Load | Product | Probability | Apply"
-Index: TypeAlias = "tuple[Expr, ...]"
+class Element:
+    """Base of all expressions."""
+
+    __slots__ = ()
+
+
+Expr: TypeAlias = Element
+Index: TypeAlias = tuple[Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class Number(Element):
     """A constant: a bool, an int or a float."""
 
     value: bool | int | float
 
 
 @dataclass(frozen=True, slots=True)
-class Int:
+class Int(Element):
     """An integer that depends on index symbols or symbolic sizes, as a sympy expression."""
 
     value: sympy.Expr
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class Load(Element):
     """An element of a tensor that the graph computes in a way that is not looked into."""
 
     node: fx.Node
@@ -42,7 +48,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class Product(Element):
     """An element of a contraction's result (matmul, bmm, einsum…): QKᵀ, if the rest of the site says so."""
 
     node: fx.Node
@@ -50,7 +56,7 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Probability:
+class Probability(Element):
     """An element of the result of the softmax that a site is being read from."""
 
     node: fx.Node
@@ -58,7 +64,7 @@ class Probability:
 
 
 @dataclass(frozen=True, slots=True)
-class Apply:
+class Apply(Element):
     """An operation on expressions. `origin` is the node (and the position in it) that holds this very value."""
 
     name: str

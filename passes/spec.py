@@ -15,6 +15,7 @@ import torch
 from torch import fx
 
 from .expression import Expr, Index
+from .symbols import Roots
 
 
 class RejectionCode(StrEnum):
@@ -25,6 +26,7 @@ class RejectionCode(StrEnum):
     UNSUPPORTED_SCORE = "unsupported_score"  # the way from QKᵀ to softmax has a step with no score form yet
     LAYOUT = "layout"  # queries, keys or values do not line up as [batch, head, position, feature]
     PROBABILITIES_ESCAPE = "probabilities_escape"  # the probabilities are read by something else too
+    PROBABILITIES_CHANGED = "probabilities_changed"  # something other than a cast happens to them before the values
     NO_VALUE_PRODUCT = "no_value_product"  # the probabilities do not meet values in one product
     DROPOUT = "dropout"  # dropout on the probabilities is active
     IN_PLACE = "in_place"  # a tensor of the site is written in place while the site still reads it
@@ -95,17 +97,18 @@ class MaskSpec:
 class AttentionSpec:
     """What a site computes: softmax(scale·QKᵀ + bias, masked)·V.
 
-    Sizes are ints or SymInts: batch, heads, kv_heads, n_q, n_k; head_dim and value_dim are features per head.
-    bias is an expression over (b, h, i, j) that is added to the scaled scores.
+    batch, heads, kv_heads, n_q, n_k, head_dim and value_dim are sizes (integers, or symbols of dynamic shapes);
+    query head h reads kv head h // (heads // kv_heads). bias is an expression over (b, h, i, j) added to the scaled
+    scores. dtype is that of the queries.
     """
 
-    batch: int | torch.SymInt
-    heads: int | torch.SymInt
-    kv_heads: int | torch.SymInt
-    n_q: int | torch.SymInt
-    n_k: int | torch.SymInt
-    head_dim: int | torch.SymInt
-    value_dim: int | torch.SymInt
+    batch: sympy.Expr
+    heads: sympy.Expr
+    kv_heads: sympy.Expr
+    n_q: sympy.Expr
+    n_k: sympy.Expr
+    head_dim: sympy.Expr
+    value_dim: sympy.Expr
     dtype: torch.dtype
     device: torch.device
     scale: float
@@ -114,36 +117,33 @@ class AttentionSpec:
 
     def in_words(self) -> str:
         """One line for people: "causal, key padding, 9 heads over 3 kv heads, scale 0.125"."""
-        words: list[str] = []
         mask = self.mask
         if mask.causal_offset is None:
-            words.append("full")
+            words = ["full"]
         elif mask.sliding_window is not None:
-            words.append(f"sliding window {mask.sliding_window}")
+            words = [f"sliding window {mask.sliding_window}"]
         else:
-            words.append("causal" if mask.causal_offset == 0 else f"causal with offset {mask.causal_offset}")
+            words = ["causal" if mask.causal_offset == 0 else f"causal with offset {mask.causal_offset}"]
         if mask.key_mask is not None:
             words.append("key padding")
         if mask.other is not None:
             words.append("mask tensor")
         if self.bias is not None:
             words.append("bias")
-        shared = f" over {self.kv_heads} kv heads" if self.kv_heads is not self.heads and self._grouped() else ""
-        words.append(f"{self.heads} heads{shared}")
+        words.append(f"{self.heads} heads" + (f" over {self.kv_heads} kv heads" if self.kv_heads != self.heads else ""))
         words.append(f"scale {self.scale:.6g}")
         return ", ".join(words)
-
-    def _grouped(self) -> bool:
-        return not (isinstance(self.heads, int) and isinstance(self.kv_heads, int) and self.heads == self.kv_heads)
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionSite:
     """One softmax(QKᵀ)V of a graph.
 
-    form       "eager" (matmul, softmax, matmul) or "sdpa" (one scaled_dot_product_attention call).
-    anchor     the softmax or the SDPA call; output the node whose value the site replaces.
-    query, key, value   operands; `leading` are the index symbols of the output's leading dims.
+    form          "eager" (matmul, softmax, matmul) or "sdpa" (one scaled_dot_product_attention call).
+    anchor        the softmax or the SDPA call.
+    output        the node whose value the site replaces; `output_index` says which symbol stands at each of its dims.
+    query, key, value   operands, key and value with `spec.kv_heads` heads.
+    roots         the index symbols everything is said in.
     """
 
     form: str
@@ -154,4 +154,5 @@ class AttentionSite:
     key: Operand
     value: Operand
     spec: AttentionSpec
+    roots: Roots
     source: Source

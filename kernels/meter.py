@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .attend import accumulation_dtype
 from .call import AttentionCall
+from .engine import count_keys, make_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +65,71 @@ def notify(
                 observer(Observation(query, key, value, key_mask, bias, call, out, lse))
     finally:
         _observers.reset(token)
+
+
+def relative_error(observation: Observation, rows: int = 64, seed: int = 0) -> float:
+    """√(Σ‖o − o*‖² / Σ‖o*‖²) over `rows` random query rows, each computed exactly; costs rows · n_k · D per head.
+
+    The rows are the same for every head and batch element, drawn without replacement; all of them where n_q <= rows.
+    0 where the exact rows are all zero and so are the given ones; inf where only the exact ones are.
+    """
+    seen = observation
+    n_q = seen.query.shape[2]
+    chosen = torch.randperm(n_q, generator=torch.Generator().manual_seed(seed))[:rows].sort().values
+    chosen = chosen.to(seen.query.device)
+    exact = exact_rows(observation, chosen)
+    given = seen.out[:, :, chosen].to(exact.dtype)
+    wrong, size = float((given - exact).square().sum()), float(exact.square().sum())
+    if size == 0.0:
+        return 0.0 if wrong == 0.0 else float("inf")
+    return math.sqrt(wrong / size)
+
+
+def exact_rows(observation: Observation, rows: Tensor) -> Tensor:
+    """The exact output of query rows `rows` (int [r]), [B, H, r, D_v] in the accumulation dtype."""
+    seen, call = observation, observation.call
+    query, bias = seen.query[:, :, rows], seen.bias
+    if bias is not None and bias.dim() >= 2 and bias.shape[-2] != 1:
+        bias = bias.index_select(-2, rows)
+    dtype = accumulation_dtype(query.dtype)
+    batch, heads, count, features = query.shape
+    keys = torch.arange(call.num_keys, device=query.device)
+    allowed = torch.ones(count, call.num_keys, dtype=torch.bool, device=query.device)
+    if call.causal_offset is not None:
+        frontier = rows.unsqueeze(-1) + call.causal_offset
+        allowed = keys <= frontier
+        if call.sliding_window is not None:
+            allowed &= keys > frontier - call.sliding_window
+    allowed = allowed[None, None] if seen.key_mask is None else allowed & seen.key_mask[:, None, None, :]
+    key, value = (
+        tensor.to(dtype)
+        if seen.key_mask is None
+        else tensor.to(dtype).masked_fill(~seen.key_mask[:, None, :, None], 0.0)
+        for tensor in (seen.key, seen.value)
+    )
+    folded = query.to(dtype).reshape(batch, key.shape[1], -1, features)
+    scores = (folded @ key.transpose(-1, -2) * call.scale).view(batch, heads, count, -1)
+    scores = scores if bias is None else scores + bias
+    scores = scores.masked_fill(~allowed, float("-inf"))
+    empty = (scores == float("-inf")).all(-1, keepdim=True)
+    weights = torch.softmax(scores, -1).masked_fill(
+        empty, {"zero": 0.0, "mean": 0.0}.get(call.empty_rows, float("nan"))
+    )
+    out = (weights.reshape(batch, key.shape[1], -1, call.num_keys) @ value).view(batch, heads, count, -1)
+    if call.empty_rows == "mean":
+        mean = seen.value.to(dtype).mean(2, keepdim=True).repeat_interleave(heads // key.shape[1], 1)
+        out = torch.where(empty, mean, out)
+    return out
+
+
+def keys_per_query(observation: Observation) -> float:
+    """Mean number of distinct, visible keys that the call scored per query, from the plan made again (exact: the mask).
+
+    A sampled key counts once, whatever its weight; a bias is not looked at.
+    """
+    seen = observation
+    batch, heads = seen.query.shape[:2]
+    if seen.query.shape[2] == 0 or batch * heads == 0:
+        return 0.0
+    parts = make_plan(seen.query, seen.key, seen.key_mask, seen.call)
+    return float(count_keys(parts, seen.key_mask, batch, heads, seen.call).double().mean())

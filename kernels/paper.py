@@ -1,4 +1,138 @@
-"""HyperAttention (placeholder during construction: exact plan)."""
+"""HyperAttention as published: Han et al., ICLR 2024, arXiv 2310.05869. No code of theirs was read into this file.
 
-from .exact import plan as plan
-from .exact import selected_keys as selected_keys
+Full attention of n_q queries over N keys (`_rectangle`): both sorted by angular hash in Gray-code order; the sorted
+sequences cut into blocks of `block_size` keys; query block r sees key block r exactly, and besides `sample_size` keys
+drawn uniformly without replacement from the N − |block r| keys outside it, each standing for (N − |block r|) /
+sample_size keys. So block and sample are disjoint, the sum over both is an unbiased estimate of the whole sum, and a
+sample of the whole outside is the whole outside with weight 1.
+
+Causal attention: the square is halved; its diagonal halves recursively, exact at `min_seq_len`, its off-diagonal block
+as full attention. Any causal_offset: keys before the first query are full attention, then the square.
+
+Where the paper leaves it open: lengths need not be powers of two (uneven halves, a short last block); with n_q ≠ n_k
+the queries are cut into as many blocks as the keys; masked keys are sorted behind all others and belong to no block
+and no population; projections and sampled ranks are shared by the heads, which sort differently.
+
+What a query reads depends on the other queries and keys of its rectangle, by the sort. No key after the frontier is
+ever read, but later queries do shift the blocks: outputs are causal in the keys and values, not in the selection.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from .call import AttentionCall
+from .lsh import Draws, hash_codes, sort_rows
+from .parts import Plan, Span, Tiles
+
+
+def selected_keys(call: AttentionCall) -> int:
+    """Keys per query that one rectangle reads: with no more keys than this it is exact."""
+    return call.parameters.block_size + call.parameters.sample_size
+
+
+def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Plan:
+    """The parts of one call; query [B, H, n_q, D], key [B, H_kv, n_k, D], key_mask bool [B or 1, n_k]."""
+    draws = Draws(call.parameters.seed)
+    hyperplanes = draws.hyperplanes(query.shape[-1], call.parameters.lsh_projections)
+    codes = (hash_codes(query, hyperplanes), hash_codes(key, hyperplanes))
+    parts: Plan = []
+    for area in areas(call):
+        if area.causal_offset is not None or is_exact(area, call):
+            parts.append(area)
+        else:
+            parts.extend(_rectangle(codes, key_mask, area, call, draws))
+    return parts
+
+
+def is_exact(area: Span, call: AttentionCall) -> bool:
+    """A rectangle with too few keys to be worth estimating."""
+    keys = area.key_stop - area.key_start
+    return keys < call.parameters.min_seq_len or keys <= selected_keys(call)
+
+
+def areas(call: AttentionCall) -> list[Span]:
+    """The recursion unrolled: disjoint areas that cover the mask, full (causal_offset None) or exact causal squares."""
+    n_q, n_k, offset = call.num_queries, call.num_keys, call.causal_offset
+    if offset is None:
+        return [Span(0, n_q, 0, n_k)]
+    first = min(max(0, -offset), n_q)  # queries before see nothing
+    whole = min(max(first, n_k - offset), n_q)  # queries from here see every key
+    found = [Span(whole, n_q, 0, n_k), Span(first, whole, 0, first + offset)]
+    base = max(call.parameters.min_seq_len, selected_keys(call), 1)
+    squares = [(first, whole)]
+    while squares:
+        start, stop = squares.pop()
+        if stop - start <= base:
+            found.append(Span(start, stop, start + offset, stop + offset, offset))
+            continue
+        middle = start + (stop - start) // 2
+        found.append(Span(middle, stop, start + offset, middle + offset))
+        squares += [(middle, stop), (start, middle)]
+    return [area for area in found if not area.is_empty]
+
+
+def _rectangle(
+    codes: tuple[Tensor, Tensor], key_mask: Tensor | None, area: Span, call: AttentionCall, draws: Draws
+) -> list[Tiles]:
+    """Block diagonal and samples of one full area; codes int [B, H, n_q] and [B, H_kv, n_k]."""
+    block = call.parameters.block_size
+    mask = None if key_mask is None else key_mask[:, area.key_start : area.key_stop]
+    queries = sort_rows(codes[0][:, :, area.query_start : area.query_stop]) + area.query_start
+    order = sort_rows(codes[1][:, :, area.key_start : area.key_stop], mask)
+    keys = order + area.key_start
+    if mask is not None:
+        keys = keys.masked_fill(~mask.unsqueeze(1).expand(keys.shape).gather(2, order), -1)
+    n_q, n_k = queries.shape[2], keys.shape[2]
+    count = -(-n_k // block)
+    query_block = block if n_q == n_k else -(-n_q // count)
+    used = -(-n_q // query_block)
+    query_tiles = _tile(queries, query_block, used)
+    key_tiles = _tile(keys, block, count)[:, :, :used]
+    parts = [Tiles(query_tiles, key_tiles, may_pad=mask is not None or used * block > n_k)]
+    if call.parameters.sample_size:
+        rows, log_weight = _samples(keys, mask, used, block, call.parameters.sample_size, draws)
+        parts.append(Tiles(query_tiles, rows, log_weight, may_pad=mask is not None))
+    return parts
+
+
+def _tile(rows: Tensor, size: int, count: int) -> Tensor:
+    """[B, R, n] → [B, R, count, size], −1 behind the end."""
+    return pad(rows, (0, count * size - rows.shape[2]), value=-1).unflatten(2, (count, size))
+
+
+def _samples(
+    keys: Tensor, mask: Tensor | None, count: int, block: int, size: int, draws: Draws
+) -> tuple[Tensor, Tensor]:
+    """Sampled rows int [B, R, count, m], −1 where the population is smaller, and log weights [B or 1, 1, count, 1].
+
+    keys [B, R, n]: valid rows in sorted order, then −1. A rank among the keys outside block t becomes a sorted place by
+    stepping over the block, so nothing needs to be rejected. Blocks are of three sizes (full, the short last one, and
+    none, behind masked keys), so there are three populations and as many draws of ranks, from the same noise.
+    """
+    batch, heads, n = keys.shape
+    device = keys.device
+    rows = 1 if mask is None else mask.shape[0]
+    valid = torch.full((rows,), n, device=device) if mask is None else mask.sum(-1)
+    short = valid % block
+    populations = torch.stack([valid - block, valid - short, valid], 1)  # [rows, 3]
+    noise = draws.uniform(rows, n).to(device)
+    places = torch.arange(n, device=device)
+    outside = noise.unsqueeze(1).masked_fill(places >= populations.unsqueeze(-1), 2.0)
+    ranks = outside.topk(min(size, n), dim=-1, largest=False).indices  # [rows, 3, m]
+    start = torch.arange(count, device=device) * block
+    length = (valid.unsqueeze(1) - start).clamp(0, block)  # [rows, count]
+    kind = torch.where(length == block, 0, torch.where(length > 0, 1, 2))
+    population = populations.gather(1, kind)
+    chosen = ranks.gather(1, kind.unsqueeze(-1).expand(-1, -1, ranks.shape[-1]))  # [rows, count, m]
+    exists = chosen < population.unsqueeze(-1)
+    place = chosen + length.unsqueeze(-1) * (chosen >= start.unsqueeze(-1))
+    place = place.clamp(max=n - 1).unsqueeze(1).expand(batch, heads, -1, -1)
+    found = keys.gather(2, place.flatten(2)).view(place.shape)
+    if mask is not None:
+        found = found.masked_fill(~exists.unsqueeze(1), -1)
+    drawn = population.clamp(min=1, max=size).to(torch.float32)
+    log_weight = (population.clamp(min=1).to(torch.float32) / drawn).log()
+    return found, log_weight[:, None, :, None]

@@ -94,3 +94,11 @@ class Dataflow:
             return False
         born, read = self.view.position[node], self.view.position[reader]
         return any(born < at < read for at in writes)
+
+    def private(self, write: fx.Node) -> bool:
+        """Whether an in-place node writes into storage that was born in this graph and that nobody else reads."""
+        root = self._roots[write]
+        if root.op in ("placeholder", "get_attr"):
+            return False
+        mine = {node for node, r in self._roots.items() if r is root}
+        return all(user in mine for node in mine for user in node.users)

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import sympy
 from torch import fx
 
+
 class Element:
     """Base of all expressions."""
 

@@ -1,0 +1,294 @@
+"""From positions back to graph nodes: the only place that writes FX.
+
+`Emitter` adds nodes in front of one node of a graph copy. It turns an operand into [batch, head, position, feature], an
+expression into a tensor over chosen axes, and a [batch, head, position, feature] result into the shape the graph
+expects. Where a node of the graph already holds a value it is used; nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sympy
+import torch
+from torch import fx
+
+from .canonical import CanonicalView
+from .expression import ZERO, Apply, Expr, Index, Int, Load, Number, as_sympy
+from .spec import Operand, Rejected, RejectionCode
+from .symbols import Roots, position
+
+Axes = tuple[sympy.Symbol | None, ...]
+
+
+class Emitter:
+    """Writes nodes before `anchor` of a graph copy; `copied` maps nodes of the original to those of the copy."""
+
+    def __init__(
+        self,
+        view: CanonicalView,
+        copied: Mapping[fx.Node, fx.Node],
+        anchor: fx.Node,
+        roots: Roots,
+        device: torch.device,
+    ) -> None:
+        self.view, self.copied, self.roots, self.device = view, copied, roots, device
+        self.graph = copied[anchor].graph
+        self.anchor = anchor
+        self._emitted: dict[tuple[Any, ...], Any] = {}
+
+    # --- plain nodes --------------------------------------------------------------------------------------------
+
+    def call(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
+        """One function call, placed before the anchor."""
+        return self._placed(lambda: self.graph.call_function(target, args, kwargs))
+
+    def method(self, name: str, *args: Any, **kwargs: Any) -> fx.Node:
+        """One method call, placed before the anchor."""
+        return self._placed(lambda: self.graph.call_method(name, args, kwargs))
+
+    def _placed(self, make: Callable[[], fx.Node]) -> fx.Node:
+        anchor = self.copied[self.anchor]
+        with self.graph.inserting_before(anchor):
+            node = make()
+        for key in ("stack_trace", "nn_module_stack"):
+            if key in anchor.meta:
+                node.meta[key] = anchor.meta[key]
+        return node
+
+    def size(self, value: sympy.Expr) -> Any:
+        """A size as an int or as a node that computes it."""
+        if value.is_Integer:
+            return int(value)
+        key = ("size", value)
+        if key not in self._emitted:
+            self._emitted[key] = self._size(value)
+        return self._emitted[key]
+
+    def _size(self, value: sympy.Expr) -> Any:
+        if value.is_Symbol:
+            found = self.view.size_symbols.get(value)
+            if found is None:
+                raise Rejected(RejectionCode.SHAPES_UNKNOWN, f"the size {value} is not in the graph", self.anchor)
+            node, dim = found
+            return self.copied[node] if dim is None else self.method("size", self.copied[node], dim)
+        if value.is_Add or value.is_Mul:
+            join = operator.add if value.is_Add else operator.mul
+            parts = [self.size(v) for v in value.args]
+            total = parts[0]
+            for part in parts[1:]:
+                total = self.call(join, total, part)
+            return total
+        if isinstance(value, sympy.floor):
+            top, bottom = value.args[0].as_numer_denom()
+            return self.call(operator.floordiv, self.size(top), self.size(bottom))
+        if isinstance(value, sympy.Min | sympy.Max):
+            join = torch.sym_min if isinstance(value, sympy.Min) else torch.sym_max
+            total = self.size(value.args[0])
+            for part in value.args[1:]:
+                total = self.call(join, total, self.size(part))
+            return total
+        raise Rejected(RejectionCode.SHAPES_UNKNOWN, f"the size {value} cannot be written", self.anchor)
+
+    # --- operands and the result ----------------------------------------------------------------------------------
+
+    def operand(self, operand: Operand, row: sympy.Symbol | None, feature: sympy.Symbol | None) -> fx.Node:
+        """A tensor of the graph as [batch, head, position, feature]; a view wherever strides allow."""
+        heads: Axes = self.roots.heads or (None,)
+        node, index = self.copied[operand.node], operand.index
+        slots: list[sympy.Symbol | None] = [self.roots.batch, *heads, row, feature]
+        if len(slots) == 4 and len(index) == 4 and self._stands(index, slots):
+            return self._over_batch(node, index[0])
+        kept: list[Expr] = []
+        for dim in range(len(index) - 1, -1, -1):
+            if index[dim] == ZERO:
+                node = self.method("select", node, dim, 0)
+            else:
+                kept.insert(0, index[dim])
+        order, missing = [], []
+        for slot, symbol in enumerate(slots):
+            dim = next((k for k, at in enumerate(kept) if self._fills(at, symbol)), None)
+            if dim is None:
+                missing.append(slot)
+            else:
+                order.append(dim)
+        if order != sorted(order):
+            node = self.method("permute", node, *order)
+        for slot in missing:
+            node = self.method("unsqueeze", node, slot)
+        if len(heads) > 1:
+            absent = [s for s in missing if 1 <= s <= len(heads)]
+            for slot in reversed(absent):
+                node = self.method("squeeze", node, slot)
+            if len(heads) - len(absent) > 1:
+                node = self.method("flatten", node, 1, len(heads) - len(absent))
+            elif len(absent) == len(heads):
+                node = self.method("unsqueeze", node, 1)
+        return self._over_batch(node, ZERO if 0 in missing else position(self.roots.batch))
+
+    def _stands(self, index: Index, slots: list[sympy.Symbol | None]) -> bool:
+        for slot, (at, symbol) in enumerate(zip(index, slots, strict=True)):
+            if not self._fills(at, symbol) and not (at == ZERO and (symbol is None or slot < 2)):
+                return False
+        return True
+
+    @staticmethod
+    def _fills(at: Expr, symbol: sympy.Symbol | None) -> bool:
+        """Whether a position is the symbol, or the group that the symbol belongs to."""
+        if symbol is None or not isinstance(at, Int):
+            return False
+        return at.value == symbol or (isinstance(at.value, sympy.floor) and at.value.free_symbols >= {symbol})
+
+    def _over_batch(self, node: fx.Node, at: Expr) -> fx.Node:
+        """A tensor that all of a batch share, expanded to it."""
+        if self.roots.batch is None or at != ZERO:
+            return node
+        return self.method("expand", node, self.size(self.roots.sizes[self.roots.batch]), -1, -1, -1)
+
+    def result(self, node: fx.Node, index: Index) -> fx.Node:
+        """A [batch, head, position, feature] tensor in the shape whose dims stand at `index`."""
+        heads: Axes = self.roots.heads or (None,)
+        slots: list[sympy.Symbol | None] = [
+            self.roots.batch, *heads, self.roots.query_position, self.roots.value_feature
+        ]  # fmt: skip
+        if len(index) == 4 and len(slots) == 4 and all(at == position(s) for at, s in zip(index, slots, strict=True)):
+            return node
+        if len(heads) > 1:
+            node = self.method("unflatten", node, 1, tuple(self.size(self.roots.size(h)) for h in heads))
+        groups: list[list[int]] = []
+        for at in index:
+            value = as_sympy(at)
+            assert value is not None
+            groups.append([k for k, s in enumerate(slots) if s is not None and s in value.free_symbols])
+        order = [slot for group in groups for slot in group]
+        idle = [k for k in range(len(slots)) if k not in order]
+        if order + idle != list(range(len(slots))):
+            node = self.method("permute", node, *order, *idle)
+        for _ in idle:
+            node = self.method("squeeze", node, -1)
+        for dim, group in enumerate(groups):
+            if not group:
+                node = self.method("unsqueeze", node, dim)
+            elif len(group) > 1:
+                node = self.method("flatten", node, dim, dim + len(group) - 1)
+        return node
+
+    # --- expressions as tensors -----------------------------------------------------------------------------------
+
+    def tensor(self, expr: Expr, axes: Axes) -> Any:
+        """The expression as a tensor of len(axes) dims, each of full size or 1; a Python number for a constant.
+
+        Raises Rejected where a part of it depends on something the axes lack.
+        """
+        key = ("tensor", expr, axes)
+        if key not in self._emitted:
+            self._emitted[key] = self._tensor(expr, axes)
+        return self._emitted[key]
+
+    def _tensor(self, expr: Expr, axes: Axes) -> Any:
+        if isinstance(expr, Number):
+            return expr.value
+        if isinstance(expr, Load):
+            found = self._placed_load(expr.node, expr.index, axes)
+            return self._gathered(expr, axes) if found is None else found
+        if isinstance(expr, Int):
+            return self._integer(expr.value, axes)
+        if isinstance(expr, Apply):
+            if expr.origin is not None and (found := self._placed_load(*expr.origin, axes)) is not None:
+                return found
+            return self._apply(expr, axes)
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "an expression of scores cannot be a tensor", self.anchor)
+
+    def _placed_load(self, source: fx.Node, index: Index, axes: Axes) -> fx.Node | None:
+        """A tensor whose dims stand at plain axes (or at 0), with its dims moved to the axes; else None."""
+        plain = [position(a) for a in axes if a is not None]
+        kept = [at for at in index if at != ZERO]
+        if any(at not in plain for at in kept) or len(set(kept)) != len(kept):
+            return None
+        node = self.copied[source]
+        if index == tuple(position(a) for a in axes):
+            return node
+        for dim in range(len(index) - 1, -1, -1):
+            if index[dim] == ZERO:
+                node = self.method("select", node, dim, 0)
+        order = [kept.index(position(a)) for a in axes if a is not None and position(a) in kept]
+        if order != sorted(order):
+            node = self.method("permute", node, *order)
+        for slot, axis in enumerate(axes):
+            if axis is None or position(axis) not in kept:
+                node = self.method("unsqueeze", node, slot)
+        return node
+
+    def _gathered(self, expr: Load, axes: Axes) -> fx.Node:
+        """tensor[positions], each position a tensor over the axes."""
+        places = tuple(self.tensor(at, axes) for at in expr.index)
+        if not any(isinstance(p, fx.Node) for p in places):
+            raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"{expr.node.name} is read at one place", self.anchor)
+        return self.call(operator.getitem, self.copied[expr.node], places)
+
+    def _integer(self, value: sympy.Expr, axes: Axes) -> Any:
+        if value.is_Integer:
+            return int(value)
+        if value.is_Symbol and value in self.roots.sizes:
+            if value not in axes:
+                raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"{value} is not among the axes", self.anchor)
+            node = self.call(torch.arange, self.size(self.roots.sizes[value]), device=self.device)
+            shape = [1] * len(axes)
+            shape[axes.index(value)] = -1
+            return self.method("view", node, *shape)
+        if not value.free_symbols & self.roots.all:
+            return self.size(value)
+        if value.is_Add or value.is_Mul:
+            total: Any = None
+            for part in value.args:
+                at = self._integer(part, axes)
+                total = at if total is None else self.call(operator.add if value.is_Add else operator.mul, total, at)
+            return total
+        if isinstance(value, sympy.floor | sympy.Mod):
+            if isinstance(value, sympy.floor):
+                top, bottom = value.args[0].as_numer_denom()
+                join: Callable[..., Any] = operator.floordiv
+            else:
+                (top, bottom), join = value.args, operator.mod
+            return self.call(join, self._integer(top, axes), self._integer(bottom, axes))
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"the position {value} cannot be written", self.anchor)
+
+    def _apply(self, expr: Apply, axes: Axes) -> Any:
+        args = [self.tensor(a, axes) for a in expr.args]
+        if expr.name in _JOINS:
+            total = args[0]
+            for part in args[1:]:
+                total = self.call(_JOINS[expr.name], total, part)
+            return total
+        if expr.name == "not":
+            return self.call(torch.logical_not, args[0])
+        if expr.name == "le0":
+            return self.call(operator.le, args[0], 0)
+        if expr.name == "where":
+            return self.call(torch.where, *args)
+        if expr.name in _CALLS:
+            return self.call(_CALLS[expr.name], *args)
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"{expr.name} cannot be written", self.anchor)
+
+
+_JOINS: dict[str, Callable[..., Any]] = {
+    "and": operator.and_,
+    "or": operator.or_,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+}
+_CALLS: dict[str, Callable[..., Any]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "tanh": torch.tanh,
+    "minimum": torch.minimum,
+    "maximum": torch.maximum,
+}

@@ -1,0 +1,216 @@
+"""Put the attention call where the region was, in a copy of the graph, and drop what nothing reads any more.
+
+A `Lowering` says what to call: SDPA, which PyTorch keeps well, or the op of the kernels room. Everything else about the
+call follows from the site's spec. The original module is never changed.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import fx
+
+from .canonical import CanonicalView
+from .dataflow import Dataflow
+from .emit import Axes, Emitter
+from .expression import Expr, Number, where
+from .spec import AttentionSite
+
+# Views of a result that fail on strides other than those the graph was traced with.
+STRIDE_BOUND = frozenset(("view", "view_as", "as_strided"))
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """How a site is written. target: "sdpa" or "op"; arguments: keyword arguments of the op's algorithm."""
+
+    target: str
+    arguments: Mapping[str, int | str] = field(default_factory=dict)
+
+
+def fits_sdpa(site: AttentionSite) -> bool:
+    """Whether one SDPA call computes the site exactly with no mask tensor that the graph does not already hold."""
+    mask = site.spec.mask
+    if mask.key_mask is not None or mask.sliding_window is not None:
+        return False
+    return mask.causal_offset is None or (mask.causal_offset == 0 and site.spec.bias is None)
+
+
+def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lowering]]) -> fx.GraphModule:
+    """A copy of the module with every given site written as its lowering says. Raises Rejected if one cannot be."""
+    view = CanonicalView(module)
+    copied: dict[fx.Node, fx.Node] = {}
+    graph = fx.Graph(owning_module=module)
+    output = graph.graph_copy(module.graph, copied, return_output_node=True)
+    assert isinstance(output, tuple)
+    value, old_output = output
+    graph.output(value).meta.update(old_output.meta)
+    copied[old_output] = next(iter(reversed(graph.nodes)))
+    graph._codegen = module.graph._codegen
+    for site, lowering in lowered:
+        emitter = Emitter(view, copied, site.output, site.roots, site.spec.device)
+        new = _attention(emitter, view, site, lowering)
+        old = copied[site.output]
+        new.meta.update(old.meta)
+        old.replace_all_uses_with(new)
+        copied[site.output] = new
+    result = fx.GraphModule(module, graph)
+    result.meta.update(module.meta)
+    _drop_dead(result, [site for site, _ in lowered])
+    result.graph.lint()
+    result.recompile()
+    return result
+
+
+def _attention(emitter: Emitter, view: CanonicalView, site: AttentionSite, lowering: Lowering) -> fx.Node:
+    spec, roots = site.spec, site.roots
+    tensors = [
+        emitter.operand(site.query, roots.query_position, roots.feature),
+        emitter.operand(site.key, roots.key_position, roots.feature),
+        emitter.operand(site.value, roots.key_position, roots.value_feature),
+    ]
+    dtypes = [view.tensor(o.node).dtype for o in (site.query, site.key, site.value)]
+    common = dtypes[0]
+    for dtype in dtypes[1:]:
+        common = torch.promote_types(common, dtype)
+    query, key, value = (
+        t if d == common else emitter.method("to", t, common) for t, d in zip(tensors, dtypes, strict=True)
+    )
+    write = _sdpa if lowering.target == "sdpa" else _op
+    out = write(emitter, view, site, lowering, (query, key, value), common)
+    wanted = view.tensor(site.output).dtype
+    if wanted != common:
+        out = emitter.method("to", out, wanted)
+    out = emitter.result(out, site.output_index)
+    if site.form == "eager" and lowering.target == "sdpa" and _needs_strides(site.output):
+        out = emitter.method("contiguous", out)
+    return out
+
+
+def _needs_strides(node: fx.Node) -> bool:
+    """Whether some reader views the result in a way that holds for contiguous values only."""
+    stack = [node]
+    while stack:
+        for user in stack.pop().users:
+            if user.op != "call_method":
+                continue
+            if str(user.target) in STRIDE_BOUND:
+                return True
+            if str(user.target) in ("transpose", "permute", "unsqueeze", "squeeze", "expand", "to", "mT"):
+                stack.append(user)
+    return False
+
+
+def _axes(site: AttentionSite) -> Axes:
+    heads: Axes = site.roots.heads or (None,)
+    return (site.roots.batch, *heads, site.roots.query_position, site.roots.key_position)
+
+
+def _sdpa(
+    emitter: Emitter,
+    view: CanonicalView,
+    site: AttentionSite,
+    lowering: Lowering,
+    operands: tuple[fx.Node, fx.Node, fx.Node],
+    dtype: torch.dtype,
+) -> fx.Node:
+    spec, mask = site.spec, site.spec.mask
+    arguments: dict[str, Any] = {"scale": spec.scale}
+    if mask.causal_offset is not None:
+        arguments["is_causal"] = True
+    if spec.kv_heads != spec.heads:
+        arguments["enable_gqa"] = True
+    bias = _joined(emitter, site, dtype)
+    if bias is not None:
+        arguments["attn_mask"] = bias
+    out = emitter.call(F.scaled_dot_product_attention, *operands, **arguments)
+    if mask.other is not None and mask.empty_rows == "nan":
+        keep = _full_rank(emitter, mask.other, site)
+        seen = emitter.method("any", keep, -1, keepdim=True)
+        out = emitter.call(torch.where, seen, out, float("nan"))
+    return out
+
+
+def _joined(emitter: Emitter, site: AttentionSite, dtype: torch.dtype) -> fx.Node | None:
+    """Bias and unlifted mask as one tensor for `attn_mask` or `bias`: bool where there is only a mask."""
+    spec, mask = site.spec, site.spec.mask
+    if mask.other is None:
+        return None if spec.bias is None else _as_float(emitter, _full_rank(emitter, spec.bias, site), dtype)
+    if spec.bias is None and mask.empty_rows != "mean":
+        return _full_rank(emitter, mask.other, site)
+    fill = torch.finfo(dtype).min if mask.empty_rows == "mean" else float("-inf")
+    joined = where(mask.other, spec.bias if spec.bias is not None else Number(0.0), Number(fill))
+    return _as_float(emitter, _full_rank(emitter, joined, site), dtype)
+
+
+def _as_float(emitter: Emitter, node: fx.Node, dtype: torch.dtype) -> fx.Node:
+    return emitter.method("to", node, dtype)
+
+
+def _full_rank(emitter: Emitter, expr: Expr, site: AttentionSite) -> fx.Node:
+    """An expression over (b, h…, i, j) as a tensor [batch, heads, n_q, n_k], dims of size 1 where it does not vary."""
+    axes = _axes(site)
+    node = emitter.tensor(expr, axes)
+    if not isinstance(node, fx.Node):
+        shape = (1,) * len(axes)
+        node = emitter.call(torch.full, shape, node, device=emitter.device)
+    if len(axes) > 4:
+        sizes = [emitter.size(site.roots.size(h)) for h in site.roots.heads]
+        node = emitter.method("expand", node, -1, *sizes, -1, -1)
+        node = emitter.method("flatten", node, 1, len(sizes))
+    return node
+
+
+def _op(
+    emitter: Emitter,
+    view: CanonicalView,
+    site: AttentionSite,
+    lowering: Lowering,
+    operands: tuple[fx.Node, fx.Node, fx.Node],
+    dtype: torch.dtype,
+) -> fx.Node:
+    import hyperrewrite.kernels.ops  # noqa: F401  (the schema of the op; nothing else of that room is used)
+
+    spec, mask, roots = site.spec, site.spec.mask, site.roots
+    key_mask = None
+    if mask.key_mask is not None:
+        key_mask = emitter.tensor(mask.key_mask, (roots.batch, roots.key_position))
+        key_mask = emitter.method("expand", key_mask, -1, emitter.size(spec.n_k))
+    bias = _joined(emitter, site, dtype)
+    if bias is not None and mask.other is not None and spec.bias is None and mask.empty_rows != "mean":
+        zero = emitter.call(torch.where, bias, 0.0, float("-inf"))
+        bias = _as_float(emitter, zero, dtype)
+    arguments: dict[str, Any] = {}
+    if mask.causal_offset is not None:
+        arguments["causal_offset"] = emitter.size(mask.causal_offset)
+    if mask.sliding_window is not None:
+        arguments["sliding_window"] = emitter.size(mask.sliding_window)
+    arguments |= {"scale": spec.scale, "empty_rows": mask.empty_rows, **lowering.arguments}
+    both = emitter.call(torch.ops.hyper.attention.default, *operands, key_mask, bias, **arguments)
+    return emitter.call(operator.getitem, both, 0)
+
+
+def _drop_dead(module: fx.GraphModule, sites: Sequence[AttentionSite]) -> None:
+    """Erase what only the replaced regions read. Only words of the vocabulary go: they have no effect of their own."""
+    graph = module.graph
+    view = CanonicalView(module)
+    flow = Dataflow(view)
+    stack = [node for node in graph.nodes if not node.users and node.op in ("call_function", "call_method")]
+    stack = [node for node in stack if view.op(node).word != "opaque"]
+    gone: set[fx.Node] = set()
+    while stack:
+        node = stack.pop()
+        if node in gone or node.users or node.op not in ("call_function", "call_method", "get_attr"):
+            continue
+        op = view.op(node)
+        if op.word == "opaque" or (op.in_place and not flow.private(node)):
+            continue
+        sources = list(node.all_input_nodes)
+        graph.erase_node(node)
+        gone.add(node)
+        stack.extend(sources)

@@ -1,4 +1,4 @@
-"""The shared primitive: softmax attention over a batch of dense tiles, as (out, lse) pairs that merge, and its gradient.
+"""The shared primitive: softmax attention over a batch of dense tiles as (out, lse) that merge, and its gradient.
 
 A tile is `rows` queries against `columns` keys. Tiles of one batch share nothing, so the batch dim N may mix batch
 elements, heads and positions. Under grouped-query attention G query heads of one tile share its keys: they are folded
@@ -106,38 +106,106 @@ def attend_backward(
     value: Tensor,
     log_weight: Tensor | None,
     scale: float,
-    lse: Tensor | None,
-    delta: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradient of tiles that are part of a larger softmax. Shapes as in `attend`.
+    lse: Tensor,
+    delta: Tensor,
+    is_causal: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of (query, key, value) of tiles that are part of a larger softmax; shapes as in `attend`.
 
-    lse    [N, G·U, rows] of the whole row, over all of its tiles; None = this tile is the whole row, whose softmax is
-           then recomputed here (exact also where lse loses digits, as for scores near the type's minimum).
-    delta  [N, G·U, rows]: Σ grad_out·out − grad_lse of the whole row. The second term is what makes the gradient
-           through the merge weights right. With lse None it is Σ p·(grad_out·valueᵀ) − delta, delta = grad_lse or None.
-
-    With p = exp(s − lse): grad_value = pᵀ grad_out; grad_s = p ⊙ (grad_out valueᵀ − delta). Returns (grad_query,
-    grad_key, grad_value, grad_scores) in the accumulation dtype; materialises the scores of these tiles, so the
-    caller passes them chunk by chunk. Rows whose lse is −inf give zeros.
+    All tensors share one dtype, float32 or float64. lse [N, G·U, rows] is of the whole row, over all of its tiles, and
+    delta [N, G·U, rows] = Σ grad_out·out − grad_lse likewise: the second term is what makes the gradient through the
+    merge weights right. With p = exp(s − lse): grad_value = pᵀ grad_out, grad_s = p ⊙ (grad_out valueᵀ − delta). Rows
+    whose lse is −inf give zeros. On the CPU scores stay in the fused kernel; elsewhere they are materialised.
     """
-    units = key.shape[1]
-    dtype = accumulation_dtype(query.dtype)
+    lse = lse.masked_fill(lse == NEG_INF, float("inf"))
+    if query.device.type == "cpu":
+        return _backward_cpu(grad_out, query, key, value, log_weight, scale, lse, delta, is_causal)
     scores = _scores(query, key, log_weight, scale)
-    grad_rows, query_rows = _grouped(grad_out, units).to(dtype), _grouped(query, units).to(dtype)
-    grad_weights = (grad_rows @ value.to(dtype).transpose(-1, -2)).reshape(scores.shape)
-    if lse is None:
-        weights = torch.softmax(scores, -1).masked_fill((scores == NEG_INF).all(-1, keepdim=True), 0.0)
-        whole = (weights * grad_weights).sum(-1)
-        delta = whole if delta is None else whole - delta
-    else:
-        weights = scores.sub_(lse.masked_fill(lse == NEG_INF, float("inf")).unsqueeze(-1)).exp_()
-    assert delta is not None
+    if is_causal:
+        scores = scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).triu(1), NEG_INF)
+    return _backward_of_weights((scores - lse.unsqueeze(-1)).exp_(), grad_out, query, key, value, scale, delta)[:3]
+
+
+def attend_row_backward(
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_weight: Tensor | None,
+    scale: float,
+    grad_lse: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of tiles that hold their rows whole: (query, key, value, scores [N, G·U, rows, columns]).
+
+    Recomputes the softmax, so it needs no lse and is right also where lse cannot hold the sum (scores near the type's
+    minimum, as fully masked rows of additive masks have). Materialises the scores. Rows of −inf alone give zeros.
+    """
+    scores = _scores(query, key, log_weight, scale)
+    weights = torch.softmax(scores, -1).masked_fill((scores == NEG_INF).all(-1, keepdim=True), 0.0)
+    return _backward_of_weights(weights, grad_out, query, key, value, scale, None, grad_lse)
+
+
+def _backward_of_weights(
+    weights: Tensor,
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scale: float,
+    delta: Tensor | None,
+    grad_lse: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The formulas of `attend_backward` from p [N, G·U, rows, columns]; delta None = taken from these tiles alone."""
+    units = key.shape[1]
+    grad_rows = _grouped(grad_out, units)
+    grad_scores = (grad_rows @ value.transpose(-1, -2)).reshape(weights.shape)
+    if delta is None:
+        delta = (weights * grad_scores).sum(-1)
+        delta = delta if grad_lse is None else delta - grad_lse
     grad_value = _grouped(weights, units).transpose(-1, -2) @ grad_rows
-    grad_scores = grad_weights.sub_(delta.unsqueeze(-1)).mul_(weights)
-    grad_rows_scores = _grouped(grad_scores, units)
-    grad_query = (grad_rows_scores @ key.to(dtype)).mul_(scale).reshape(query.shape)
-    grad_key = (grad_rows_scores.transpose(-1, -2) @ query_rows).mul_(scale)
+    grad_scores = grad_scores.sub_(delta.unsqueeze(-1)).mul_(weights)
+    folded = _grouped(grad_scores, units)
+    grad_query = (folded @ key).mul_(scale).reshape(query.shape)
+    grad_key = (folded.transpose(-1, -2) @ _grouped(query, units)).mul_(scale)
     return grad_query, grad_key, grad_value, grad_scores
+
+
+def _backward_cpu(
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_weight: Tensor | None,
+    scale: float,
+    lse: Tensor,
+    delta: Tensor,
+    is_causal: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The fused kernel computes delta itself, as Σ grad_out·out. A spare feature, zero in value, carries ours in."""
+    features, value_features = query.shape[-1], value.shape[-1]
+    widest = max(features, value_features + 1)
+    grad_padded = grad_out.new_zeros(*grad_out.shape[:-1], widest)
+    grad_padded[..., :value_features] = grad_out
+    grad_padded[..., value_features] = delta
+    out = torch.zeros_like(grad_padded)
+    out[..., value_features] = 1.0
+    if features < widest:
+        query, key = pad(query, (0, widest - features)), pad(key, (0, widest - features))
+    if log_weight is not None:
+        log_weight = log_weight.to(query.dtype).expand(*query.shape[:3], key.shape[2])
+    grad_query, grad_key, grad_value = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+        grad_padded,
+        _unit_stride(query),
+        _unit_stride(key),
+        pad(value, (0, widest - value_features)),
+        out,
+        lse.contiguous(),
+        0.0,
+        is_causal,
+        attn_mask=log_weight,
+        scale=scale,
+    )
+    return grad_query[..., :features], grad_key[..., :features], grad_value[..., :value_features]
 
 
 def merge(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
 from .call import AttentionCall
-from .exact import span_backward, span_forward
+from .exact import span_backward, span_forward, span_row_backward
 from .parts import Plan, Span, Tiles, visible_keys
 
 TILE_BUDGET = 1 << 23  # scores that one chunk of tiles may hold
@@ -102,19 +102,19 @@ def backward(
         )
         empty = lse == NEG_INF
         wide_grad = grad_out.to(dtype).masked_fill(empty.unsqueeze(-1), 0.0)
-        alone = len(parts) == 1 and isinstance(parts[0], Span)
         grad_lse = None if grad_lse is None else grad_lse.to(dtype).masked_fill(empty, 0.0)
-        delta: Tensor | None = grad_lse
-        if not alone:
-            delta = (wide_grad * out.to(dtype).masked_fill(empty.unsqueeze(-1), 0.0)).sum(-1)
-            delta = delta if grad_lse is None else delta - grad_lse
-        wide_lse = None if alone else lse.to(dtype)
-        grads = (grad_query, grad_key, grad_value, grad_bias)
+        grads = (grad_query, grad_key, grad_value)
+        whole = parts[0] if len(parts) == 1 and isinstance(parts[0], Span) else None
+        if whole is not None and _wants_rows(bias, grad_bias, lse, dtype):
+            span_row_backward(wide_grad, *wide, key_mask, bias, whole, call.scale, grad_lse, grads, grad_bias)
+            parts = []
+        delta = (wide_grad * out.to(dtype).masked_fill(empty.unsqueeze(-1), 0.0)).sum(-1)
+        delta = delta if grad_lse is None else delta - grad_lse
+        wide_lse = lse.to(dtype)
         for part in parts:
             if isinstance(part, Span):
                 span_backward(wide_grad, *wide, key_mask, bias, part, call.scale, wide_lse, delta, grads)
             else:
-                assert delta is not None and wide_lse is not None
                 flats = (flat_query, flat_key, flat_value)
                 _tiles_backward(wide_grad, *wide, part, call.scale, wide_lse, delta, flats)
         _empty_backward(grad_out.to(dtype), empty, (grad_query, grad_key, grad_value), call)
@@ -124,6 +124,13 @@ def backward(
         grad_value.to(value.dtype).contiguous(),
         None if bias is None or grad_bias is None else grad_bias.reshape(bias.shape).to(bias.dtype).contiguous(),
     )
+
+
+def _wants_rows(bias: Tensor | None, grad_bias: Tensor | None, lse: Tensor, dtype: torch.dtype) -> bool:
+    """Whether the float32 lse is too coarse, or the scores' gradient is needed: then rows are recomputed whole."""
+    if grad_bias is not None or dtype == torch.float64:
+        return True
+    return bias is not None and (bias.device.type != "cpu" or bool(((lse < -1e30) & (lse > NEG_INF)).any()))
 
 
 def count_keys(parts: Plan, key_mask: Tensor | None, batch: int, heads: int, call: AttentionCall) -> Tensor:
@@ -251,5 +258,5 @@ def _tiles_backward(
             rows_lse,
             gather_rows(flat_delta, query_index).squeeze(-1),
         )
-        for flat, index, grad in zip(grads, (query_index, key_index, key_index), found[:3], strict=True):
+        for flat, index, grad in zip(grads, (query_index, key_index, key_index), found, strict=True):
             flat.index_add_(0, index.reshape(-1), grad.reshape(-1, grad.shape[-1]))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from .attend import NEG_INF, accumulation_dtype, attend, attend_backward
+from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, attend_row_backward
 from .call import AttentionCall
 from .parts import Plan, Span, visible_keys
 
@@ -47,15 +47,16 @@ def span_forward(
             empty = (visible_keys(span, key_mask, query.device) == 0).unsqueeze(1)
             out, lse = out.masked_fill(empty.unsqueeze(-1), 0.0), lse.masked_fill(empty, NEG_INF)
         return out, lse
-    batch, heads, rows = tile_query.shape[:3]
-    out = tile_query.new_zeros(batch, heads, rows, value.shape[-1])
-    lse = tile_query.new_full((batch, heads, rows), NEG_INF, dtype=accumulation_dtype(query.dtype))
-    for start, stop, low, high in _query_chunks(span, key_mask, bias, query):
-        chunk = Span(start, stop, low, high, span.causal_offset, span.sliding_window)
+    batch, heads, count = tile_query.shape[:3]
+    out = tile_query.new_zeros(batch, heads, count, value.shape[-1])
+    lse = tile_query.new_full((batch, heads, count), NEG_INF, dtype=accumulation_dtype(query.dtype))
+    for chunk in _query_chunks(span, key_mask, bias, query):
+        rows, keys = slice(chunk.query_start, chunk.query_stop), slice(chunk.key_start, chunk.key_stop)
         weight = _log_weight(chunk, key_mask, bias, query)
-        part = attend(query[:, :, start:stop], key[:, :, low:high], value[:, :, low:high], weight, scale)
-        out[:, :, start - span.query_start : stop - span.query_start] = part[0]
-        lse[:, :, start - span.query_start : stop - span.query_start] = part[1]
+        part = attend(query[:, :, rows], key[:, :, keys], value[:, :, keys], weight, scale)
+        first = chunk.query_start - span.query_start
+        place = slice(first, first + chunk.query_stop - chunk.query_start)
+        out[:, :, place], lse[:, :, place] = part
     return out, lse
 
 
@@ -68,29 +69,64 @@ def span_backward(
     bias: Tensor | None,
     span: Span,
     scale: float,
-    lse: Tensor | None,
-    delta: Tensor | None,
-    grads: tuple[Tensor, Tensor, Tensor, Tensor | None],
+    lse: Tensor,
+    delta: Tensor,
+    grads: tuple[Tensor, Tensor, Tensor],
 ) -> None:
-    """Add the span's share to grads = (query, key, value, bias or None), in place; see `attend_backward` for lse, delta.
+    """Add the span's share to grads = (query, key, value), in place; see `attend_backward` for lse and delta.
 
-    lse and delta [B, H, n_q] are of whole rows over the whole sequence; grads' first three have the inputs' shapes, the
-    fourth has bias's shape expanded to rank 4.
+    lse and delta [B, H, n_q] are of whole rows over the whole sequence; grads have the inputs' shapes.
     """
-    grad_query, grad_key, grad_value, grad_bias = grads
-    for start, stop, low, high in _query_chunks(span, key_mask, bias, query, backward=True):
-        chunk = Span(start, stop, low, high, span.causal_offset, span.sliding_window)
-        weight = _log_weight(chunk, key_mask, bias, query)
-        d_query, d_key, d_value, d_scores = attend_backward(
-            grad_out[:, :, start:stop], query[:, :, start:stop], key[:, :, low:high], value[:, :, low:high], weight, scale,
-            None if lse is None else lse[:, :, start:stop], None if delta is None else delta[:, :, start:stop],
-        )  # fmt: skip
-        grad_query[:, :, start:stop] += d_query
-        grad_key[:, :, low:high] += d_key
-        grad_value[:, :, low:high] += d_value
+    fuses = _fuses(span, key_mask, bias, query)
+    causal = fuses and span.causal_offset is not None and not _sees_all(span)
+    for chunk in [span] if fuses else _query_chunks(span, key_mask, bias, query):
+        rows, keys = slice(chunk.query_start, chunk.query_stop), slice(chunk.key_start, chunk.key_stop)
+        free = Span(chunk.query_start, chunk.query_stop, chunk.key_start, chunk.key_stop)
+        found = attend_backward(
+            grad_out[:, :, rows],
+            query[:, :, rows],
+            key[:, :, keys],
+            value[:, :, keys],
+            _log_weight(free if fuses else chunk, key_mask, bias, query),
+            scale,
+            lse[:, :, rows],
+            delta[:, :, rows],
+            causal,
+        )
+        for grad, part, share in zip(grads, (rows, keys, keys), found, strict=True):
+            grad[:, :, part] += share
+
+
+def span_row_backward(
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    bias: Tensor | None,
+    span: Span,
+    scale: float,
+    grad_lse: Tensor | None,
+    grads: tuple[Tensor, Tensor, Tensor],
+    grad_bias: Tensor | None,
+) -> None:
+    """The same for a span that is the whole call, by `attend_row_backward`; grad_bias has bias's shape in rank 4."""
+    for chunk in _query_chunks(span, key_mask, bias, query, dense=True):
+        rows, keys = slice(chunk.query_start, chunk.query_stop), slice(chunk.key_start, chunk.key_stop)
+        found = attend_row_backward(
+            grad_out[:, :, rows],
+            query[:, :, rows],
+            key[:, :, keys],
+            value[:, :, keys],
+            _log_weight(chunk, key_mask, bias, query),
+            scale,
+            None if grad_lse is None else grad_lse[:, :, rows],
+        )
+        for grad, part, share in zip(grads, (rows, keys, keys), found[:3], strict=True):
+            grad[:, :, part] += share
         if grad_bias is not None:
-            slot = _bias_slice(grad_bias, start, stop, low, high)
-            slot += d_scores.sum_to_size(slot.shape)
+            slot = _bias_slice(grad_bias, chunk)
+            slot += found[3].sum_to_size(slot.shape)
 
 
 def _sees_all(span: Span) -> bool:
@@ -116,32 +152,35 @@ def _fuses(span: Span, key_mask: Tensor | None, bias: Tensor | None, query: Tens
 
 
 def _query_chunks(
-    span: Span, key_mask: Tensor | None, bias: Tensor | None, query: Tensor, backward: bool = False
-) -> Iterator[tuple[int, int, int, int]]:
-    """(query start, query stop, key low, key high) of the chunks that see any key."""
-    start = span.query_start
+    span: Span, key_mask: Tensor | None, bias: Tensor | None, query: Tensor, dense: bool = False
+) -> Iterator[Span]:
+    """The span in pieces of queries, each with the keys that it may see; pieces that see none are left out.
+
+    dense: the scores of every head are materialised, not only a mask.
+    """
     batch, heads = query.shape[:2]
-    dense = backward or query.device.type != "cpu"  # scores themselves are materialised, of every head
-    copies = batch * heads if dense else (batch * heads if bias is not None else (1 if key_mask is None else batch))
+    if dense or query.device.type != "cpu" or bias is not None:
+        copies = batch * heads
+    else:
+        copies = 1 if key_mask is None else key_mask.shape[0]
     width = span.key_stop - span.key_start
     if span.sliding_window is not None:
         width = min(width, span.sliding_window + 256)
-    step = max(min(SCORE_BUDGET // max(copies * width, 1), 1024 if span.causal_offset is not None else 1 << 30), 16)
-    if span.sliding_window is not None:
-        step = min(step, 256)
-    while start < span.query_stop:
+    step = max(SCORE_BUDGET // max(copies * width, 1), 16)
+    if span.causal_offset is not None:
+        step = min(step, 1024 if span.sliding_window is None else 256)
+    for start in range(span.query_start, span.query_stop, step):
         stop = min(start + step, span.query_stop)
         low, high = span.key_range(start, stop - 1)
         if low < high:
-            yield start, stop, low, high
-        start = stop
+            yield Span(start, stop, low, high, span.causal_offset, span.sliding_window)
 
 
-def _bias_slice(bias: Tensor, start: int, stop: int, low: int, high: int) -> Tensor:
-    """The view of a rank-4 broadcastable bias that belongs to queries [start, stop) and keys [low, high)."""
+def _bias_slice(bias: Tensor, chunk: Span) -> Tensor:
+    """The view of a rank-4 broadcastable bias that belongs to the chunk."""
     if bias.shape[2] != 1:
-        bias = bias[:, :, start:stop]
-    return bias[:, :, :, low:high] if bias.shape[3] != 1 else bias
+        bias = bias[:, :, chunk.query_start : chunk.query_stop]
+    return bias[:, :, :, chunk.key_start : chunk.key_stop] if bias.shape[3] != 1 else bias
 
 
 def _log_weight(chunk: Span, key_mask: Tensor | None, bias: Tensor | None, query: Tensor) -> Tensor | None:
@@ -149,8 +188,7 @@ def _log_weight(chunk: Span, key_mask: Tensor | None, bias: Tensor | None, query
     low, high = chunk.key_start, chunk.key_stop
     weight = None
     if bias is not None:
-        rank4 = bias.reshape(*([1] * (4 - bias.dim())), *bias.shape)
-        weight = _bias_slice(rank4, chunk.query_start, chunk.query_stop, low, high)
+        weight = _bias_slice(bias.reshape(*([1] * (4 - bias.dim())), *bias.shape), chunk)
     keep = None if key_mask is None else key_mask[:, None, None, low:high]
     if chunk.causal_offset is not None and not _sees_all(chunk):
         rows = torch.arange(chunk.query_start, chunk.query_stop, device=query.device).unsqueeze(-1)

@@ -100,7 +100,7 @@ def _rectangle(
 
 def _tile(rows: Tensor, size: int, count: int) -> Tensor:
     """[B, R, n] → [B, R, count, size], −1 behind the end."""
-    return pad(rows, (0, count * size - rows.shape[2]), value=-1).unflatten(2, (count, size))
+    return pad(rows, (0, count * size - rows.shape[2]), value=-1).view(*rows.shape[:2], count, size)
 
 
 def _samples(

@@ -50,9 +50,9 @@ class Tiles:
     """T tiles of gathered rows: tile t pairs its bq queries with its bk keys.
 
     query_rows     int [B, H, T, bq], −1 = padding. A query row stands at most once in a part.
-    key_rows       int [B, R, T, bk], −1 = no key; R = H, or R = H_kv when the heads of a group share their keys (cheaper).
-                   A plan never names a masked key. A key may stand twice in a tile (sampling with replacement).
-    log_weight     None (weight 1) or float broadcastable to key_rows' shape: log of the number of keys that each stands for.
+    key_rows       int [B, R, T, bk], −1 = no key; R = H, or R = H_kv when a group's heads share their keys (cheaper).
+                   A plan never names a masked key, and no key twice in a tile.
+    log_weight     None (weight 1) or float broadcastable to key_rows: log of the number of keys that each stands for.
     causal_offset, sliding_window  as in `Span`, checked pair by pair on row numbers.
     may_pad        False promises that key_rows holds no −1: saves a mask.
     """

@@ -79,7 +79,7 @@ def relative_error(observation: Observation, rows: int = 64, seed: int = 0) -> f
     chosen = chosen.to(seen.query.device)
     exact = exact_rows(observation, chosen)
     given = seen.out[:, :, chosen].to(exact.dtype)
-    wrong, size = float((given - exact).square().sum()), float(exact.square().sum())
+    wrong, size = ((given - exact).square().sum().item(), exact.square().sum().item())
     if size == 0.0:
         return 0.0 if wrong == 0.0 else float("inf")
     return math.sqrt(wrong / size)

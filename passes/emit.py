@@ -203,6 +203,8 @@ class Emitter:
 
     def _placed_load(self, source: fx.Node, index: Index, axes: Axes) -> fx.Node | None:
         """A tensor whose dims stand at plain axes (or at 0), with its dims moved to the axes; else None."""
+        if not isinstance(self.view.value(source), torch.Tensor):
+            return self.copied[source]  # a symbolic number
         plain = [position(a) for a in axes if a is not None]
         kept = [at for at in index if at != ZERO]
         if any(at not in plain for at in kept) or len(set(kept)) != len(kept):

@@ -96,6 +96,9 @@ class Evaluator:
             return Number(recorded)
         if isinstance(recorded, torch.SymInt):
             return integer(size_of(recorded))
+        if isinstance(recorded, torch.SymFloat):  # dynamic=True makes every float attribute of a module an input
+            known = recorded.node.expr
+            return Number(float(known)) if known.is_number else Load(value, ())
         if not isinstance(recorded, torch.Tensor):
             return None
         sizes = self.view.shape(value)
@@ -353,11 +356,13 @@ def _baddbmm(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
 def _dropout(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     source = op.get("input")
     training = op.arguments.get("training", op.arguments.get("train", True))
+    p = ev.number(op.arguments.get("p", 0.5), (), node)
     value = ev.element(source, index, node)
-    if training is False or op.arguments.get("p", 0.5) == 0:
+    if training is False or (isinstance(p, Number) and p.value == 0):
         return value
     if value is not None and (contains(value, Probability) or contains(value, Product)):
-        raise Rejected(RejectionCode.DROPOUT, f"dropout with p={op.arguments.get('p', 0.5)} is active", node)
+        shown = p.value if isinstance(p, Number) else "?"
+        raise Rejected(RejectionCode.DROPOUT, f"dropout with p={shown} is active", node)
     return None
 
 

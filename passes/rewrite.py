@@ -18,7 +18,7 @@ from torch import fx
 from .canonical import CanonicalView
 from .dataflow import Dataflow
 from .emit import Axes, Emitter
-from .expression import Expr, Number, where
+from .expression import Expr, Load, Number, walk, where
 from .spec import AttentionSite
 
 # Views of a result that fail on strides other than those the graph was traced with.
@@ -68,7 +68,7 @@ def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lower
 
 
 def _attention(emitter: Emitter, view: CanonicalView, site: AttentionSite, lowering: Lowering) -> fx.Node:
-    spec, roots = site.spec, site.roots
+    roots = site.roots
     tensors = [
         emitter.operand(site.query, roots.query_position, roots.feature),
         emitter.operand(site.key, roots.key_position, roots.feature),
@@ -81,6 +81,8 @@ def _attention(emitter: Emitter, view: CanonicalView, site: AttentionSite, lower
     query, key, value = (
         t if d == common else emitter.method("to", t, common) for t, d in zip(tensors, dtypes, strict=True)
     )
+    for factor in site.spec.factors:
+        query = _multiplied(emitter, query, factor, site, common)
     write = _sdpa if lowering.target == "sdpa" else _op
     out = write(emitter, view, site, lowering, (query, key, value), common)
     wanted = view.tensor(site.output).dtype
@@ -90,6 +92,14 @@ def _attention(emitter: Emitter, view: CanonicalView, site: AttentionSite, lower
     if site.form == "eager" and lowering.target == "sdpa" and _needs_strides(site.output):
         out = emitter.method("contiguous", out)
     return out
+
+
+def _multiplied(emitter: Emitter, query: fx.Node, factor: Expr, site: AttentionSite, dtype: torch.dtype) -> fx.Node:
+    """Queries times a factor over (b, h, i)."""
+    if any(isinstance(e, Load) and e.index for e in walk(factor)):
+        scale = _full_rank(emitter, factor, site)
+        return emitter.method("to", emitter.call(operator.mul, query, scale), dtype)
+    return emitter.call(operator.mul, query, emitter.tensor(factor, _axes(site)))
 
 
 def _needs_strides(node: fx.Node) -> bool:

@@ -8,7 +8,7 @@ names the step.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import fx
@@ -33,10 +33,15 @@ class MaskTerm:
 
 @dataclass(frozen=True, slots=True)
 class ScoreProgram:
-    """scale·(QKᵀ) + Σ biases, masked by every term of `masks`. `product` is the element of QKᵀ."""
+    """scale·Π factors·(QKᵀ) + Σ biases, masked by every term of `masks`. `product` is the element of QKᵀ.
+
+    Factors are what scores are multiplied by where it is no constant: a learned logit scale, a float attribute of a
+    module under dynamic=True. They multiply the queries, so they must not depend on the key.
+    """
 
     product: Product
     scale: float
+    factors: tuple[Expr, ...] = ()
     biases: tuple[Expr, ...] = ()
     masks: tuple[MaskTerm, ...] = ()
 
@@ -76,14 +81,23 @@ def _sides(expr: Apply) -> tuple[Expr, Expr, bool]:
 def _scaled(program: ScoreProgram, factor: float) -> ScoreProgram:
     masks = tuple(MaskTerm(m.keep, m.fill * factor, m.added) for m in program.masks)
     biases = tuple(arithmetic("mul", b, Number(factor)) for b in program.biases)
-    return ScoreProgram(program.product, program.scale * factor, biases, masks)
+    return replace(program, scale=program.scale * factor, biases=biases, masks=masks)
+
+
+def _multiplied(program: ScoreProgram, factor: Expr, softmax: fx.Node) -> ScoreProgram:
+    if program.masks:
+        raise Rejected(
+            RejectionCode.UNSUPPORTED_SCORE, "masked scores are scaled by something that is no constant", softmax
+        )
+    biases = tuple(arithmetic("mul", b, factor) for b in program.biases)
+    return replace(program, factors=(*program.factors, factor), biases=biases)
 
 
 def _add(expr: Apply, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
     inner, term, _ = _sides(expr)
     program = score_program(inner, softmax, dtype)
     biases, masks = added_terms(term, dtype)
-    return ScoreProgram(program.product, program.scale, program.biases + biases, program.masks + masks)
+    return replace(program, biases=program.biases + biases, masks=program.masks + masks)
 
 
 def added_terms(term: Expr, dtype: torch.dtype) -> tuple[tuple[Expr, ...], tuple[MaskTerm, ...]]:
@@ -108,21 +122,29 @@ def _sub(expr: Apply, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scores are subtracted from something", softmax)
     program = score_program(inner, softmax, dtype)
     biases, masks = added_terms(arithmetic("mul", term, Number(-1)), dtype)
-    return ScoreProgram(program.product, program.scale, program.biases + biases, program.masks + masks)
+    return replace(program, biases=program.biases + biases, masks=program.masks + masks)
 
 
 def _mul(expr: Apply, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
     inner, factor, _ = _sides(expr)
-    if not isinstance(factor, Number) or not factor.value > 0:
-        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "scores are scaled by something that is no constant", softmax)
-    return _scaled(score_program(inner, softmax, dtype), float(factor.value))
+    program = score_program(inner, softmax, dtype)
+    if not isinstance(factor, Number):
+        return _multiplied(program, factor, softmax)
+    if not factor.value > 0:
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"scores are multiplied by {factor.value}", softmax)
+    return _scaled(program, float(factor.value))
 
 
 def _div(expr: Apply, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
     inner, divisor, product_first = _sides(expr)
-    if not product_first or not isinstance(divisor, Number) or not divisor.value > 0:
-        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "scores are divided by something that is no constant", softmax)
-    return _scaled(score_program(inner, softmax, dtype), 1.0 / float(divisor.value))
+    if not product_first:
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "something is divided by the scores", softmax)
+    program = score_program(inner, softmax, dtype)
+    if not isinstance(divisor, Number):
+        return _multiplied(program, Apply("div", (Number(1.0), divisor)), softmax)
+    if not divisor.value > 0:
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"scores are divided by {divisor.value}", softmax)
+    return _scaled(program, 1.0 / float(divisor.value))
 
 
 def _where(expr: Apply, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
@@ -131,7 +153,7 @@ def _where(expr: Apply, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
         if isinstance(fill, Number) and is_fill(float(fill.value), dtype, added=False) and contains(inner, Product):
             program = score_program(inner, softmax, dtype)
             masks = (*program.masks, MaskTerm(condition, float(fill.value), added=False))
-            return ScoreProgram(program.product, program.scale, program.biases, masks)
+            return replace(program, masks=masks)
     raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "a where() of the scores does not forbid keys", softmax)
 
 

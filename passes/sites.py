@@ -83,6 +83,7 @@ class Reading:
     value: Step
     readers: tuple[fx.Node, fx.Node, fx.Node]
     scale: float
+    factors: tuple[Expr, ...]
     biases: tuple[Expr, ...]
     masks: tuple[MaskTerm, ...]
 
@@ -259,7 +260,9 @@ def _read_back(
     query, key, qk = _query_and_key(view, program, roots, softmax)
     value = (plan.value, product.position(plan.value_labels, at, view.shape(plan.value)))
     readers = (qk.node, qk.node, product.node)
-    return Reading(evaluator, roots, query, key, value, readers, program.scale, program.biases, program.masks)
+    return Reading(
+        evaluator, roots, query, key, value, readers, program.scale, program.factors, program.biases, program.masks
+    )
 
 
 def _program(view: CanonicalView, expr: Expr, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
@@ -368,8 +371,10 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
         if not width.is_Integer:
             raise Rejected(RejectionCode.SHAPES_UNKNOWN, "the head dim is not known", node)
         scale = 1.0 / math.sqrt(int(width))
-    if not isinstance(scale, int | float):
-        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scale is no constant", node)
+    factor = evaluator.number(scale, (), node)
+    if factor is None:
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scale is no number", node)
+    scale, factors = (float(factor.value), ()) if isinstance(factor, Number) else (1.0, (factor,))
     biases, masks = _sdpa_mask(view, evaluator, op.get("attn_mask"), (*lead, i, j), node)
     if op.get("is_causal", False) is True:
         one, two = (
@@ -378,7 +383,7 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
         )
         masks = (*masks, MaskTerm(roots.domain.at_most_zero(two - one), -math.inf, added=True))
     reading = Reading(
-        evaluator, roots, (query, q_at), (key, k_at), (value, v_at), (node,) * 3, float(scale), biases, masks
+        evaluator, roots, (query, q_at), (key, k_at), (value, v_at), (node,) * 3, scale, factors, biases, masks
     )
     index = _broadcast((*lead, i, e), out)
     site = _bind(view, "sdpa", node, node, index, reading)
@@ -453,7 +458,10 @@ def _bind(
         scale=reading.scale,
         mask=mask,
         bias=bias,
+        factors=reading.factors,
     )
+    if any(roots.key_position in _symbols(f) for f in reading.factors):
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scale differs from key to key", anchor)
     operands = [Operand(*c.step) for c in (query, key, value)]
     return AttentionSite(form, anchor, output, output_index, *operands, spec, roots, view.source(anchor))
 

@@ -99,7 +99,7 @@ class AttentionSpec:
 
     batch, heads, kv_heads, n_q, n_k, head_dim and value_dim are sizes (integers, or symbols of dynamic shapes);
     query head h reads kv head h // (heads // kv_heads). bias is an expression over (b, h, i, j) added to the scaled
-    scores. dtype is that of the queries.
+    scores; factors are expressions over (b, h, i) that multiply the queries besides `scale`. dtype is that of the queries.
     """
 
     batch: sympy.Expr
@@ -114,6 +114,7 @@ class AttentionSpec:
     scale: float
     mask: MaskSpec
     bias: Expr | None = None
+    factors: tuple[Expr, ...] = ()
 
     def in_words(self) -> str:
         """One line for people: "causal, key padding, 9 heads over 3 kv heads, scale 0.125"."""
@@ -131,7 +132,7 @@ class AttentionSpec:
         if self.bias is not None:
             words.append("bias")
         words.append(f"{self.heads} heads" + (f" over {self.kv_heads} kv heads" if self.kv_heads != self.heads else ""))
-        words.append(f"scale {self.scale:.6g}")
+        words.append(f"scale {self.scale:.6g}" + (" × tensor" if self.factors else ""))
         return ", ".join(words)
 
 

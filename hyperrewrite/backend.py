@@ -1,0 +1,111 @@
+"""The backend of `torch.compile(model, backend="hyper", options={…}, mode=…)`: our passes, then Inductor."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import fx
+
+from . import __version__
+from .analysis import analyse, logger
+from .options import OptionError, Options
+
+
+def hyper(
+    gm: fx.GraphModule,
+    example_inputs: Sequence[torch.Tensor],
+    *,
+    options: Mapping[str, Any] | None = None,
+    mode: str | None = None,
+) -> Callable[..., Any]:
+    """Compile one Dynamo graph: rewrite its attention, hand the rest to Inductor.
+
+    options  see `hyperrewrite.Options`; an unknown one raises OptionError naming the nearest.
+    mode     of torch.compile ("reduce-overhead", "max-autotune", …); reaches Inductor, as does options["inductor"].
+    """
+    settings = Options.of(options)
+    patches = _patches(settings, mode)
+    analysis = analyse(gm, settings)
+    if analysis.changed:
+        try:
+            return _inductor(analysis.module, example_inputs, patches)
+        except torch._dynamo.exc.RestartAnalysis:  # not a failure: Dynamo is asked to trace again
+            raise
+        except Exception:
+            logger.warning("Inductor failed on the rewritten graph; compiling it as it was", exc_info=True)
+    return _inductor(gm, example_inputs, patches)
+
+
+def _inductor(
+    gm: fx.GraphModule, example_inputs: Sequence[torch.Tensor], patches: dict[str, Any]
+) -> Callable[..., Any]:
+    from torch._inductor.compile_fx import compile_fx
+
+    compiled: Callable[..., Any] = compile_fx(gm, example_inputs, config_patches=patches)
+    return compiled
+
+
+def _patches(options: Options, mode: str | None) -> dict[str, Any]:
+    """Inductor's configuration for this compile: the mode's, then the user's, then our mark in its cache key."""
+    from torch._inductor import list_mode_options
+
+    patches: dict[str, Any] = {}
+    if mode is not None and mode != "default":
+        try:
+            patches |= list_mode_options(mode)
+        except RuntimeError as error:
+            raise OptionError(f"unknown mode {mode!r}: {error}") from None
+    patches |= options.inductor
+    patches["post_grad_custom_pre_pass"] = _mark(options, patches.get("post_grad_custom_pre_pass"))
+    return patches
+
+
+def _mark(options: Options, inner: Any) -> Any:
+    """A pass that changes nothing (or runs the user's own) and puts version and options into Inductor's cache key.
+
+    The rewritten graph alone would not do: an op's meaning can change between versions with its schema unchanged.
+    """
+    from torch._inductor import config
+    from torch._inductor.custom_graph_pass import CustomGraphPass
+
+    user = inner if inner is not None else config.post_grad_custom_pre_pass
+
+    class Mark(CustomGraphPass):  # type: ignore[misc]
+        def __call__(self, graph: fx.Graph) -> None:
+            if user is not None:
+                user(graph)
+
+        def uuid(self) -> Any:
+            """None, where the user's pass has no uuid: Inductor then does not cache, as without us."""
+            theirs = None
+            if user is not None:
+                theirs = user.uuid() if isinstance(user, CustomGraphPass) else None
+                if theirs is None:
+                    return None
+            return f"hyperrewrite {__version__} {source_digest()} {_stable(options)} {theirs}"
+
+    return Mark()
+
+
+def _stable(options: Options) -> str:
+    values = {name: value for name, value in options.as_dict().items() if name != "inductor"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def source_digest() -> str:
+    """A digest of the installed sources, so that an edited checkout misses the cache like a new version does."""
+    from . import kernels, passes
+
+    digest = hashlib.sha256()
+    for room in (Path(__file__).parent, *(Path(p) for p in (*passes.__path__, *kernels.__path__))):
+        for file in sorted(room.glob("*.py")):
+            digest.update(file.name.encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,33 @@
+"""Say what the backend would do to a model, without compiling it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import fx
+
+from .analysis import analyse, record
+from .options import Options
+from .report import Report
+
+
+def explain(
+    model: Callable[..., Any], /, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+) -> Report:
+    """Trace `model(*args, **kwargs)` with Dynamo and report each attention site: where, what, decision, reason.
+
+    The rewritten graph runs once, eagerly and without gradients, so that graph breaks are followed; nothing is
+    compiled. `options` are those of the backend. A model argument of the name `options` goes in by
+    `functools.partial`. Raises OptionError, or whatever the model itself raises.
+    """
+    settings = Options.of(options)
+
+    def backend(gm: fx.GraphModule, example_inputs: Sequence[torch.Tensor]) -> Callable[..., Any]:
+        forward: Callable[..., Any] = analyse(gm, settings).module.forward
+        return forward
+
+    with record() as log, torch.no_grad():
+        torch.compile(model, backend=backend)(*args, **kwargs)
+    return log.report

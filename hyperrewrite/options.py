@@ -1,0 +1,112 @@
+"""What a user may set, validated in one place.
+
+`torch.compile(model, backend="hyper", options={...})` hands over a plain dictionary; `Options.of` turns it into frozen
+data or raises `OptionError` with one sentence that names the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from .kernels.parameters import Parameters
+
+
+class OptionError(ValueError):
+    """An option that does not exist, or a value outside its range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options(Parameters):
+    """Every option of the backend; those of the estimator are documented in `kernels.parameters.Parameters`.
+
+    approximate  False: every site is exact, whatever else is set.
+    layers       which sites may be approximated, counted in graph order: "all", "last:14", "first:2" or "0,3,5-9".
+                 The others are exact.
+    inductor     configuration handed to Inductor, by the names of torch._inductor.config.
+    """
+
+    approximate: bool = True
+    layers: str = "all"
+    inductor: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value outside its range."""
+        try:
+            Parameters.__post_init__(self)
+        except ValueError as error:
+            raise OptionError(str(error)) from None
+        if not isinstance(self.approximate, bool):
+            raise OptionError(f"approximate must be True or False, not {self.approximate!r}")
+        if not isinstance(self.inductor, Mapping):
+            raise OptionError(f"inductor must be a dictionary, not {type(self.inductor).__name__}")
+        chosen_layers(self.layers, 0)
+
+    @staticmethod
+    def of(given: Mapping[str, Any] | None) -> Options:
+        """Options from a dictionary; "-" in a name counts as "_". Raises OptionError."""
+        names = [f.name for f in fields(Options)]
+        values: dict[str, Any] = {}
+        for key, value in (given or {}).items():
+            name = str(key).replace("-", "_")
+            if name not in names:
+                raise OptionError(f"unknown option {key!r}{_nearest(name, names)}")
+            values[name] = value
+        if isinstance(values.get("inductor"), Mapping):
+            values["inductor"] = MappingProxyType(_inductor(values["inductor"]))
+        return Options(**values)
+
+    @property
+    def parameters(self) -> Parameters:
+        """The part of the options that an attention call is told."""
+        return Parameters(**{f.name: getattr(self, f.name) for f in fields(Parameters)})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, in the order of the fields."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"inductor": dict(self.inductor)}
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    names = list(names)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(names)}"
+
+
+def _inductor(given: Mapping[str, Any]) -> dict[str, Any]:
+    from torch._inductor import config
+
+    known = config.get_config_copy()  # type: ignore[attr-defined]
+    found: dict[str, Any] = {}
+    for key, value in given.items():
+        name = str(key).replace("-", "_")
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {close[0]!r}?" if close else "; the names are those of torch._inductor.config"
+            raise OptionError(f"unknown Inductor option {key!r}{hint}")
+        found[name] = value
+    return found
+
+
+_LAYERS = re.compile(r"all|(?:first|last):\d+|\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*")
+
+
+def chosen_layers(layers: str, count: int) -> frozenset[int]:
+    """The indices in range(count) that a `layers` text names. Raises OptionError for a text of another form."""
+    if not isinstance(layers, str) or not _LAYERS.fullmatch(layers.replace(" ", "")):
+        raise OptionError(f"layers must be like 'all', 'last:14', 'first:2' or '0,3,5-9', not {layers!r}")
+    text = layers.replace(" ", "")
+    if text == "all":
+        return frozenset(range(count))
+    if ":" in text:
+        end, number = text.split(":")
+        span = range(int(number)) if end == "first" else range(max(count - int(number), 0), count)
+        return frozenset(k for k in span if k < count)
+    chosen: set[int] = set()
+    for part in text.split(","):
+        low, _, high = part.partition("-")
+        chosen.update(range(int(low), min(int(high or low), count) + 1))
+    return frozenset(k for k in chosen if k < count)

@@ -1,0 +1,105 @@
+"""Per site: leave it, run it exactly, or run it as HyperAttention; and why.
+
+A decision is data: an action, a closed code, one sentence, and the lowering that the rewrite follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+from .kernels.parameters import Parameters
+from .options import Options, chosen_layers
+from .passes.rewrite import Lowering, fits_sdpa
+from .passes.spec import AttentionSite
+
+
+class DecisionCode(StrEnum):
+    """Why a site is run as it is."""
+
+    APPROXIMATED = "approximated"  # long enough, and no reason against it
+    AT_RUN_TIME = "at_run_time"  # dynamic shapes: the op itself decides by min_seq_len
+    EXACT_ASKED = "exact_asked"  # approximate=False or algorithm="exact"
+    OTHER_LAYERS = "other_layers"  # `layers` leaves this site out
+    SHORT = "short"  # fewer keys than min_seq_len
+    FEW_QUERIES = "few_queries"  # a decoding step: less work than choosing keys
+    SLIDING_WINDOW = "sliding_window"  # linear already
+    BIAS = "bias"  # a bias over queries and keys is added to the scores
+    MASK_TENSOR = "mask_tensor"  # a mask that is no known class
+    DTYPE = "dtype"  # a dtype that the estimator does not run in
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """action: "leave" (the call stays as it stands), "exact" or the name of an algorithm."""
+
+    action: str
+    code: DecisionCode
+    sentence: str
+    lowering: Lowering | None
+
+
+def decide(sites: Sequence[AttentionSite], options: Options) -> tuple[Decision, ...]:
+    """One decision a site, in order."""
+    chosen = chosen_layers(options.layers, len(sites))
+    return tuple(_decide(site, options, k in chosen) for k, site in enumerate(sites))
+
+
+def _decide(site: AttentionSite, options: Options, chosen: bool) -> Decision:
+    against = _reason_against(site, options, chosen)
+    if against is not None:
+        return _exact(site, *against)
+    lowering = Lowering("op", _arguments(options.parameters))
+    name = options.algorithm
+    if not site.spec.n_k.is_Integer:
+        sentence = f"{name} where there are at least {options.min_seq_len} keys at run time, else exact"
+        return Decision(name, DecisionCode.AT_RUN_TIME, sentence, lowering)
+    sentence = f"{site.spec.n_k} keys are at least min_seq_len={options.min_seq_len}"
+    return Decision(name, DecisionCode.APPROXIMATED, sentence, lowering)
+
+
+def _reason_against(site: AttentionSite, options: Options, chosen: bool) -> tuple[DecisionCode, str] | None:
+    """What speaks against approximating a site; None where nothing does."""
+    spec = site.spec
+    if not options.approximate or options.algorithm == "exact":
+        asked = "approximate=False" if not options.approximate else 'algorithm="exact"'
+        return DecisionCode.EXACT_ASKED, f"{asked} is set"
+    if not chosen:
+        return DecisionCode.OTHER_LAYERS, f"layers={options.layers!r} leaves it out"
+    if spec.bias is not None:
+        return DecisionCode.BIAS, "a bias is added to its scores"
+    if spec.mask.other is not None:
+        return DecisionCode.MASK_TENSOR, "its mask is no class that can be sampled"
+    if spec.mask.sliding_window is not None:
+        return DecisionCode.SLIDING_WINDOW, "a sliding window is linear already"
+    if spec.n_k.is_Integer and int(spec.n_k) < options.min_seq_len:
+        return DecisionCode.SHORT, f"{spec.n_k} keys are fewer than min_seq_len={options.min_seq_len}"
+    if spec.n_q.is_Integer and int(spec.n_q) < options.block_size:
+        return DecisionCode.FEW_QUERIES, f"{spec.n_q} queries are fewer than block_size={options.block_size}"
+    return None
+
+
+def _exact(site: AttentionSite, code: DecisionCode, sentence: str) -> Decision:
+    if site.form == "sdpa" and _nothing_to_gain(site):
+        return Decision("leave", code, sentence, None)
+    if fits_sdpa(site):
+        return Decision("exact", code, sentence, Lowering("sdpa"))
+    return Decision("exact", code, sentence, Lowering("op", {"algorithm": "exact"}))
+
+
+def _nothing_to_gain(site: AttentionSite) -> bool:
+    """Whether an SDPA call already is what the rewrite would write: its mask, if any, could not be lifted."""
+    mask = site.anchor.kwargs.get("attn_mask", site.anchor.args[3] if len(site.anchor.args) > 3 else None)
+    grouped = site.spec.kv_heads != site.spec.heads
+    if grouped and not site.anchor.kwargs.get("enable_gqa", False):
+        return False
+    if mask is None:
+        return True
+    spec = site.spec.mask
+    lifted = spec.causal_offset is not None or spec.key_mask is not None or spec.sliding_window is not None
+    return not lifted and (spec.other is not None or site.spec.bias is not None)
+
+
+def _arguments(parameters: Parameters) -> dict[str, int | str]:
+    return {f.name: getattr(parameters, f.name) for f in fields(Parameters)}

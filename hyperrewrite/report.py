@@ -1,0 +1,193 @@
+"""What was done to a model and why, as data that prints for people and dumps for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import PurePath
+from typing import Any
+
+from .passes.spec import AttentionSite, Rejection, Source
+from .policy import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRow:
+    """One attention site, or several that differ in their module path alone.
+
+    Shapes are [batch, heads, length, dim]; a symbolic size is a string such as "s27".
+    """
+
+    file: str
+    line: int
+    modules: tuple[str, ...]
+    form: str
+    query: tuple[int | str, ...]
+    key: tuple[int | str, ...]
+    value: tuple[int | str, ...]
+    dtype: str
+    spec: str
+    action: str
+    code: str
+    reason: str
+
+    @property
+    def count(self) -> int:
+        """How many sites the row stands for."""
+        return len(self.modules)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionRow:
+    """One candidate that was left alone, or several that differ in their module path alone."""
+
+    file: str
+    line: int
+    modules: tuple[str, ...]
+    code: str
+    message: str
+
+    @property
+    def count(self) -> int:
+        """How many candidates the row stands for."""
+        return len(self.modules)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Rows of all graphs of one model. `str(report)` is for people, `to_json()` for programs.
+
+    seconds is the time our passes took; failures are the passes' own errors, each having left its graph as it was.
+    """
+
+    sites: tuple[SiteRow, ...] = ()
+    rejections: tuple[RejectionRow, ...] = ()
+    graphs: int = 0
+    seconds: float = 0.0
+    failures: tuple[str, ...] = ()
+
+    @property
+    def site_count(self) -> int:
+        """Sites of all rows together."""
+        return sum(row.count for row in self.sites)
+
+    def __add__(self, other: Report) -> Report:
+        """Both reports as one, identical rows folded."""
+        return Report(
+            fold(self.sites + other.sites),
+            fold_rejections(self.rejections + other.rejections),
+            self.graphs + other.graphs,
+            self.seconds + other.seconds,
+            self.failures + other.failures,
+        )
+
+    def __str__(self) -> str:
+        actions: dict[str, int] = {}
+        for row in self.sites:
+            actions[row.action] = actions.get(row.action, 0) + row.count
+        parts = ", ".join(f"{n} {action}" for action, n in sorted(actions.items())) or "none"
+        left = sum(row.count for row in self.rejections)
+        lines = [
+            f"{_plural(self.site_count, 'attention site')} in {_plural(self.graphs, 'graph')}: {parts}; "
+            f"{left} rejected; our passes took {self.seconds * 1000:.0f} ms"
+        ]
+        for row in self.sites:
+            lines += [
+                f"  ×{row.count:<4} {modules_in_words(row.modules)}  ({PurePath(row.file).name}:{row.line}, {row.form})",
+                f"         query {_shape(row.query)}, key {_shape(row.key)}, value {_shape(row.value)} {row.dtype}: "
+                f"{row.spec}",
+                f"         → {row.action}: {row.reason} [{row.code}]",
+            ]
+        for rejected in self.rejections:
+            place = f"{PurePath(rejected.file).name}:{rejected.line}"
+            lines += [
+                f"  ×{rejected.count:<4} {modules_in_words(rejected.modules)}  ({place})",
+                f"         left alone: {rejected.message} [{rejected.code}]",
+            ]
+        lines += [f"  failed: {failure}" for failure in self.failures]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: {"graphs", "seconds", "sites": […], "rejections": […], "failures": […]}."""
+        return {
+            "graphs": self.graphs,
+            "seconds": self.seconds,
+            "sites": [asdict(row) | {"count": row.count} for row in self.sites],
+            "rejections": [asdict(row) | {"count": row.count} for row in self.rejections],
+            "failures": list(self.failures),
+        }
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """`to_dict()` as JSON text."""
+        return json.dumps(self.to_dict(), indent=indent)
+
+
+def site_row(site: AttentionSite, decision: Decision) -> SiteRow:
+    """A site and its decision as a row."""
+    spec, source = site.spec, site.source
+
+    def shape(*sizes: Any) -> tuple[int | str, ...]:
+        return tuple(int(s) if s.is_Integer else str(s) for s in sizes)
+
+    return SiteRow(
+        file=source.file,
+        line=source.line,
+        modules=(source.module,),
+        form=site.form,
+        query=shape(spec.batch, spec.heads, spec.n_q, spec.head_dim),
+        key=shape(spec.batch, spec.kv_heads, spec.n_k, spec.head_dim),
+        value=shape(spec.batch, spec.kv_heads, spec.n_k, spec.value_dim),
+        dtype=str(spec.dtype).removeprefix("torch."),
+        spec=spec.in_words(),
+        action=decision.action,
+        code=str(decision.code),
+        reason=decision.sentence,
+    )
+
+
+def rejection_row(rejection: Rejection) -> RejectionRow:
+    """A rejection as a row."""
+    source: Source = rejection.source
+    return RejectionRow(source.file, source.line, (source.module,), str(rejection.code), rejection.message)
+
+
+def fold(rows: Iterable[SiteRow]) -> tuple[SiteRow, ...]:
+    """Rows that are equal but for their modules, as one."""
+    found: dict[SiteRow, list[str]] = {}
+    for row in rows:
+        found.setdefault(replace(row, modules=()), []).extend(row.modules)
+    return tuple(replace(row, modules=tuple(modules)) for row, modules in found.items())
+
+
+def fold_rejections(rows: Iterable[RejectionRow]) -> tuple[RejectionRow, ...]:
+    """Rejections that are equal but for their modules and the numbers in node names, as one."""
+    found: dict[RejectionRow, tuple[RejectionRow, list[str]]] = {}
+    for row in rows:
+        key = replace(row, modules=(), message=re.sub(r"_\d+\b", "", row.message))
+        found.setdefault(key, (row, []))[1].extend(row.modules)
+    return tuple(replace(row, modules=tuple(modules)) for row, modules in found.values())
+
+
+def modules_in_words(modules: Sequence[str]) -> str:
+    """Paths that differ in numbers alone, as one: model.layers.{0…29}.self_attn."""
+    shapes: dict[str, list[str]] = {}
+    for module in modules:
+        numbers = re.findall(r"(?<=\.)\d+(?=\.|$)|^\d+(?=\.|$)", module)
+        shapes.setdefault(re.sub(r"(?<=\.)\d+(?=\.|$)|^\d+(?=\.|$)", "{}", module, count=1), []).append(
+            numbers[0] if numbers else ""
+        )
+    words = []
+    for path, numbers in shapes.items():
+        span = numbers[0] if len(numbers) == 1 else f"{{{numbers[0]}…{numbers[-1]}}}"
+        words.append(path.replace("{}", span, 1) or "(no module)")
+    return ", ".join(words)
+
+
+def _shape(sizes: Sequence[int | str]) -> str:
+    return "[" + ", ".join(map(str, sizes)) + "]"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" + ("" if count == 1 else "s")

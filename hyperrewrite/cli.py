@@ -6,7 +6,6 @@ sentence on stderr and exit code 2.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,11 +61,7 @@ def explain(
 
     model, args, kwargs = call_factory(target)
     report = explain_model(model, args, kwargs)
-    if as_json:
-        document = report.to_json()
-        print(document if isinstance(document, str) else json.dumps(document, indent=2))
-    else:
-        print(report)
+    print(report.to_json() if as_json else report)
 
 
 @app.command()

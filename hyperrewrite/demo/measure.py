@@ -101,7 +101,7 @@ def measure(source: Source, ids: Tensor, options: dict[str, Any]) -> Run:
         perplexity=score,
         layer_errors=tuple(probe.errors),
         keys_per_query=sum(probe.keys) / len(probe.keys) if probe.keys else (ids.shape[1] + 1) / 2,
-        sites=log.n,
+        sites=log.report.site_count,
     )
 
 

@@ -35,16 +35,36 @@ def attend(
     A row without a visible pair (by log_weight) gives out 0, lse −inf. Not differentiable by autograd: see
     `attend_backward`.
     """
-    out, lse = (
-        _attend_cpu(query, key, value, log_weight, scale, is_causal)
-        if query.device.type == "cpu"
-        else (_attend_matmul(query, key, value, log_weight, scale, is_causal))
-    )
+    if query.device.type == "cpu":
+        out, lse = _attend_cpu(query, key, value, log_weight, scale, is_causal)
+    elif is_fused(query, key, value, log_weight is not None, is_causal):
+        out, lse = torch.ops.aten._scaled_dot_product_flash_attention(query, key, value, 0.0, is_causal, scale=scale)[
+            :2
+        ]
+    else:
+        out, lse = _attend_matmul(query, key, value, log_weight, scale, is_causal)
     if log_weight is not None:
         empty = (log_weight == NEG_INF).all(-1)
         lse = lse.masked_fill(empty, NEG_INF)
         out = out.masked_fill(empty.unsqueeze(-1), 0.0)
     return out, lse
+
+
+def is_fused(query: Tensor, key: Tensor, value: Tensor, has_weight: bool, is_causal: bool) -> bool:
+    """Whether `attend` keeps the scores inside one kernel: always on the CPU, by flash attention in 16 bits on CUDA."""
+    if query.device.type == "cpu":
+        return True
+    features = query.shape[-1]
+    return (
+        query.device.type == "cuda"
+        and query.dtype in (torch.float16, torch.bfloat16)
+        and not has_weight
+        and features == value.shape[-1]
+        and features <= 256
+        and features % 8 == 0
+        and query.stride(-1) == key.stride(-1) == value.stride(-1) == 1
+        and not (is_causal and query.shape[2] != key.shape[2])  # flash aligns causal masks at the last row
+    )
 
 
 def _unit_stride(tensor: Tensor) -> Tensor:

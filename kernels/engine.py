@@ -32,10 +32,18 @@ def algorithm_of(call: AttentionCall) -> str:
 
 def make_plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Plan:
     """The parts that the call's algorithm chooses; its tensors carry no gradient."""
+    key_mask = relevant_mask(key_mask)
     planner = cast(Planner, import_module(f".{algorithm_of(call)}", __package__).plan)
     with torch.no_grad():
         parts = planner(query, key, key_mask, call)
     return [part for part in parts if not (isinstance(part, Span) and part.is_empty)]
+
+
+def relevant_mask(key_mask: Tensor | None) -> Tensor | None:
+    """None for a mask that removes nothing, where looking costs no device synchronisation."""
+    if key_mask is not None and key_mask.device.type == "cpu" and bool(key_mask.all()):
+        return None
+    return key_mask
 
 
 def forward(
@@ -47,6 +55,7 @@ def forward(
     if query.shape[0] * heads * n_q * call.num_keys == 0:
         out = query.new_zeros(batch, heads, n_q, value_features)
         return out, query.new_full((batch, heads, n_q), NEG_INF, dtype=torch.float32)
+    key_mask = relevant_mask(key_mask)
     parts = make_plan(query, key, key_mask, call)
     clean_key, clean_value = _without_masked(key, key_mask), _without_masked(value, key_mask)
     if len(parts) == 1 and isinstance(parts[0], Span):
@@ -95,6 +104,7 @@ def backward(
     if bias is not None and needs_bias_grad:
         grad_bias = torch.zeros([1] * (4 - bias.dim()) + list(bias.shape), dtype=dtype, device=query.device)
     if batch * heads * n_q * call.num_keys:
+        key_mask = relevant_mask(key_mask)
         parts = make_plan(query, key, key_mask, call)
         wide = (
             query.to(dtype),

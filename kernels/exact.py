@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, attend_row_backward
+from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, attend_row_backward, is_fused
 from .call import AttentionCall
 from .parts import Plan, Span, visible_keys
 
@@ -37,8 +37,8 @@ def span_forward(
     accumulation dtype; a query that sees nothing gives 0 and −inf.
     """
     tile_query = query[:, :, span.query_start : span.query_stop]
-    if _fuses(span, key_mask, bias, query):
-        tile_key, tile_value = key[:, :, span.key_start : span.key_stop], value[:, :, span.key_start : span.key_stop]
+    tile_key, tile_value = key[:, :, span.key_start : span.key_stop], value[:, :, span.key_start : span.key_stop]
+    if _fuses(span, key_mask, bias, query) or _fuses_on_cuda(span, key_mask, bias, tile_query, tile_key, tile_value):
         positions_free = Span(span.query_start, span.query_stop, span.key_start, span.key_stop)
         weight = _log_weight(positions_free, key_mask, bias, query)
         causal = span.causal_offset is not None and not _sees_all(span)
@@ -140,7 +140,7 @@ def _sees_all(span: Span) -> bool:
 
 
 def _fuses(span: Span, key_mask: Tensor | None, bias: Tensor | None, query: Tensor) -> bool:
-    """One call of the fused kernel does it without a mask larger than the tensors."""
+    """One call of the fused CPU kernel does it without a mask larger than the tensors."""
     if query.device.type != "cpu":
         return False
     if bias is not None and key_mask is not None:
@@ -149,6 +149,17 @@ def _fuses(span: Span, key_mask: Tensor | None, bias: Tensor | None, query: Tens
         return True
     aligned = span.query_start + (span.causal_offset or 0) == span.key_start
     return bias is None and span.sliding_window is None and aligned
+
+
+def _fuses_on_cuda(
+    span: Span, key_mask: Tensor | None, bias: Tensor | None, query: Tensor, key: Tensor, value: Tensor
+) -> bool:
+    """The same for flash attention on CUDA, over the span's own slices."""
+    if query.device.type != "cuda" or key_mask is not None or bias is not None:
+        return False
+    sees_all = _sees_all(span)
+    aligned = span.sliding_window is None and span.query_start + (span.causal_offset or 0) == span.key_start
+    return (sees_all or aligned) and is_fused(query, key, value, False, not sees_all)
 
 
 def _query_chunks(

@@ -71,7 +71,7 @@ def paper_log_weight(query: Tensor, key: Tensor, key_mask: Tensor | None, call: 
             return
         count = -(-len(columns) // block)
         query_block = block if len(rows) == len(columns) else -(-len(rows) // count)
-        noise = draws.uniform(1 if key_mask is None else key_mask.shape[0], len(columns))
+        noise = draws.uniform(len(columns))
         for b in range(query.shape[0]):
             masks = None if key_mask is None else key_mask[b % key_mask.shape[0]].tolist()
             for h in range(query.shape[1]):
@@ -81,7 +81,7 @@ def paper_log_weight(query: Tensor, key: Tensor, key_mask: Tensor | None, call: 
                 for t in range(-(-len(rows) // query_block)):
                     own = sorted_keys[t * block : (t + 1) * block]
                     rest = sorted_keys[: t * block] + sorted_keys[(t + 1) * block :]
-                    ranks = noise[b % noise.shape[0], : len(rest)].argsort()[:size].tolist()
+                    ranks = noise[: len(rest)].argsort()[:size].tolist()
                     for i in sorted_rows[t * query_block : (t + 1) * query_block]:
                         weight[b, h, i, own] = 0.0
                         if ranks:

@@ -126,9 +126,9 @@ def _samples(
     valid = torch.full((rows,), n, device=device) if mask is None else mask.sum(-1)
     short = valid % block
     populations = torch.stack([valid - block, valid - short, valid], 1)  # [rows, 3]
-    noise = draws.uniform(rows, n).to(device)
+    noise = draws.uniform(n).to(device)  # one for all rows: an all-True mask selects what no mask does
     places = torch.arange(n, device=device)
-    outside = noise.unsqueeze(1).masked_fill(places >= populations.unsqueeze(-1), 2.0)
+    outside = noise.where(places < populations.unsqueeze(-1), 2.0)
     ranks = outside.topk(min(size, n), dim=-1, largest=False).indices  # [rows, 3, m]
     start = torch.arange(count, device=device) * block
     length = (valid.unsqueeze(1) - start).clamp(0, block)  # [rows, count]

@@ -214,3 +214,13 @@ def test_hash_keeps_small_angles_together() -> None:
     assert int(codes.min()) >= 0 and int(codes.max()) < 128
     order = sort_rows(codes)
     assert bool((codes.gather(2, order).diff() >= 0).all())
+
+
+def test_a_mask_that_removes_nothing_is_no_mask() -> None:
+    inputs = make_inputs(100)
+    for offset in (None, 0):
+        rules = {**PAPER, "causal_offset": offset}
+        mask = torch.ones(2, 100, dtype=torch.bool)
+        out, lse = torch.ops.hyper.attention(inputs.query, inputs.key, inputs.value, mask, **rules)
+        want, want_lse = inputs.run(**rules)
+        assert torch.equal(out, want) and torch.equal(lse, want_lse)

@@ -38,9 +38,8 @@ def attend(
     if query.device.type == "cpu":
         out, lse = _attend_cpu(query, key, value, log_weight, scale, is_causal)
     elif is_fused(query, key, value, log_weight is not None, is_causal):
-        out, lse = torch.ops.aten._scaled_dot_product_flash_attention(query, key, value, 0.0, is_causal, scale=scale)[
-            :2
-        ]
+        flash = torch.ops.aten._scaled_dot_product_flash_attention
+        out, lse = flash(query, key, value, 0.0, is_causal, scale=scale)[:2]
     else:
         out, lse = _attend_matmul(query, key, value, log_weight, scale, is_causal)
     if log_weight is not None:

@@ -22,11 +22,11 @@ class Draws:
 
     def hyperplanes(self, features: int, count: int) -> Tensor:
         """Gaussian normals, float32 [features, count]."""
-        return torch.randn(features, count, generator=self._generator)
+        return torch.randn(features, count, generator=self._generator, device="cpu", dtype=torch.float32)
 
     def uniform(self, *shape: int) -> Tensor:
         """Numbers in [0, 1), float64 (so that ties do not happen)."""
-        return torch.rand(*shape, generator=self._generator, dtype=torch.float64)
+        return torch.rand(*shape, generator=self._generator, device="cpu", dtype=torch.float64)
 
 
 def hash_codes(rows: Tensor, hyperplanes: Tensor) -> Tensor:

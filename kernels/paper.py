@@ -96,13 +96,7 @@ def _rectangle(
         return Tiles(query_tiles, key_tiles, may_pad=may_pad)
     rows, log_weight = _samples(keys, mask, used, block, call.parameters.sample_size, draws)
     both = torch.cat([key_tiles, rows], -1)
-    weights = torch.cat(
-        [
-            torch.zeros(block, device=keys.device).expand(*log_weight.shape[:3], -1),
-            log_weight.expand(-1, -1, -1, rows.shape[-1]),
-        ],
-        -1,
-    )
+    weights = torch.cat([log_weight.new_zeros(()).expand(key_tiles.shape), log_weight.expand(rows.shape)], -1)
     return Tiles(query_tiles, both, weights, may_pad=may_pad)
 
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from attention_cases import check_against_oracle, make_inputs
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 EXACT = {"algorithm": "exact", "scale": 0.3}
 RULES: list[dict[str, Any]] = [
@@ -109,16 +111,21 @@ def test_garbage_under_the_mask_cannot_leak() -> None:
     assert all(bool(grad.isfinite().all()) for grad in torch.autograd.grad(out.sum(), leaves))
 
 
-def test_future_tokens_do_not_change_the_past() -> None:
-    inputs = make_inputs(64).to(torch.float32)
-    rules = {"causal_offset": 0, **EXACT}
-    before, _ = inputs.run(**rules)
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(2, 90), offset=st.integers(-20, 20), cut=st.floats(0.0, 1.0), masked=st.sampled_from([0.0, 0.4]))
+def test_future_tokens_do_not_change_the_past(n: int, offset: int, cut: float, masked: float) -> None:
+    """Bit for bit: keys and values from `first` on reach no query that cannot see them."""
+    inputs = make_inputs(n, masked=masked, features=8, value_features=5).to(torch.float32)
+    rules = {"causal_offset": offset, **EXACT}
+    first = int(cut * (n - 1))
     key, value = inputs.key.clone(), inputs.value.clone()
-    key[:, :, 40:] += 3.0
-    value[:, :, 40:] *= -2.0
-    after, _ = torch.ops.hyper.attention(inputs.query, key, value, **rules)
-    assert torch.equal(before[:, :, :40], after[:, :, :40])
-    assert not torch.equal(before[:, :, 40:], after[:, :, 40:])
+    key[:, :, first:] += 3.0
+    value[:, :, first:] *= -2.0
+    before, lse_before = inputs.run(**rules)
+    after, lse_after = torch.ops.hyper.attention(inputs.query, key, value, inputs.key_mask, **rules)
+    blind = max(min(first - offset, n), 0)
+    assert torch.equal(before[:, :, :blind], after[:, :, :blind])
+    assert torch.equal(lse_before[:, :, :blind], lse_after[:, :, :blind])
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.bfloat16, 2e-2), (torch.float16, 3e-3)])

@@ -76,3 +76,14 @@ def test_compiles_without_graph_break() -> None:
     compiled = torch.compile(lambda x: hyper_attention(x, x, x, is_causal=True), fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(query), F.scaled_dot_product_attention(query, query, query, is_causal=True))
     torch._dynamo.reset()
+
+
+def test_autocast_joins_dtypes_as_sdpa_does() -> None:
+    query, value = torch.randn(1, 2, 20, 8), torch.randn(1, 2, 20, 8, dtype=torch.bfloat16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        want = F.scaled_dot_product_attention(query, query, value, is_causal=True)
+        out = hyper_attention(query, query, value, is_causal=True)
+    assert isinstance(out, torch.Tensor) and out.dtype == torch.bfloat16
+    torch.testing.assert_close(out, want)
+    with pytest.raises(ValueError, match="share one dtype"):
+        hyper_attention(query, query, value)

@@ -9,7 +9,6 @@ import torch
 from attention_cases import SMALL, check_against_oracle, make_inputs
 from hyperrewrite.kernels import engine, oracle, paper
 from hyperrewrite.kernels.lsh import Draws, gray_rank, hash_codes, sort_rows
-from hyperrewrite.kernels.parts import Tiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -114,23 +113,26 @@ def test_unbiased_over_seeds(offset: int | None, masked: float) -> None:
     assert bool((error < 0.02 * want[0]).all())
 
 
-def test_sampled_everything_is_exact() -> None:
-    """Block and samples together hold every key: the estimate is the exact value, weights are 1."""
-    inputs = make_inputs(60)
-    rules = {**PAPER, "min_seq_len": 8, "block_size": 16, "sample_size": 43}
+def test_a_sample_of_everything_is_exact() -> None:
+    """100 keys of which about 50 take part: own block and 60 samples hold them all, with weight 1."""
+    inputs = make_inputs(100, masked=0.5)
+    rules = {**PAPER, "sample_size": 60}
     assert engine.algorithm_of(inputs.call(**rules)) == "paper"
-    call = inputs.call(**{**rules, "sample_size": 44})
-    assert engine.algorithm_of(call) == "exact"
-    want, _ = inputs.run(**{**rules, "algorithm": "exact"})
-    parts = paper.plan(inputs.query, inputs.key, None, inputs.call(**rules))
-    assert all(isinstance(part, Tiles) for part in parts)
-    out, _ = inputs.run(**rules)
-    last_block = 60 % 16  # its population is larger than the sample
-    codes = hash_codes(inputs.query, Draws(0).hyperplanes(40, 7))
-    rows = sort_rows(codes)[:, :, : 60 - last_block]
-    index = rows.unsqueeze(-1).expand(-1, -1, -1, 40)
-    got, expected = out.gather(2, index), want.gather(2, index)
-    assert float((got - expected).norm() / expected.norm()) < 0.2
+    out, lse = inputs.run(**rules)
+    want, want_lse = inputs.run(**{**rules, "algorithm": "exact"})
+    torch.testing.assert_close(out, want, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(lse, want_lse, atol=1e-6, rtol=1e-5)
+
+
+def test_global_defaults_do_not_matter() -> None:
+    inputs = make_inputs(100)
+    want, _ = inputs.run(**PAPER)
+    torch.set_default_dtype(torch.float64)
+    try:
+        out, _ = inputs.run(**PAPER)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(out, want)
 
 
 def test_below_min_seq_len_is_exact() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, attend_row_backward, is_fused
+from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, attend_row_backward, is_fused, merge
 from .call import AttentionCall
 from .parts import Plan, Span, visible_keys
 
@@ -47,9 +47,19 @@ def span_forward(
             empty = (visible_keys(span, key_mask, query.device) == 0).unsqueeze(1)
             out, lse = out.masked_fill(empty.unsqueeze(-1), 0.0), lse.masked_fill(empty, NEG_INF)
         return out, lse
+    dtype = accumulation_dtype(query.dtype)
     batch, heads, count = tile_query.shape[:3]
     out = tile_query.new_zeros(batch, heads, count, value.shape[-1])
-    lse = tile_query.new_full((batch, heads, count), NEG_INF, dtype=accumulation_dtype(query.dtype))
+    lse = tile_query.new_full((batch, heads, count), NEG_INF, dtype=dtype)
+    if _splits(span, bias, query):
+        for number, piece in enumerate(_pieces(span)):
+            part = span_forward(query, key, value, key_mask, bias, piece, scale)
+            tail = slice(piece.query_start - span.query_start, None)
+            if number:
+                merged = merge((out[:, :, tail].to(dtype), lse[:, :, tail]), (part[0].to(dtype), part[1]))
+                part = (merged[0].to(out.dtype), merged[1])
+            out[:, :, tail], lse[:, :, tail] = part
+        return out, lse
     for chunk in _query_chunks(span, key_mask, bias, query):
         rows, keys = slice(chunk.query_start, chunk.query_stop), slice(chunk.key_start, chunk.key_stop)
         weight = _log_weight(chunk, key_mask, bias, query)
@@ -77,7 +87,10 @@ def span_backward(
 
     lse and delta [B, H, n_q] are of whole rows over the whole sequence; grads have the inputs' shapes.
     """
-    fuses = _fuses(span, key_mask, bias, query)
+    if not (fuses := _fuses(span, key_mask, bias, query)) and _splits(span, bias, query):
+        for piece in _pieces(span):
+            span_backward(grad_out, query, key, value, key_mask, bias, piece, scale, lse, delta, grads)
+        return
     causal = fuses and span.causal_offset is not None and not _sees_all(span)
     for chunk in [span] if fuses else _query_chunks(span, key_mask, bias, query):
         rows, keys = slice(chunk.query_start, chunk.query_stop), slice(chunk.key_start, chunk.key_stop)
@@ -149,6 +162,26 @@ def _fuses(span: Span, key_mask: Tensor | None, bias: Tensor | None, query: Tens
         return True
     aligned = span.query_start + (span.causal_offset or 0) == span.key_start
     return bias is None and span.sliding_window is None and aligned
+
+
+def _splits(span: Span, bias: Tensor | None, query: Tensor) -> bool:
+    """A causal span of any offset, for the fused CPU kernel: see `_pieces`."""
+    return (
+        query.device.type == "cpu" and bias is None and span.causal_offset is not None and span.sliding_window is None
+    )
+
+
+def _pieces(span: Span) -> list[Span]:
+    """A causal span as a rectangle that every query sees and a square on the diagonal; each is one fused call.
+
+    Queries before the first that sees a key are left out, and empty pieces.
+    """
+    assert span.causal_offset is not None
+    first = max(span.query_start, span.key_start - span.causal_offset)
+    edge = min(first + span.causal_offset, span.key_stop)
+    rectangle = Span(first, span.query_stop, span.key_start, edge)
+    square = Span(first, span.query_stop, edge, span.key_stop, span.causal_offset)
+    return [piece for piece in (rectangle, square) if not piece.is_empty]
 
 
 def _fuses_on_cuda(

@@ -36,6 +36,7 @@ def draw(path: Path, runs: Mapping[str, Run], title: str) -> None:
             errors.plot(layers, run.layer_errors, marker="o", markersize=3, label=name, color=COLOURS[name])
     errors.set(title="relative error of each layer's attention", xlabel="layer")
     errors.set_ylim(bottom=0)
+    errors.xaxis.get_major_locator().set_params(integer=True)
     errors.legend()
     for axes in (seconds, perplexity, errors):
         axes.spines[["top", "right"]].set_visible(False)

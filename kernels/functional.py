@@ -42,7 +42,7 @@ def hyper_attention(
     over keys alone stays estimated, every other mask makes the call exact. is_causal: top-left aligned, not together
     with attn_mask. scale: 1/√D by default. key_mask bool [batch or 1, n_k], rank-4 inputs only. The rest: `Parameters`.
 
-    Under autocast the inputs are cast as those of SDPA are.
+    Under autocast query, key and value are cast as those of SDPA are.
 
     Returns out [..., H, n_q, D_v]; with return_lse also lse [..., H, n_q] float32. Rows without a key give zeros.
     Raises ValueError for arguments that do not fit.
@@ -59,8 +59,6 @@ def hyper_attention(
     if torch.is_autocast_enabled(query.device.type):
         lower = torch.get_autocast_dtype(query.device.type)
         query, key, value = (tensor.to(lower) for tensor in (query, key, value))
-        if attn_mask is not None and attn_mask.is_floating_point():
-            attn_mask = attn_mask.to(lower)
     leading = query.shape[:-2]
     query4, key4, value4 = (_rank4(tensor) for tensor in (query, key, value))
     bias = None

@@ -9,6 +9,7 @@ import torch
 from attention_cases import SMALL, check_against_oracle, make_inputs
 from hyperrewrite.kernels import engine, oracle, paper
 from hyperrewrite.kernels.lsh import Draws, gray_rank, hash_codes, sort_rows
+from hyperrewrite.kernels.parts import Span
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -142,6 +143,18 @@ def test_below_min_seq_len_is_exact() -> None:
         out, lse = inputs.run(**rules)
         want, want_lse = inputs.run(**{**rules, "algorithm": "exact"})
         assert torch.equal(out, want) and torch.equal(lse, want_lse)
+
+
+def test_the_edge_of_min_seq_len() -> None:
+    """Fewer keys than min_seq_len are exact; a causal square of just that length is the recursion's end, exact too."""
+    inputs = make_inputs(64)
+    for offset, name in ((None, "paper"), (0, "paper")):
+        assert engine.algorithm_of(inputs.call(**{**PAPER, "min_seq_len": 64, "causal_offset": offset})) == name
+        assert engine.algorithm_of(inputs.call(**{**PAPER, "min_seq_len": 65, "causal_offset": offset})) == "exact"
+    at_end = paper.areas(inputs.call(**{**PAPER, "min_seq_len": 64, "causal_offset": 0}))
+    assert at_end == [Span(0, 64, 0, 64, 0)]
+    halves = paper.areas(inputs.call(**{**PAPER, "min_seq_len": 63, "causal_offset": 0}))
+    assert halves == [Span(32, 64, 0, 32), Span(0, 32, 0, 32, 0), Span(32, 64, 32, 64, 0)]
 
 
 @pytest.mark.parametrize("extra", [{"sliding_window": 30}, {"bias": True}])

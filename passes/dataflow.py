@@ -95,6 +95,19 @@ class Dataflow:
         born, read = self.view.position[node], self.view.position[reader]
         return any(born < at < read for at in writes)
 
+    def same_tensor(self, node: fx.Node, reader: fx.Node) -> fx.Node | None:
+        """The node whose value `node` has at `reader`, where the last write in between was to `node` as a whole."""
+        root = self._roots[node]
+        born, read = self.view.position[node], self.view.position[reader]
+        last = max((at for at in self._writes.get(root, ()) if born < at < read), default=None)
+        if last is None:
+            return None
+        written = writer = self.view.nodes[last]
+        while isinstance(written, fx.Node) and written is not node and self.view.op(written).in_place:
+            op = self.view.op(written)
+            written = op.get("input", op.get("left"))
+        return writer if written is node and isinstance(self.view.value(writer), torch.Tensor) else None
+
     def private(self, write: fx.Node) -> bool:
         """Whether an in-place node writes into storage that was born in this graph and that nobody else reads."""
         root = self._roots[write]

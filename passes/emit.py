@@ -107,13 +107,9 @@ class Emitter:
                 node = self.method("select", node, dim, 0)
             else:
                 kept.insert(0, index[dim])
-        order, missing = [], []
-        for slot, symbol in enumerate(slots):
-            dim = next((k for k, at in enumerate(kept) if self._fills(at, symbol)), None)
-            if dim is None:
-                missing.append(slot)
-            else:
-                order.append(dim)
+        found = [next((k for k, at in enumerate(kept) if self._fills(at, symbol)), None) for symbol in slots]
+        order = [dim for dim in found if dim is not None]
+        missing = [slot for slot, dim in enumerate(found) if dim is None]
         if order != sorted(order):
             node = self.method("permute", node, *order)
         for slot in missing:
@@ -210,6 +206,9 @@ class Emitter:
         if any(at not in plain for at in kept) or len(set(kept)) != len(kept):
             return None
         node = self.copied[source]
+        for dim, (at, size) in enumerate(zip(index, self.view.shape(source), strict=True)):
+            if isinstance(at, Int) and at.value in self.roots.sizes and self.roots.sizes[at.value] != size:
+                node = self.method("narrow", node, dim, 0, self.size(self.roots.sizes[at.value]))
         if index == tuple(position(a) for a in axes):
             return node
         for dim in range(len(index) - 1, -1, -1):

@@ -1,7 +1,7 @@
 """Read what stands at one element of a tensor by reading how the graph computes it.
 
-`Evaluator.at(node, index)` pulls a position backwards through views, element-wise steps, comparisons and constants until
-only constants, index arithmetic and captured tensors are left. Whatever has no rule is a `Load`: the tensor as it
+`Evaluator.at(node, index)` pulls a position backwards through views, element-wise steps, comparisons and constants
+until only constants, index arithmetic and captured tensors are left. Whatever has no rule is a `Load`: the tensor as it
 stands, which is always right. Masks, biases and the way from QKᵀ to softmax are all read by this one walk.
 """
 
@@ -50,21 +50,27 @@ class Evaluator:
     """Elements of tensors as expressions, over the index symbols of one domain.
 
     softmax   the node whose elements are `Probability`; None while reading anything else.
-    readers   node → the node that read it first here: what a later read must agree with.
+    readers   node → the first node that reads it: what a later read must agree with.
+    reads     (node, reader) of every step from a product to the operand that was chosen for it.
     """
 
     def __init__(self, view: CanonicalView, flow: Dataflow, domain: Domain, softmax: fx.Node | None = None) -> None:
         self.view, self.flow, self.domain, self.softmax = view, flow, domain, softmax
         self.views = Views(view, domain)
         self.readers: dict[fx.Node, fx.Node] = {}
+        self.reads: list[tuple[fx.Node, fx.Node]] = []
         self._memo: dict[tuple[fx.Node, Index], Expr] = {}
         self._depth = 0
 
     def at(self, node: fx.Node, index: Index, reader: fx.Node) -> Expr:
         """The element of `node` at `index`, as `reader` sees it."""
-        self.readers.setdefault(node, reader)
+        known = self.readers.get(node)
+        if known is None or self.view.position[reader] < self.view.position[known]:
+            self.readers[node] = reader
         if node is self.softmax:
             return Probability(node, index)
+        if self._depth <= MAX_DEPTH and (written := self.flow.same_tensor(node, reader)) is not None:
+            return self.at(written, index, reader)  # x.masked_fill_(…) as a statement, x read after it
         if self._depth > MAX_DEPTH or self.flow.rewritten_behind(node, reader):
             return Load(node, index)
         key = (node, index)
@@ -288,7 +294,7 @@ def _arange(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
 
 def _filled(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     key = str(node.target) if node.op == "call_method" else node.target
-    value = FILLED_VALUE.get(key)  # type: ignore[call-overload]
+    value = FILLED_VALUE.get(key)
     return None if value is None else Number(bool(value)) if ev.is_bool(node) else Number(value)
 
 

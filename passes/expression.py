@@ -8,9 +8,9 @@ when a division of a merged index is exact, and what may be dropped.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import sympy
 from torch import fx
@@ -124,9 +124,17 @@ def with_origin(expr: Expr, node: fx.Node, index: Index) -> Expr:
     return expr
 
 
+def with_stable_origins(expr: Expr, stands: Callable[[fx.Node], bool]) -> Expr:
+    """The expression without the origins whose nodes do not hold its value any more."""
+    if not isinstance(expr, Apply):
+        return expr
+    origin = expr.origin if expr.origin is not None and stands(expr.origin[0]) else None
+    return Apply(expr.name, tuple(with_stable_origins(a, stands) for a in expr.args), origin)
+
+
 # --- arithmetic -------------------------------------------------------------------------------------------------
 
-_FOLD = {
+_FOLD: dict[str, Callable[[Any, Any], Any]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,
@@ -168,7 +176,11 @@ def _is(expr: Expr, value: float) -> bool:
     return isinstance(expr, Number) and not isinstance(expr.value, bool) and expr.value == value
 
 
-def _is_where(expr: Expr) -> bool:
+def _is_truth(expr: Expr, value: bool) -> bool:
+    return isinstance(expr, Number) and expr.value is value
+
+
+def _is_where(expr: Expr) -> TypeGuard[Apply]:
     return isinstance(expr, Apply) and expr.name == "where" and all(isinstance(a, Number) for a in expr.args[1:])
 
 
@@ -230,9 +242,10 @@ def where(keep: Expr, then: Expr, other: Expr) -> Expr:
         return then if keep.value else other
     if then == other:
         return then
-    if isinstance(then, Number) and isinstance(other, Number) and (then.value, other.value) in ((True, False), (1, 0)):
-        if isinstance(then.value, bool):
-            return keep
+    if _is_truth(then, True) and _is_truth(other, False):
+        return keep
+    if then in (FALSE,) and other in (TRUE,) and isinstance(getattr(then, "value", None), bool):
+        return inverse(keep)
     # where(x != 0, a, x) leaves only zeros in its other branch.
     if isinstance(keep, Apply) and keep.name in ("ne", "eq") and _is(keep.args[1], 0):
         if keep.name == "ne" and other == keep.args[0]:
@@ -332,6 +345,10 @@ class Domain:
         """lt, le, gt, ge, eq or ne of two expressions; integer orders become `le0` of a difference."""
         if isinstance(left, Number) and isinstance(right, Number):
             return Number(_COMPARE[name](left.value, right.value))
+        for side, other in ((left, right), (right, left)):  # where(keep, 1, 0) == 0, as of a triangle of ones
+            if _is_where(side) and isinstance(other, Number):
+                branches = [self.compare(name, *((b, other) if side is left else (other, b))) for b in side.args[1:]]
+                return where(side.args[0], *branches)
         a, b = as_sympy(left), as_sympy(right)
         if a is not None and b is not None:
             difference = sympy.expand(a - b)

@@ -96,6 +96,8 @@ def lift(terms: tuple[MaskTerm, ...], roots: Roots) -> MaskSpec | None:
     if may_have_empty_rows(spec) and len(terms) > 1 and (len(rows) > 1 or sum(t.added for t in terms) > 1):
         return None
     empty = rows.pop() if len(rows) == 1 else "zero"
+    if spec.other is not None:  # a tensor is needed anyway: it holds the whole mask
+        return MaskSpec(other=keep, empty_rows=empty)
     return MaskSpec(spec.causal_offset, spec.sliding_window, spec.key_mask, spec.other, empty)
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import sympy
 
-from .expression import ZERO, Expr, Int
+from .canonical import CanonicalView
+from .expression import ZERO, Expr, Index, Int
 from .spec import Operand
 from .symbols import Roots, position
 from .views import Step
@@ -33,18 +34,38 @@ class Candidate:
 
 
 def candidates(
-    chain: list[Step], roots: Roots, row: sympy.Symbol | None, feature: sympy.Symbol | None
+    view: CanonicalView,
+    chain: list[Step],
+    roots: Roots,
+    row: sympy.Symbol | None,
+    feature: sympy.Symbol | None,
 ) -> list[Candidate]:
-    """Every tensor of a chain of views that holds one row per (batch, head, position), nearest first."""
+    """Every tensor of a chain of views that holds one row per (batch, head, position) and no more, nearest first."""
     found = []
     for depth, (node, index) in enumerate(chain):
         group = _group(index, roots, row, feature)
-        if group is None:
+        if group is None or not _covered(view.shape(node), index, roots):
             continue
         wanted = [position(roots.batch), *_heads(roots, group), position(row), position(feature)]
         exact = len(index) == len(wanted) and all(at in (want, ZERO) for at, want in zip(index, wanted, strict=True))
         found.append(Candidate((node, index), depth, group, exact))
     return found
+
+
+def _covered(sizes: tuple[sympy.Expr, ...], index: Index, roots: Roots) -> bool:
+    """Whether every dim is read from end to end: a view that took a part of a longer tensor must not be skipped."""
+    for size, at in zip(sizes, index, strict=True):
+        if at == ZERO:
+            runs: sympy.Expr = sympy.Integer(1)
+        elif isinstance(at, Int) and at.value.is_Symbol:
+            runs = roots.sizes[at.value]
+        elif isinstance(at, Int) and isinstance(at.value, sympy.floor):
+            runs = sympy.cancel(at.value.args[0].subs(roots.sizes))
+        else:
+            return False
+        if sympy.expand(runs - size) != 0:
+            return False
+    return True
 
 
 def _heads(roots: Roots, group: sympy.Expr) -> list[Expr]:

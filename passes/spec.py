@@ -99,7 +99,8 @@ class AttentionSpec:
 
     batch, heads, kv_heads, n_q, n_k, head_dim and value_dim are sizes (integers, or symbols of dynamic shapes);
     query head h reads kv head h // (heads // kv_heads). bias is an expression over (b, h, i, j) added to the scaled
-    scores; factors are expressions over (b, h, i) that multiply the queries besides `scale`. dtype is that of the queries.
+    scores; factors are expressions over (b, h, i) that multiply the queries besides `scale`. dtype is that
+    of the queries.
     """
 
     batch: sympy.Expr

@@ -1,7 +1,7 @@
 """Views read backwards: which element of the input stands at an element of the output.
 
-Each rule takes the view's node, its canonical op and a position in the output, and gives the input node with the position
-there. Rules work on recorded shapes, never on spelled-out sizes, so `view(2, -1, h, d)` and `view(shape)` are the same.
+Each rule takes the view's node, its canonical op and a position in the output, and gives the input node with the
+position there. Rules work on recorded shapes, never on spelled-out sizes, so `view(2, -1, h, d)` and `view(shape)` are the same.
 """
 
 from __future__ import annotations
@@ -201,10 +201,10 @@ def _getitem(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
         if isinstance(item, int):
             result.append(integer(sympy.Integer(item) if item >= 0 else size + item))
             continue
-        at = _sliced(views, item, size, next(out))
-        if at is None:
+        place = _sliced(views, item, size, next(out))
+        if place is None:
             return None
-        result.append(at)
+        result.append(place)
     return source, tuple(result)
 
 

@@ -1,0 +1,118 @@
+"""From a half-read site to an `AttentionSite`: operands chosen, masks lifted, the spec filled in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import sympy
+from torch import fx
+
+from .canonical import CanonicalView
+from .evaluate import Evaluator
+from .expression import Apply, Expr, Index, Number, symbols, walk, where
+from .masks import lift
+from .operands import best, candidates, shared_group
+from .score import ADDED_FILL, MaskTerm
+from .spec import AttentionSite, AttentionSpec, MaskSpec, Rejected, RejectionCode
+from .symbols import Roots
+from .views import Step
+
+
+class NotAttention(Exception):
+    """A softmax that has nothing to do with attention: neither a site nor worth a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A site half read: evaluator and roots, positions of the operands, and the score program."""
+
+    evaluator: Evaluator
+    roots: Roots
+    query: Step
+    key: Step
+    value: Step
+    readers: tuple[fx.Node, fx.Node, fx.Node]
+    scale: float
+    factors: tuple[Expr, ...]
+    biases: tuple[Expr, ...]
+    masks: tuple[MaskTerm, ...]
+
+
+def bind(
+    view: CanonicalView, form: str, anchor: fx.Node, output: fx.Node, output_index: Index, reading: Reading
+) -> AttentionSite:
+    roots = reading.roots
+    trace = reading.evaluator.views.trace
+    chains = [trace(*step) for step in (reading.query, reading.key, reading.value)]
+    queries = candidates(view, chains[0], roots, roots.query_position, roots.feature)
+    keys = candidates(view, chains[1], roots, roots.key_position, roots.feature)
+    values = candidates(view, chains[2], roots, roots.key_position, roots.value_feature)
+    one = sympy.Integer(1)
+    group = shared_group(keys, values)
+    query = best(queries, one)
+    if query is None or group is None:
+        what = "queries" if query is None else "keys and values"
+        raise Rejected(RejectionCode.LAYOUT, f"the {what} do not line up as [batch, head, position, feature]", output)
+    key, value = best(keys, group), best(values, group)
+    assert key is not None and value is not None
+    for chain, chosen, reader in zip(chains, (query, key, value), reading.readers, strict=True):
+        nodes = [reader, *(node for node, _ in chain[: chosen.depth + 1])]
+        reading.evaluator.reads.extend(zip(nodes[1:], nodes, strict=False))
+    dtypes = {view.tensor(c.step[0]).dtype for c in (query, key, value)}
+    if not all(d.is_floating_point for d in dtypes):
+        raise Rejected(RejectionCode.DTYPE, f"operands of {', '.join(map(str, dtypes))}", output)
+    mask, bias = _mask_and_bias(reading)
+    sample = view.tensor(query.step[0])
+    spec = AttentionSpec(
+        batch=roots.size(roots.batch),
+        heads=roots.head_count,
+        kv_heads=sympy.cancel(roots.head_count / group),
+        n_q=roots.size(roots.query_position),
+        n_k=roots.size(roots.key_position),
+        head_dim=roots.sizes[roots.feature],
+        value_dim=roots.size(roots.value_feature),
+        dtype=sample.dtype,
+        device=sample.device,
+        scale=reading.scale,
+        mask=mask,
+        bias=bias,
+        factors=reading.factors,
+    )
+    if any(roots.key_position in symbols(f) for f in reading.factors):
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scale differs from key to key", anchor)
+    return AttentionSite(
+        form=form,
+        anchor=anchor,
+        output=output,
+        output_index=output_index,
+        query=query.operand,
+        key=key.operand,
+        value=value.operand,
+        spec=spec,
+        roots=roots,
+        source=view.source(anchor),
+    )
+
+
+def _holds_fill(bias: Expr) -> bool:
+    return any(isinstance(e, Number) and e.value <= ADDED_FILL for e in walk(bias))
+
+
+def _mask_and_bias(reading: Reading) -> tuple[MaskSpec, Expr | None]:
+    """The lifted mask; terms that cannot be lifted together go back to being biases, which is always exact."""
+    biases = list(reading.biases)
+    # A bias with fills of its own, added to a finite fill: where both forbid, what a row gives is the sum's business.
+    sums = any(_holds_fill(b) for b in biases) and any(not math.isinf(t.fill) for t in reading.masks)
+    mask = None if sums else lift(reading.masks, reading.roots)
+    if mask is None:
+        added = [t for t in reading.masks if t.added]
+        if len(added) != len(reading.masks):
+            origin = reading.evaluator.softmax
+            raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "masks of different kinds meet", origin)  # type: ignore[arg-type]
+        biases.extend(where(t.keep, Number(0.0), Number(t.fill)) for t in added)
+        mask = MaskSpec()
+    total: Expr | None = None
+    for term in biases:
+        total = term if total is None else Apply("add", (total, term))
+    return mask, total

@@ -1,0 +1,121 @@
+"""Dynamo graphs for tests of the passes: capture a function's graph, rewrite it, run both, compare."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from hyperrewrite.analysis import Analysis, analyse
+from hyperrewrite.options import Options
+from hyperrewrite.passes.rewrite import Lowering, rewrite
+from hyperrewrite.passes.sites import Findings, find_sites
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+EXACT = Options.of({"approximate": False})
+OP = Lowering("op", {"algorithm": "exact"})  # every site as the op, which shows all that the matcher read
+
+
+@dataclass(frozen=True)
+class Captured:
+    """One graph as a backend receives it."""
+
+    module: fx.GraphModule
+    inputs: tuple[Any, ...]
+
+    def findings(self) -> Findings:
+        """Sites and rejections of the graph."""
+        return find_sites(self.module)
+
+    def with_op(self) -> fx.GraphModule:
+        """The graph with every site written as one exact call of the op."""
+        return rewrite(self.module, [(site, OP) for site in self.findings().sites])
+
+
+def capture(
+    function: Callable[..., Any], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None, **compile_options: Any
+) -> Captured:
+    """The one graph of function(*args, **kwargs). Fails where Dynamo breaks it into several."""
+    graphs: list[Captured] = []
+
+    def backend(module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
+        graphs.append(Captured(module, tuple(inputs)))
+        return module.forward
+
+    torch._dynamo.reset()
+    with torch.no_grad():
+        torch.compile(function, backend=backend, fullgraph=True, **compile_options)(*clone(args), **clone(kwargs or {}))
+    (graph,) = graphs
+    return graph
+
+
+class Backend:
+    """A backend that rewrites as the real one does and runs the result as it stands; keeps what it did.
+
+    options None: graphs are left alone, which counts what Dynamo compiles without us. op: every site as the exact op.
+    """
+
+    def __init__(self, options: Options | None = EXACT, op: bool = False) -> None:
+        self.options, self.op = options, op
+        self.graphs: list[Captured] = []
+        self.analyses: list[Analysis] = []
+
+    def __call__(self, module: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
+        graph = Captured(module, tuple(inputs))
+        self.graphs.append(graph)
+        if self.options is None:
+            return module.forward
+        if self.op:
+            return graph.with_op().forward
+        self.analyses.append(analyse(module, self.options))
+        assert not self.analyses[-1].report.failures, self.analyses[-1].report.failures
+        return self.analyses[-1].module.forward
+
+
+def clone(values: Any) -> Any:
+    """The same values in fresh tensors with the same strides."""
+
+    def copy(value: Tensor) -> Tensor:
+        fresh = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=value.device)
+        return fresh.copy_(value.detach()).requires_grad_(value.requires_grad)
+
+    return pytree.tree_map_only(Tensor, copy, values)
+
+
+def run(function: Callable[..., Any], args: Sequence[Any], backend: Any = None, **compile_options: Any) -> Any:
+    """function(*args) on copies, eagerly or through a backend; without gradients."""
+    if backend is not None:
+        torch._dynamo.reset()
+        function = torch.compile(function, backend=backend, fullgraph=True, **compile_options)
+    torch.manual_seed(0)  # for active dropout
+    with torch.no_grad():
+        return function(*clone(args))
+
+
+def assert_same(actual: Any, expected: Any, tolerance: float = 1e-5) -> None:
+    """Equal trees of tensors: shape, dtype, strides of what has elements, NaN exactly where NaN is expected."""
+    mine, theirs = pytree.tree_leaves(actual), pytree.tree_leaves(expected)
+    assert len(mine) == len(theirs)
+    for a, b in zip(mine, theirs, strict=True):
+        if not isinstance(b, Tensor):
+            assert a == b
+            continue
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
+        assert torch.equal(a.isnan(), b.isnan()), f"{int(a.isnan().sum())} NaN, expected {int(b.isnan().sum())}"
+        scale = max(1.0, float(b.nan_to_num(0, 0, 0).abs().max())) if b.numel() and b.is_floating_point() else 1.0
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+
+
+@contextlib.contextmanager
+def single_thread() -> Any:
+    """Sums in one order, whatever machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import fx
 
 from .options import Options
 from .passes.rewrite import rewrite
 from .passes.sites import find_sites
-from .policy import Decision, decide
+from .policy import decide
 from .report import RejectionRow, Report, SiteRow, fold, fold_rejections, rejection_row, site_row
 
 logger = logging.getLogger("hyperrewrite")
@@ -27,6 +27,10 @@ class Analysis:
     module: fx.GraphModule
     changed: bool
     report: Report
+
+    def undone(self, module: fx.GraphModule, failure: str) -> Analysis:
+        """The same graph left as it was, after all, because of a failure."""
+        return Analysis(module, False, replace(self.report, sites=(), failures=(*self.report.failures, failure)))
 
 
 def analyse(module: fx.GraphModule, options: Options) -> Analysis:
@@ -44,25 +48,25 @@ def analyse(module: fx.GraphModule, options: Options) -> Analysis:
     except Exception as error:  # whatever it is: the model compiles as Inductor would compile it
         failure = f"{type(error).__name__}: {error}"
         logger.warning("hyperrewrite left a graph as it was, because its passes failed: %s", failure, exc_info=True)
-        report = Report((), rejections, 1, time.perf_counter() - start, (failure,))
-        return _noted(Analysis(module, False, report))
-    _say(decisions, sites)
-    report = Report(sites, rejections, 1, time.perf_counter() - start)
-    return _noted(Analysis(rewritten, bool(lowered), report))
+        return Analysis(module, False, Report((), rejections, 1, time.perf_counter() - start, (failure,)))
+    return Analysis(rewritten, bool(lowered), Report(sites, rejections, 1, time.perf_counter() - start))
 
 
-def _say(decisions: tuple[Decision, ...], rows: tuple[SiteRow, ...]) -> None:
-    """One line a compile where anything is approximate: how many sites, which shapes."""
-    approximate = [row for row in rows if row.action not in ("leave", "exact")]
+def announce(analysis: Analysis) -> None:
+    """Hand the report to every `record()` around, and log one line: how many sites are approximate, which shapes."""
+    report = analysis.report
+    for log in _LOGS.get():
+        log.reports.append(report)
+    approximate = [row for row in report.sites if row.action not in ("leave", "exact")]
     if not approximate:
-        logger.info("%d attention sites, none approximated", len(decisions))
+        logger.info("%d attention sites, none approximated", report.site_count)
         return
     shapes = "; ".join(f"{row.count} × {row.action} query {list(row.query)} key {list(row.key)}" for row in approximate)
     logger.warning(
         "%d of %d attention sites are approximate (%s); options={'approximate': False} forbids it, "
         "hyperrewrite.explain(model, …) says more",
         sum(row.count for row in approximate),
-        len(decisions),
+        report.site_count,
         shapes,
     )
 
@@ -106,9 +110,3 @@ def record() -> Iterator[Log]:
         yield log
     finally:
         _LOGS.reset(token)
-
-
-def _noted(analysis: Analysis) -> Analysis:
-    for log in _LOGS.get():
-        log.reports.append(analysis.report)
-    return analysis

@@ -13,7 +13,7 @@ import torch
 from torch import fx
 
 from . import __version__
-from .analysis import analyse, logger
+from .analysis import analyse, announce, logger
 from .options import OptionError, Options
 
 
@@ -34,12 +34,18 @@ def hyper(
     analysis = analyse(gm, settings)
     if analysis.changed:
         try:
-            return _inductor(analysis.module, example_inputs, patches)
+            compiled = _inductor(analysis.module, example_inputs, patches)
         except torch._dynamo.exc.RestartAnalysis:  # not a failure: Dynamo is asked to trace again
             raise
-        except Exception:
+        except Exception as error:
             logger.warning("Inductor failed on the rewritten graph; compiling it as it was", exc_info=True)
-    return _inductor(gm, example_inputs, patches)
+            analysis = analysis.undone(gm, f"Inductor: {type(error).__name__}: {error}")
+        else:
+            announce(analysis)
+            return compiled
+    compiled = _inductor(gm, example_inputs, patches)
+    announce(analysis)
+    return compiled
 
 
 def _inductor(
@@ -47,7 +53,7 @@ def _inductor(
 ) -> Callable[..., Any]:
     from torch._inductor.compile_fx import compile_fx
 
-    compiled: Callable[..., Any] = compile_fx(gm, example_inputs, config_patches=patches)
+    compiled: Any = compile_fx(gm, example_inputs, config_patches=patches)
     return compiled
 
 
@@ -74,21 +80,20 @@ def _mark(options: Options, inner: Any) -> Any:
     from torch._inductor import config
     from torch._inductor.custom_graph_pass import CustomGraphPass
 
-    user = inner if inner is not None else config.post_grad_custom_pre_pass
+    given: Any = inner if inner is not None else config.post_grad_custom_pre_pass
+    theirs = list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
 
-    class Mark(CustomGraphPass):  # type: ignore[misc]
+    class Mark(CustomGraphPass):
         def __call__(self, graph: fx.Graph) -> None:
-            if user is not None:
-                user(graph)
+            for custom in theirs:
+                custom(graph)
 
         def uuid(self) -> Any:
-            """None, where the user's pass has no uuid: Inductor then does not cache, as without us."""
-            theirs = None
-            if user is not None:
-                theirs = user.uuid() if isinstance(user, CustomGraphPass) else None
-                if theirs is None:
-                    return None
-            return f"hyperrewrite {__version__} {source_digest()} {_stable(options)} {theirs}"
+            """None, where a pass of the user's has no uuid: Inductor then does not cache, as without us."""
+            marks = [custom.uuid() if isinstance(custom, CustomGraphPass) else None for custom in theirs]
+            if None in marks:
+                return None
+            return f"hyperrewrite {__version__} {source_digest()} {_stable(options)} {marks}"
 
     return Mark()
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from .analysis import analyse, record
+from .analysis import analyse, announce, record
 from .options import Options
 from .report import Report
 
@@ -25,7 +25,9 @@ def explain(
     settings = Options.of(options)
 
     def backend(gm: fx.GraphModule, example_inputs: Sequence[torch.Tensor]) -> Callable[..., Any]:
-        forward: Callable[..., Any] = analyse(gm, settings).module.forward
+        analysis = analyse(gm, settings)
+        announce(analysis)
+        forward: Callable[..., Any] = analysis.module.forward
         return forward
 
     with record() as log, torch.no_grad():

@@ -79,7 +79,7 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 def _inductor(given: Mapping[str, Any]) -> dict[str, Any]:
     from torch._inductor import config
 
-    known = config.get_config_copy()  # type: ignore[attr-defined]
+    known = config.get_config_copy()
     found: dict[str, Any] = {}
     for key, value in given.items():
         name = str(key).replace("-", "_")

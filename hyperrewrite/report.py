@@ -95,15 +95,14 @@ class Report:
         ]
         for row in self.sites:
             lines += [
-                f"  ×{row.count:<4} {modules_in_words(row.modules)}  ({PurePath(row.file).name}:{row.line}, {row.form})",
+                f"  ×{row.count:<4} {modules_in_words(row.modules)}  ({_place(row)}, {row.form})",
                 f"         query {_shape(row.query)}, key {_shape(row.key)}, value {_shape(row.value)} {row.dtype}: "
                 f"{row.spec}",
                 f"         → {row.action}: {row.reason} [{row.code}]",
             ]
         for rejected in self.rejections:
-            place = f"{PurePath(rejected.file).name}:{rejected.line}"
             lines += [
-                f"  ×{rejected.count:<4} {modules_in_words(rejected.modules)}  ({place})",
+                f"  ×{rejected.count:<4} {modules_in_words(rejected.modules)}  ({_place(rejected)})",
                 f"         left alone: {rejected.message} [{rejected.code}]",
             ]
         lines += [f"  failed: {failure}" for failure in self.failures]
@@ -183,6 +182,10 @@ def modules_in_words(modules: Sequence[str]) -> str:
         span = numbers[0] if len(numbers) == 1 else f"{{{numbers[0]}…{numbers[-1]}}}"
         words.append(path.replace("{}", span, 1) or "(no module)")
     return ", ".join(words)
+
+
+def _place(row: SiteRow | RejectionRow) -> str:
+    return f"{PurePath(row.file).name}:{row.line}" if row.file else "no source"
 
 
 def _shape(sizes: Sequence[int | str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ def test_identical_layers_fold_into_one_row() -> None:
     assert [(row.count, row.form, row.query) for row in report.sites] == [(4, "eager", (2, 2, 63, 16))]
     row = report.sites[0]
     assert row.file.endswith("models.py")
-    assert "softmax" in open(row.file).read().splitlines()[row.line - 1]
+    assert "softmax" in Path(row.file).read_text().splitlines()[row.line - 1]
     assert row.modules[0] == "layers.0"
     assert "layers.{0…3}" in str(report)
     assert "causal" in str(report)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .call import AttentionCall
+from .hyper_oracle import hyper_log_weight
 from .lsh import Draws
 from .parts import Plan, Span, Tiles
 
@@ -112,7 +113,7 @@ def paper_log_weight(query: Tensor, key: Tensor, key_mask: Tensor | None, call: 
     return weight
 
 
-LOG_WEIGHTS: dict[str, LogWeights] = {"exact": exact_log_weight, "paper": paper_log_weight}
+LOG_WEIGHTS: dict[str, LogWeights] = {"exact": exact_log_weight, "paper": paper_log_weight, "hyper": hyper_log_weight}
 
 
 def dense_attention(

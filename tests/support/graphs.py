@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from hyperrewrite.analysis import Analysis, analyse
-from hyperrewrite.options import Options
 from hyperrewrite.passes.rewrite import Lowering, rewrite
 from hyperrewrite.passes.sites import Findings, find_sites
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
+
+from hyperrewrite.analysis import Analysis, analyse
+from hyperrewrite.options import Options
 
 EXACT = Options.of({"approximate": False})
 OP = Lowering("op", {"algorithm": "exact"})  # every site as the op, which shows all that the matcher read

@@ -1,0 +1,39 @@
+// Form `sdpa_padding`
+// Read as: full, key padding, 4 heads, scale 0.158114
+// CHECK: func.func @main{{.*}}
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
+// CHECK-NOT: 63,63],
+// CHECK: torch.constant.str "zero"
+// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}3,4,63,40],f32>, !torch.vtensor<{{\[}}3,4,63,40],f32>, !torch.vtensor<{{\[}}3,4,63,40],f32>,
+// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}i1>, !torch.none
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
+// CHECK-NOT: 63,63],
+// CHECK: return
+
+// torch 2.13
+module {
+  func.func @main(%arg0: !torch.vtensor<[3,63],si64>, %arg1: !torch.vtensor<[3,4,63,40],f32>, %arg2: !torch.vtensor<[3,4,63,40],f32>, %arg3: !torch.vtensor<[3,4,63,40],f32>) -> !torch.vtensor<[3,4,63,40],f32> {
+    %int1 = torch.constant.int 1
+    %0 = torch.aten.unsqueeze %arg0, %int1 : !torch.vtensor<[3,63],si64>, !torch.int -> !torch.vtensor<[3,1,63],si64>
+    %int2 = torch.constant.int 2
+    %1 = torch.aten.unsqueeze %0, %int2 : !torch.vtensor<[3,1,63],si64>, !torch.int -> !torch.vtensor<[3,1,1,63],si64>
+    %int11 = torch.constant.int 11
+    %false = torch.constant.bool false
+    %none = torch.constant.none
+    %2 = torch.aten.to.dtype %1, %int11, %false, %false, %none : !torch.vtensor<[3,1,1,63],si64>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[3,1,1,63],i1>
+    %int0 = torch.constant.int 0
+    %3 = torch.aten.select.int %2, %int2, %int0 : !torch.vtensor<[3,1,1,63],i1>, !torch.int, !torch.int -> !torch.vtensor<[3,1,63],i1>
+    %4 = torch.aten.select.int %3, %int1, %int0 : !torch.vtensor<[3,1,63],i1>, !torch.int, !torch.int -> !torch.vtensor<[3,63],i1>
+    %int-1 = torch.constant.int -1
+    %int63 = torch.constant.int 63
+    %5 = torch.prim.ListConstruct %int-1, %int63 : (!torch.int, !torch.int) -> !torch.list<int>
+    %6 = torch.aten.expand %4, %5, %false : !torch.vtensor<[3,63],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[3,63],i1>
+    %float1.581140e-01 = torch.constant.float 0.15811388300841897
+    %str = torch.constant.str "zero"
+    %str_0 = torch.constant.str "exact"
+    %7:2 = torch.operator "torch.hyper.attention"(%arg1, %arg2, %arg3, %6, %none, %none, %none, %float1.581140e-01, %str, %str_0, ...) : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,63],i1>, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63],f32>) 
+    return %7#0 : !torch.vtensor<[3,4,63,40],f32>
+  }
+}

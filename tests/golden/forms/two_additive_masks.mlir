@@ -1,0 +1,54 @@
+// Form `two_additive_masks`: Two masks added one after the other; the left-padded rows are empty, so they must stay what eager gives.
+// Read as: full, bias, 4 heads, scale 1
+// CHECK: func.func @main{{.*}}
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
+// CHECK: torch.constant.str "zero"
+// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,63,40],f32>, !torch.vtensor<{{\[}}2,4,63,40],f32>, !torch.vtensor<{{\[}}2,4,63,40],f32>,
+// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.vtensor<
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
+// CHECK: return
+
+// torch 2.13
+module {
+  func.func @main(%arg0: !torch.vtensor<[2,4,63,40],f32>, %arg1: !torch.vtensor<[2,63],si64>, %arg2: !torch.vtensor<[2,4,63,40],f32>, %arg3: !torch.vtensor<[2,4,63,40],f32>) -> !torch.vtensor<[2,4,63,40],f32> {
+    %int1 = torch.constant.int 1
+    %0 = torch.aten.unsqueeze %arg1, %int1 : !torch.vtensor<[2,63],si64>, !torch.int -> !torch.vtensor<[2,1,63],si64>
+    %int2 = torch.constant.int 2
+    %1 = torch.aten.unsqueeze %0, %int2 : !torch.vtensor<[2,1,63],si64>, !torch.int -> !torch.vtensor<[2,1,1,63],si64>
+    %int6 = torch.constant.int 6
+    %false = torch.constant.bool false
+    %none = torch.constant.none
+    %2 = torch.aten.to.dtype %1, %int6, %false, %false, %none : !torch.vtensor<[2,1,1,63],si64>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[2,1,1,63],f32>
+    %3 = torch.aten.rsub.Scalar %2, %int1, %int1 : !torch.vtensor<[2,1,1,63],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,1,1,63],f32>
+    %float-3.402820e38 = torch.constant.float -3.4028234663852886E+38
+    %4 = torch.aten.mul.Scalar %3, %float-3.402820e38 : !torch.vtensor<[2,1,1,63],f32>, !torch.float -> !torch.vtensor<[2,1,1,63],f32>
+    %int0 = torch.constant.int 0
+    %5 = torch.aten.select.int %4, %int2, %int0 : !torch.vtensor<[2,1,1,63],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,1,63],f32>
+    %6 = torch.aten.select.int %5, %int1, %int0 : !torch.vtensor<[2,1,63],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,63],f32>
+    %7 = torch.aten.unsqueeze %6, %int1 : !torch.vtensor<[2,63],f32>, !torch.int -> !torch.vtensor<[2,1,63],f32>
+    %8 = torch.aten.unsqueeze %7, %int2 : !torch.vtensor<[2,1,63],f32>, !torch.int -> !torch.vtensor<[2,1,1,63],f32>
+    %int63 = torch.constant.int 63
+    %cpu = torch.constant.device "cpu"
+    %9 = torch.aten.arange %int63, %none, %none, %cpu, %false : !torch.int, !torch.none, !torch.none, !torch.Device, !torch.bool -> !torch.vtensor<[63],si64>
+    %int-1 = torch.constant.int -1
+    %10 = torch.prim.ListConstruct %int1, %int1, %int1, %int-1 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
+    %11 = torch.aten.view %9, %10 : !torch.vtensor<[63],si64>, !torch.list<int> -> !torch.vtensor<[1,1,1,63],si64>
+    %12 = torch.aten.arange %int63, %none, %none, %cpu, %false : !torch.int, !torch.none, !torch.none, !torch.Device, !torch.bool -> !torch.vtensor<[63],si64>
+    %13 = torch.prim.ListConstruct %int1, %int1, %int-1, %int1 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
+    %14 = torch.aten.view %12, %13 : !torch.vtensor<[63],si64>, !torch.list<int> -> !torch.vtensor<[1,1,63,1],si64>
+    %15 = torch.aten.mul.Scalar %14, %int-1 : !torch.vtensor<[1,1,63,1],si64>, !torch.int -> !torch.vtensor<[1,1,63,1],si64>
+    %16 = torch.aten.add.Tensor %11, %15, %int1 : !torch.vtensor<[1,1,1,63],si64>, !torch.vtensor<[1,1,63,1],si64>, !torch.int -> !torch.vtensor<[1,1,63,63],si64>
+    %17 = torch.aten.le.Scalar %16, %int0 : !torch.vtensor<[1,1,63,63],si64>, !torch.int -> !torch.vtensor<[1,1,63,63],i1>
+    %float0.000000e00 = torch.constant.float 0.000000e+00
+    %18 = torch.aten.where.Scalar %17, %float0.000000e00, %float-3.402820e38 : !torch.vtensor<[1,1,63,63],i1>, !torch.float, !torch.float -> !torch.vtensor<[1,1,63,63],f32>
+    %19 = torch.aten.add.Tensor %8, %18, %int1 : !torch.vtensor<[2,1,1,63],f32>, !torch.vtensor<[1,1,63,63],f32>, !torch.int -> !torch.vtensor<[2,1,63,63],f32>
+    %20 = torch.aten.to.dtype %19, %int6, %false, %false, %none : !torch.vtensor<[2,1,63,63],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[2,1,63,63],f32>
+    %float1.000000e00 = torch.constant.float 1.000000e+00
+    %str = torch.constant.str "zero"
+    %str_0 = torch.constant.str "exact"
+    %21:2 = torch.operator "torch.hyper.attention"(%arg0, %arg2, %arg3, %none, %20, %none, %none, %float1.000000e00, %str, %str_0, ...) : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.none, !torch.vtensor<[2,1,63,63],f32>, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63],f32>) 
+    return %21#0 : !torch.vtensor<[2,4,63,40],f32>
+  }
+}

@@ -1,0 +1,20 @@
+// Near miss `negative_scale` of `matmul_softmax`
+// Left alone: unsupported_score
+// CHECK: func.func @main{{.*}}
+// CHECK-NOT: torch.hyper.attention
+// CHECK: return
+
+// torch 2.13
+module {
+  func.func @main(%arg0: !torch.vtensor<[2,4,63,40],f32>, %arg1: !torch.vtensor<[2,4,63,40],f32>, %arg2: !torch.vtensor<[2,4,63,40],f32>) -> !torch.vtensor<[2,4,63,40],f32> {
+    %int-2 = torch.constant.int -2
+    %int-1 = torch.constant.int -1
+    %0 = torch.aten.transpose.int %arg0, %int-2, %int-1 : !torch.vtensor<[2,4,63,40],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,40,63],f32>
+    %1 = torch.aten.matmul %arg1, %0 : !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,40,63],f32> -> !torch.vtensor<[2,4,63,63],f32>
+    %2 = torch.aten.neg %1 : !torch.vtensor<[2,4,63,63],f32> -> !torch.vtensor<[2,4,63,63],f32>
+    %none = torch.constant.none
+    %3 = torch.aten.softmax.int %2, %int-1, %none : !torch.vtensor<[2,4,63,63],f32>, !torch.int, !torch.none -> !torch.vtensor<[2,4,63,63],f32>
+    %4 = torch.aten.matmul %3, %arg2 : !torch.vtensor<[2,4,63,63],f32>, !torch.vtensor<[2,4,63,40],f32> -> !torch.vtensor<[2,4,63,40],f32>
+    return %4 : !torch.vtensor<[2,4,63,40],f32>
+  }
+}

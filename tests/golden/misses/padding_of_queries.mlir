@@ -1,0 +1,35 @@
+// Near miss `padding_of_queries` of `padding_extended`: The mask stands at the queries' dim.
+// Read as: full, mask tensor, 4 heads, scale 0.158114
+// CHECK: func.func @main{{.*}}
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
+// CHECK: torch.constant.str "mean"
+// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}3,4,63,40],f32>, !torch.vtensor<{{\[}}3,4,63,40],f32>, !torch.vtensor<{{\[}}3,4,63,40],f32>,
+// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.vtensor<
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
+// CHECK: return
+
+// torch 2.13
+module {
+  func.func @main(%arg0: !torch.vtensor<[3,63],si64>, %arg1: !torch.vtensor<[3,4,63,40],f32>, %arg2: !torch.vtensor<[3,4,63,40],f32>, %arg3: !torch.vtensor<[3,4,63,40],f32>) -> !torch.vtensor<[3,4,63,40],f32> {
+    %int11 = torch.constant.int 11
+    %false = torch.constant.bool false
+    %none = torch.constant.none
+    %0 = torch.aten.to.dtype %arg0, %int11, %false, %false, %none : !torch.vtensor<[3,63],si64>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[3,63],i1>
+    %int1 = torch.constant.int 1
+    %1 = torch.aten.unsqueeze %0, %int1 : !torch.vtensor<[3,63],i1>, !torch.int -> !torch.vtensor<[3,1,63],i1>
+    %int3 = torch.constant.int 3
+    %2 = torch.aten.unsqueeze %1, %int3 : !torch.vtensor<[3,1,63],i1>, !torch.int -> !torch.vtensor<[3,1,63,1],i1>
+    %float0.000000e00 = torch.constant.float 0.000000e+00
+    %float-3.402820e38 = torch.constant.float -3.4028234663852886E+38
+    %3 = torch.aten.where.Scalar %2, %float0.000000e00, %float-3.402820e38 : !torch.vtensor<[3,1,63,1],i1>, !torch.float, !torch.float -> !torch.vtensor<[3,1,63,1],f32>
+    %int6 = torch.constant.int 6
+    %4 = torch.aten.to.dtype %3, %int6, %false, %false, %none : !torch.vtensor<[3,1,63,1],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[3,1,63,1],f32>
+    %float1.581140e-01 = torch.constant.float 0.15811388300841897
+    %str = torch.constant.str "mean"
+    %str_0 = torch.constant.str "exact"
+    %5:2 = torch.operator "torch.hyper.attention"(%arg1, %arg2, %arg3, %none, %4, %none, %none, %float1.581140e-01, %str, %str_0, ...) : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.none, !torch.vtensor<[3,1,63,1],f32>, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63],f32>) 
+    return %5#0 : !torch.vtensor<[3,4,63,40],f32>
+  }
+}

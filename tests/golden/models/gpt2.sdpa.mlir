@@ -1,0 +1,152 @@
+// gpt2, sdpa, padded: 2 sites
+// Read as: causal, key padding, 4 heads, scale 0.25
+// CHECK: func.func @main{{.*}}
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,4,31,16],f32>,
+// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}i1>, !torch.none
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,4,31,16],f32>,
+// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}i1>, !torch.none
+// CHECK-NOT: torch.hyper.attention
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK-NOT: torch.aten.scaled_dot_product_attention
+// CHECK: return
+
+// torch 2.13, transformers 5.23
+module {
+  func.func @main(%arg0: !torch.vtensor<[2,31],si64>, %arg1: !torch.vtensor<[2,31],si64>, %arg2: !torch.vtensor<[97,64],f32>, %arg3: !torch.vtensor<[256,64],f32>, %arg4: !torch.vtensor<[64],f32>, %arg5: !torch.vtensor<[64],f32>, %arg6: !torch.vtensor<[192],f32>, %arg7: !torch.vtensor<[64,192],f32>, %arg8: !torch.vtensor<[64],f32>, %arg9: !torch.vtensor<[64,64],f32>, %arg10: !torch.vtensor<[64],f32>, %arg11: !torch.vtensor<[64],f32>, %arg12: !torch.vtensor<[256],f32>, %arg13: !torch.vtensor<[64,256],f32>, %arg14: !torch.vtensor<[64],f32>, %arg15: !torch.vtensor<[256,64],f32>, %arg16: !torch.vtensor<[64],f32>, %arg17: !torch.vtensor<[64],f32>, %arg18: !torch.vtensor<[192],f32>, %arg19: !torch.vtensor<[64,192],f32>, %arg20: !torch.vtensor<[64],f32>, %arg21: !torch.vtensor<[64,64],f32>, %arg22: !torch.vtensor<[64],f32>, %arg23: !torch.vtensor<[64],f32>, %arg24: !torch.vtensor<[256],f32>, %arg25: !torch.vtensor<[64,256],f32>, %arg26: !torch.vtensor<[64],f32>, %arg27: !torch.vtensor<[256,64],f32>, %arg28: !torch.vtensor<[64],f32>, %arg29: !torch.vtensor<[64],f32>) -> !torch.vtensor<[2,31,97],f32> {
+    %int-1 = torch.constant.int -1
+    %int31 = torch.constant.int 31
+    %0 = torch.prim.ListConstruct %int-1, %int31 : (!torch.int, !torch.int) -> !torch.list<int>
+    %1 = torch.aten.view %arg1, %0 : !torch.vtensor<[2,31],si64>, !torch.list<int> -> !torch.vtensor<[2,31],si64>
+    %false = torch.constant.bool false
+    %2 = torch.aten.embedding %arg2, %1, %int-1, %false, %false : !torch.vtensor<[97,64],f32>, !torch.vtensor<[2,31],si64>, !torch.int, !torch.bool, !torch.bool -> !torch.vtensor<[2,31,64],f32>
+    %none = torch.constant.none
+    %cpu = torch.constant.device "cpu"
+    %3 = torch.aten.arange %int31, %none, %none, %cpu, %false : !torch.int, !torch.none, !torch.none, !torch.Device, !torch.bool -> !torch.vtensor<[31],si64>
+    %int0 = torch.constant.int 0
+    %int1 = torch.constant.int 1
+    %4 = torch.aten.add.Scalar %3, %int0, %int1 : !torch.vtensor<[31],si64>, !torch.int, !torch.int -> !torch.vtensor<[31],si64>
+    %5 = torch.aten.unsqueeze %4, %int0 : !torch.vtensor<[31],si64>, !torch.int -> !torch.vtensor<[1,31],si64>
+    %6 = torch.aten.embedding %arg3, %5, %int-1, %false, %false : !torch.vtensor<[256,64],f32>, !torch.vtensor<[1,31],si64>, !torch.int, !torch.bool, !torch.bool -> !torch.vtensor<[1,31,64],f32>
+    %int6 = torch.constant.int 6
+    %7 = torch.aten.to.dtype_layout %6, %int6, %int0, %cpu, %none, %false, %false, %none : !torch.vtensor<[1,31,64],f32>, !torch.int, !torch.int, !torch.Device, !torch.none, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[1,31,64],f32>
+    %8 = torch.aten.add.Tensor %2, %7, %int1 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[1,31,64],f32>, !torch.int -> !torch.vtensor<[2,31,64],f32>
+    %int2 = torch.constant.int 2
+    %9 = torch.prim.ListConstruct %int2, %int-1 : (!torch.int, !torch.int) -> !torch.list<int>
+    %10 = torch.aten.view %arg0, %9 : !torch.vtensor<[2,31],si64>, !torch.list<int> -> !torch.vtensor<[2,31],si64>
+    %int11 = torch.constant.int 11
+    %11 = torch.aten.to.device %10, %cpu, %int11, %false, %false, %none : !torch.vtensor<[2,31],si64>, !torch.Device, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[2,31],i1>
+    %float1.000000e-01 = torch.constant.float 1.000000e-01
+    %12 = torch.aten.dropout %8, %float1.000000e-01, %false : !torch.vtensor<[2,31,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
+    %int64 = torch.constant.int 64
+    %13 = torch.prim.ListConstruct %int64 : (!torch.int) -> !torch.list<int>
+    %float1.000000e-05 = torch.constant.float 1.000000e-05
+    %true = torch.constant.bool true
+    %14 = torch.aten.layer_norm %12, %13, %arg4, %arg5, %float1.000000e-05, %true : !torch.vtensor<[2,31,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
+    %15 = torch.prim.ListConstruct %int-1, %int64 : (!torch.int, !torch.int) -> !torch.list<int>
+    %16 = torch.aten.view %14, %15 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[62,64],f32>
+    %17 = torch.aten.addmm %arg6, %16, %arg7, %int1, %int1 : !torch.vtensor<[192],f32>, !torch.vtensor<[62,64],f32>, !torch.vtensor<[64,192],f32>, !torch.int, !torch.int -> !torch.vtensor<[62,192],f32>
+    %int192 = torch.constant.int 192
+    %18 = torch.prim.ListConstruct %int2, %int31, %int192 : (!torch.int, !torch.int, !torch.int) -> !torch.list<int>
+    %19 = torch.aten.view %17, %18 : !torch.vtensor<[62,192],f32>, !torch.list<int> -> !torch.vtensor<[2,31,192],f32>
+    %20 = torch.aten.split.Tensor %19, %int64, %int2 : !torch.vtensor<[2,31,192],f32>, !torch.int, !torch.int -> !torch.list<vtensor>
+    %21:3 = torch.prim.ListUnpack %20 : !torch.list<vtensor> -> !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>
+    %int16 = torch.constant.int 16
+    %22 = torch.prim.ListConstruct %int2, %int31, %int-1, %int16 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
+    %23 = torch.aten.view %21#1, %22 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,4,16],f32>
+    %24 = torch.aten.transpose.int %23, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
+    %25 = torch.aten.view %21#2, %22 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,4,16],f32>
+    %26 = torch.aten.transpose.int %25, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
+    %27 = torch.aten.view %21#0, %22 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,4,16],f32>
+    %28 = torch.aten.transpose.int %27, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
+    %29 = torch.aten.expand %11, %0, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
+    %float2.500000e-01 = torch.constant.float 2.500000e-01
+    %str = torch.constant.str "zero"
+    %str_0 = torch.constant.str "exact"
+    %int256 = torch.constant.int 256
+    %30:2 = torch.operator "torch.hyper.attention"(%28, %24, %26, %29, %none, %int0, %none, %float2.500000e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.none, !torch.int, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %31 = torch.prim.ListConstruct %int2, %int-1, %int31, %int16 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
+    %32 = torch.aten.reshape %30#0, %31 : !torch.vtensor<[2,4,31,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,31,16],f32>
+    %33 = torch.aten.transpose.int %32, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
+    %34 = torch.aten.contiguous %33, %int0 : !torch.vtensor<[2,31,4,16],f32>, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
+    %35 = torch.prim.ListConstruct %int2, %int31, %int-1 : (!torch.int, !torch.int, !torch.int) -> !torch.list<int>
+    %36 = torch.aten.reshape %34, %35 : !torch.vtensor<[2,31,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,31,64],f32>
+    %37 = torch.aten.view %36, %15 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[62,64],f32>
+    %38 = torch.aten.addmm %arg8, %37, %arg9, %int1, %int1 : !torch.vtensor<[64],f32>, !torch.vtensor<[62,64],f32>, !torch.vtensor<[64,64],f32>, !torch.int, !torch.int -> !torch.vtensor<[62,64],f32>
+    %39 = torch.prim.ListConstruct %int2, %int31, %int64 : (!torch.int, !torch.int, !torch.int) -> !torch.list<int>
+    %40 = torch.aten.view %38, %39 : !torch.vtensor<[62,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,64],f32>
+    %41 = torch.aten.dropout %40, %float1.000000e-01, %false : !torch.vtensor<[2,31,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
+    %42 = torch.aten.add.Tensor %41, %12, %int1 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.int -> !torch.vtensor<[2,31,64],f32>
+    %43 = torch.aten.layer_norm %42, %13, %arg10, %arg11, %float1.000000e-05, %true : !torch.vtensor<[2,31,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
+    %44 = torch.aten.view %43, %15 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[62,64],f32>
+    %45 = torch.aten.addmm %arg12, %44, %arg13, %int1, %int1 : !torch.vtensor<[256],f32>, !torch.vtensor<[62,64],f32>, !torch.vtensor<[64,256],f32>, !torch.int, !torch.int -> !torch.vtensor<[62,256],f32>
+    %46 = torch.prim.ListConstruct %int2, %int31, %int256 : (!torch.int, !torch.int, !torch.int) -> !torch.list<int>
+    %47 = torch.aten.view %45, %46 : !torch.vtensor<[62,256],f32>, !torch.list<int> -> !torch.vtensor<[2,31,256],f32>
+    %float5.000000e-01 = torch.constant.float 5.000000e-01
+    %48 = torch.aten.mul.Scalar %47, %float5.000000e-01 : !torch.vtensor<[2,31,256],f32>, !torch.float -> !torch.vtensor<[2,31,256],f32>
+    %float3.000000e00 = torch.constant.float 3.000000e+00
+    %49 = torch.aten.pow.Tensor_Scalar %47, %float3.000000e00 : !torch.vtensor<[2,31,256],f32>, !torch.float -> !torch.vtensor<[2,31,256],f32>
+    %float4.471500e-02 = torch.constant.float 4.471500e-02
+    %50 = torch.aten.mul.Scalar %49, %float4.471500e-02 : !torch.vtensor<[2,31,256],f32>, !torch.float -> !torch.vtensor<[2,31,256],f32>
+    %51 = torch.aten.add.Tensor %47, %50, %int1 : !torch.vtensor<[2,31,256],f32>, !torch.vtensor<[2,31,256],f32>, !torch.int -> !torch.vtensor<[2,31,256],f32>
+    %float7.978850e-01 = torch.constant.float 0.79788456080286541
+    %52 = torch.aten.mul.Scalar %51, %float7.978850e-01 : !torch.vtensor<[2,31,256],f32>, !torch.float -> !torch.vtensor<[2,31,256],f32>
+    %53 = torch.aten.tanh %52 : !torch.vtensor<[2,31,256],f32> -> !torch.vtensor<[2,31,256],f32>
+    %float1.000000e00 = torch.constant.float 1.000000e+00
+    %54 = torch.aten.add.Scalar %53, %float1.000000e00, %int1 : !torch.vtensor<[2,31,256],f32>, !torch.float, !torch.int -> !torch.vtensor<[2,31,256],f32>
+    %55 = torch.aten.mul.Tensor %48, %54 : !torch.vtensor<[2,31,256],f32>, !torch.vtensor<[2,31,256],f32> -> !torch.vtensor<[2,31,256],f32>
+    %56 = torch.prim.ListConstruct %int-1, %int256 : (!torch.int, !torch.int) -> !torch.list<int>
+    %57 = torch.aten.view %55, %56 : !torch.vtensor<[2,31,256],f32>, !torch.list<int> -> !torch.vtensor<[62,256],f32>
+    %58 = torch.aten.addmm %arg14, %57, %arg15, %int1, %int1 : !torch.vtensor<[64],f32>, !torch.vtensor<[62,256],f32>, !torch.vtensor<[256,64],f32>, !torch.int, !torch.int -> !torch.vtensor<[62,64],f32>
+    %59 = torch.aten.view %58, %39 : !torch.vtensor<[62,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,64],f32>
+    %60 = torch.aten.dropout %59, %float1.000000e-01, %false : !torch.vtensor<[2,31,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
+    %61 = torch.aten.add.Tensor %42, %60, %int1 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.int -> !torch.vtensor<[2,31,64],f32>
+    %62 = torch.aten.layer_norm %61, %13, %arg16, %arg17, %float1.000000e-05, %true : !torch.vtensor<[2,31,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
+    %63 = torch.aten.view %62, %15 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[62,64],f32>
+    %64 = torch.aten.addmm %arg18, %63, %arg19, %int1, %int1 : !torch.vtensor<[192],f32>, !torch.vtensor<[62,64],f32>, !torch.vtensor<[64,192],f32>, !torch.int, !torch.int -> !torch.vtensor<[62,192],f32>
+    %65 = torch.aten.view %64, %18 : !torch.vtensor<[62,192],f32>, !torch.list<int> -> !torch.vtensor<[2,31,192],f32>
+    %66 = torch.aten.split.Tensor %65, %int64, %int2 : !torch.vtensor<[2,31,192],f32>, !torch.int, !torch.int -> !torch.list<vtensor>
+    %67:3 = torch.prim.ListUnpack %66 : !torch.list<vtensor> -> !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>
+    %68 = torch.aten.view %67#1, %22 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,4,16],f32>
+    %69 = torch.aten.transpose.int %68, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
+    %70 = torch.aten.view %67#2, %22 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,4,16],f32>
+    %71 = torch.aten.transpose.int %70, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
+    %72 = torch.aten.view %67#0, %22 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,4,16],f32>
+    %73 = torch.aten.transpose.int %72, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
+    %74 = torch.aten.expand %11, %0, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
+    %75:2 = torch.operator "torch.hyper.attention"(%73, %69, %71, %74, %none, %int0, %none, %float2.500000e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.none, !torch.int, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %76 = torch.aten.reshape %75#0, %31 : !torch.vtensor<[2,4,31,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,31,16],f32>
+    %77 = torch.aten.transpose.int %76, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
+    %78 = torch.aten.contiguous %77, %int0 : !torch.vtensor<[2,31,4,16],f32>, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
+    %79 = torch.aten.reshape %78, %35 : !torch.vtensor<[2,31,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,31,64],f32>
+    %80 = torch.aten.view %79, %15 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[62,64],f32>
+    %81 = torch.aten.addmm %arg20, %80, %arg21, %int1, %int1 : !torch.vtensor<[64],f32>, !torch.vtensor<[62,64],f32>, !torch.vtensor<[64,64],f32>, !torch.int, !torch.int -> !torch.vtensor<[62,64],f32>
+    %82 = torch.aten.view %81, %39 : !torch.vtensor<[62,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,64],f32>
+    %83 = torch.aten.dropout %82, %float1.000000e-01, %false : !torch.vtensor<[2,31,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
+    %84 = torch.aten.add.Tensor %83, %61, %int1 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.int -> !torch.vtensor<[2,31,64],f32>
+    %85 = torch.aten.layer_norm %84, %13, %arg22, %arg23, %float1.000000e-05, %true : !torch.vtensor<[2,31,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
+    %86 = torch.aten.view %85, %15 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[62,64],f32>
+    %87 = torch.aten.addmm %arg24, %86, %arg25, %int1, %int1 : !torch.vtensor<[256],f32>, !torch.vtensor<[62,64],f32>, !torch.vtensor<[64,256],f32>, !torch.int, !torch.int -> !torch.vtensor<[62,256],f32>
+    %88 = torch.aten.view %87, %46 : !torch.vtensor<[62,256],f32>, !torch.list<int> -> !torch.vtensor<[2,31,256],f32>
+    %89 = torch.aten.mul.Scalar %88, %float5.000000e-01 : !torch.vtensor<[2,31,256],f32>, !torch.float -> !torch.vtensor<[2,31,256],f32>
+    %90 = torch.aten.pow.Tensor_Scalar %88, %float3.000000e00 : !torch.vtensor<[2,31,256],f32>, !torch.float -> !torch.vtensor<[2,31,256],f32>
+    %91 = torch.aten.mul.Scalar %90, %float4.471500e-02 : !torch.vtensor<[2,31,256],f32>, !torch.float -> !torch.vtensor<[2,31,256],f32>
+    %92 = torch.aten.add.Tensor %88, %91, %int1 : !torch.vtensor<[2,31,256],f32>, !torch.vtensor<[2,31,256],f32>, !torch.int -> !torch.vtensor<[2,31,256],f32>
+    %93 = torch.aten.mul.Scalar %92, %float7.978850e-01 : !torch.vtensor<[2,31,256],f32>, !torch.float -> !torch.vtensor<[2,31,256],f32>
+    %94 = torch.aten.tanh %93 : !torch.vtensor<[2,31,256],f32> -> !torch.vtensor<[2,31,256],f32>
+    %95 = torch.aten.add.Scalar %94, %float1.000000e00, %int1 : !torch.vtensor<[2,31,256],f32>, !torch.float, !torch.int -> !torch.vtensor<[2,31,256],f32>
+    %96 = torch.aten.mul.Tensor %89, %95 : !torch.vtensor<[2,31,256],f32>, !torch.vtensor<[2,31,256],f32> -> !torch.vtensor<[2,31,256],f32>
+    %97 = torch.aten.view %96, %56 : !torch.vtensor<[2,31,256],f32>, !torch.list<int> -> !torch.vtensor<[62,256],f32>
+    %98 = torch.aten.addmm %arg26, %97, %arg27, %int1, %int1 : !torch.vtensor<[64],f32>, !torch.vtensor<[62,256],f32>, !torch.vtensor<[256,64],f32>, !torch.int, !torch.int -> !torch.vtensor<[62,64],f32>
+    %99 = torch.aten.view %98, %39 : !torch.vtensor<[62,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,64],f32>
+    %100 = torch.aten.dropout %99, %float1.000000e-01, %false : !torch.vtensor<[2,31,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
+    %101 = torch.aten.add.Tensor %84, %100, %int1 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.int -> !torch.vtensor<[2,31,64],f32>
+    %102 = torch.aten.layer_norm %101, %13, %arg28, %arg29, %float1.000000e-05, %true : !torch.vtensor<[2,31,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
+    %103 = torch.prim.ListConstruct %int-1, %int31, %int64 : (!torch.int, !torch.int, !torch.int) -> !torch.list<int>
+    %104 = torch.aten.view %102, %103 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,64],f32>
+    %105 = torch.aten.alias %104 : !torch.vtensor<[2,31,64],f32> -> !torch.vtensor<[2,31,64],f32>
+    %106 = torch.aten.linear %105, %arg2, %none : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[97,64],f32>, !torch.none -> !torch.vtensor<[2,31,97],f32>
+    return %106 : !torch.vtensor<[2,31,97],f32>
+  }
+}

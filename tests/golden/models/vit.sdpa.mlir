@@ -1,0 +1,102 @@
+// vit, sdpa, padded: 2 sites
+// Read as: full, 4 heads, scale 0.25
+// CHECK: func.func @main{{.*}}
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,50,16],f32>, !torch.vtensor<{{\[}}2,4,50,16],f32>, !torch.vtensor<{{\[}}2,4,50,16],f32>,
+// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.none
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,50,16],f32>, !torch.vtensor<{{\[}}2,4,50,16],f32>, !torch.vtensor<{{\[}}2,4,50,16],f32>,
+// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.none
+// CHECK-NOT: torch.hyper.attention
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK-NOT: torch.aten.scaled_dot_product_attention
+// CHECK: return
+
+// torch 2.13, transformers 5.23
+module {
+  func.func @main(%arg0: !torch.vtensor<[2,3,28,28],f32>, %arg1: !torch.vtensor<[64,3,4,4],f32>, %arg2: !torch.vtensor<[64],f32>, %arg3: !torch.vtensor<[1,1,64],f32>, %arg4: !torch.vtensor<[1,50,64],f32>, %arg5: !torch.vtensor<[64],f32>, %arg6: !torch.vtensor<[64],f32>, %arg7: !torch.vtensor<[64,64],f32>, %arg8: !torch.vtensor<[64],f32>, %arg9: !torch.vtensor<[64,64],f32>, %arg10: !torch.vtensor<[64],f32>, %arg11: !torch.vtensor<[64,64],f32>, %arg12: !torch.vtensor<[64],f32>, %arg13: !torch.vtensor<[64,64],f32>, %arg14: !torch.vtensor<[64],f32>, %arg15: !torch.vtensor<[64],f32>, %arg16: !torch.vtensor<[64],f32>, %arg17: !torch.vtensor<[96,64],f32>, %arg18: !torch.vtensor<[96],f32>, %arg19: !torch.vtensor<[64,96],f32>, %arg20: !torch.vtensor<[64],f32>, %arg21: !torch.vtensor<[64],f32>, %arg22: !torch.vtensor<[64],f32>, %arg23: !torch.vtensor<[64,64],f32>, %arg24: !torch.vtensor<[64],f32>, %arg25: !torch.vtensor<[64,64],f32>, %arg26: !torch.vtensor<[64],f32>, %arg27: !torch.vtensor<[64,64],f32>, %arg28: !torch.vtensor<[64],f32>, %arg29: !torch.vtensor<[64,64],f32>, %arg30: !torch.vtensor<[64],f32>, %arg31: !torch.vtensor<[64],f32>, %arg32: !torch.vtensor<[64],f32>, %arg33: !torch.vtensor<[96,64],f32>, %arg34: !torch.vtensor<[96],f32>, %arg35: !torch.vtensor<[64,96],f32>, %arg36: !torch.vtensor<[64],f32>, %arg37: !torch.vtensor<[64],f32>, %arg38: !torch.vtensor<[64],f32>, %arg39: !torch.vtensor<[64,64],f32>, %arg40: !torch.vtensor<[64],f32>) -> !torch.vtensor<[2,50,64],f32> {
+    %int4 = torch.constant.int 4
+    %0 = torch.prim.ListConstruct %int4, %int4 : (!torch.int, !torch.int) -> !torch.list<int>
+    %int0 = torch.constant.int 0
+    %1 = torch.prim.ListConstruct %int0, %int0 : (!torch.int, !torch.int) -> !torch.list<int>
+    %int1 = torch.constant.int 1
+    %2 = torch.prim.ListConstruct %int1, %int1 : (!torch.int, !torch.int) -> !torch.list<int>
+    %3 = torch.aten.conv2d %arg0, %arg1, %arg2, %0, %1, %2, %int1 : !torch.vtensor<[2,3,28,28],f32>, !torch.vtensor<[64,3,4,4],f32>, !torch.vtensor<[64],f32>, !torch.list<int>, !torch.list<int>, !torch.list<int>, !torch.int -> !torch.vtensor<[2,64,7,7],f32>
+    %int2 = torch.constant.int 2
+    %int-1 = torch.constant.int -1
+    %4 = torch.aten.flatten.using_ints %3, %int2, %int-1 : !torch.vtensor<[2,64,7,7],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,64,49],f32>
+    %5 = torch.aten.transpose.int %4, %int1, %int2 : !torch.vtensor<[2,64,49],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,49,64],f32>
+    %6 = torch.prim.ListConstruct %int2, %int-1, %int-1 : (!torch.int, !torch.int, !torch.int) -> !torch.list<int>
+    %false = torch.constant.bool false
+    %7 = torch.aten.expand %arg3, %6, %false : !torch.vtensor<[1,1,64],f32>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,1,64],f32>
+    %8 = torch.prim.ListConstruct %7, %5 : (!torch.vtensor<[2,1,64],f32>, !torch.vtensor<[2,49,64],f32>) -> !torch.list<vtensor>
+    %9 = torch.aten.cat %8, %int1 : !torch.list<vtensor>, !torch.int -> !torch.vtensor<[2,50,64],f32>
+    %10 = torch.aten.add.Tensor %9, %arg4, %int1 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[1,50,64],f32>, !torch.int -> !torch.vtensor<[2,50,64],f32>
+    %float0.000000e00 = torch.constant.float 0.000000e+00
+    %11 = torch.aten.dropout %10, %float0.000000e00, %false : !torch.vtensor<[2,50,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
+    %int64 = torch.constant.int 64
+    %12 = torch.prim.ListConstruct %int64 : (!torch.int) -> !torch.list<int>
+    %float9.999990e-13 = torch.constant.float 9.9999999999999998E-13
+    %true = torch.constant.bool true
+    %13 = torch.aten.layer_norm %11, %12, %arg5, %arg6, %float9.999990e-13, %true : !torch.vtensor<[2,50,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
+    %14 = torch.aten.linear %13, %arg7, %arg8 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[64,64],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
+    %int50 = torch.constant.int 50
+    %int16 = torch.constant.int 16
+    %15 = torch.prim.ListConstruct %int2, %int50, %int-1, %int16 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
+    %16 = torch.aten.view %14, %15 : !torch.vtensor<[2,50,64],f32>, !torch.list<int> -> !torch.vtensor<[2,50,4,16],f32>
+    %17 = torch.aten.transpose.int %16, %int1, %int2 : !torch.vtensor<[2,50,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,50,16],f32>
+    %18 = torch.aten.linear %13, %arg9, %arg10 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[64,64],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
+    %19 = torch.aten.view %18, %15 : !torch.vtensor<[2,50,64],f32>, !torch.list<int> -> !torch.vtensor<[2,50,4,16],f32>
+    %20 = torch.aten.transpose.int %19, %int1, %int2 : !torch.vtensor<[2,50,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,50,16],f32>
+    %21 = torch.aten.linear %13, %arg11, %arg12 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[64,64],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
+    %22 = torch.aten.view %21, %15 : !torch.vtensor<[2,50,64],f32>, !torch.list<int> -> !torch.vtensor<[2,50,4,16],f32>
+    %23 = torch.aten.transpose.int %22, %int1, %int2 : !torch.vtensor<[2,50,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,50,16],f32>
+    %none = torch.constant.none
+    %float2.500000e-01 = torch.constant.float 2.500000e-01
+    %str = torch.constant.str "zero"
+    %str_0 = torch.constant.str "exact"
+    %24:2 = torch.operator "torch.hyper.attention"(%17, %20, %23, %none, %none, %none, %none, %float2.500000e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>, !torch.none, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50],f32>) 
+    %25 = torch.prim.ListConstruct %int2, %int-1, %int50, %int16 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
+    %26 = torch.aten.reshape %24#0, %25 : !torch.vtensor<[2,4,50,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,50,16],f32>
+    %27 = torch.aten.transpose.int %26, %int1, %int2 : !torch.vtensor<[2,4,50,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,50,4,16],f32>
+    %28 = torch.aten.contiguous %27, %int0 : !torch.vtensor<[2,50,4,16],f32>, !torch.int -> !torch.vtensor<[2,50,4,16],f32>
+    %29 = torch.prim.ListConstruct %int2, %int50, %int-1 : (!torch.int, !torch.int, !torch.int) -> !torch.list<int>
+    %30 = torch.aten.reshape %28, %29 : !torch.vtensor<[2,50,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,50,64],f32>
+    %31 = torch.aten.linear %30, %arg13, %arg14 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[64,64],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
+    %32 = torch.aten.dropout %31, %float0.000000e00, %false : !torch.vtensor<[2,50,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
+    %33 = torch.aten.add.Tensor %32, %11, %int1 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[2,50,64],f32>, !torch.int -> !torch.vtensor<[2,50,64],f32>
+    %34 = torch.aten.layer_norm %33, %12, %arg15, %arg16, %float9.999990e-13, %true : !torch.vtensor<[2,50,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
+    %35 = torch.aten.linear %34, %arg17, %arg18 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[96,64],f32>, !torch.vtensor<[96],f32> -> !torch.vtensor<[2,50,96],f32>
+    %str_1 = torch.constant.str "none"
+    %36 = torch.aten.gelu %35, %str_1 : !torch.vtensor<[2,50,96],f32>, !torch.str -> !torch.vtensor<[2,50,96],f32>
+    %37 = torch.aten.linear %36, %arg19, %arg20 : !torch.vtensor<[2,50,96],f32>, !torch.vtensor<[64,96],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
+    %38 = torch.aten.dropout %37, %float0.000000e00, %false : !torch.vtensor<[2,50,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
+    %39 = torch.aten.add.Tensor %38, %33, %int1 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[2,50,64],f32>, !torch.int -> !torch.vtensor<[2,50,64],f32>
+    %40 = torch.aten.layer_norm %39, %12, %arg21, %arg22, %float9.999990e-13, %true : !torch.vtensor<[2,50,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
+    %41 = torch.aten.linear %40, %arg23, %arg24 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[64,64],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
+    %42 = torch.aten.view %41, %15 : !torch.vtensor<[2,50,64],f32>, !torch.list<int> -> !torch.vtensor<[2,50,4,16],f32>
+    %43 = torch.aten.transpose.int %42, %int1, %int2 : !torch.vtensor<[2,50,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,50,16],f32>
+    %44 = torch.aten.linear %40, %arg25, %arg26 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[64,64],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
+    %45 = torch.aten.view %44, %15 : !torch.vtensor<[2,50,64],f32>, !torch.list<int> -> !torch.vtensor<[2,50,4,16],f32>
+    %46 = torch.aten.transpose.int %45, %int1, %int2 : !torch.vtensor<[2,50,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,50,16],f32>
+    %47 = torch.aten.linear %40, %arg27, %arg28 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[64,64],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
+    %48 = torch.aten.view %47, %15 : !torch.vtensor<[2,50,64],f32>, !torch.list<int> -> !torch.vtensor<[2,50,4,16],f32>
+    %49 = torch.aten.transpose.int %48, %int1, %int2 : !torch.vtensor<[2,50,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,50,16],f32>
+    %50:2 = torch.operator "torch.hyper.attention"(%43, %46, %49, %none, %none, %none, %none, %float2.500000e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>, !torch.none, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50],f32>) 
+    %51 = torch.aten.reshape %50#0, %25 : !torch.vtensor<[2,4,50,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,50,16],f32>
+    %52 = torch.aten.transpose.int %51, %int1, %int2 : !torch.vtensor<[2,4,50,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,50,4,16],f32>
+    %53 = torch.aten.contiguous %52, %int0 : !torch.vtensor<[2,50,4,16],f32>, !torch.int -> !torch.vtensor<[2,50,4,16],f32>
+    %54 = torch.aten.reshape %53, %29 : !torch.vtensor<[2,50,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,50,64],f32>
+    %55 = torch.aten.linear %54, %arg29, %arg30 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[64,64],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
+    %56 = torch.aten.dropout %55, %float0.000000e00, %false : !torch.vtensor<[2,50,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
+    %57 = torch.aten.add.Tensor %56, %39, %int1 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[2,50,64],f32>, !torch.int -> !torch.vtensor<[2,50,64],f32>
+    %58 = torch.aten.layer_norm %57, %12, %arg31, %arg32, %float9.999990e-13, %true : !torch.vtensor<[2,50,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
+    %59 = torch.aten.linear %58, %arg33, %arg34 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[96,64],f32>, !torch.vtensor<[96],f32> -> !torch.vtensor<[2,50,96],f32>
+    %60 = torch.aten.gelu %59, %str_1 : !torch.vtensor<[2,50,96],f32>, !torch.str -> !torch.vtensor<[2,50,96],f32>
+    %61 = torch.aten.linear %60, %arg35, %arg36 : !torch.vtensor<[2,50,96],f32>, !torch.vtensor<[64,96],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
+    %62 = torch.aten.dropout %61, %float0.000000e00, %false : !torch.vtensor<[2,50,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
+    %63 = torch.aten.add.Tensor %62, %57, %int1 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[2,50,64],f32>, !torch.int -> !torch.vtensor<[2,50,64],f32>
+    %64 = torch.aten.layer_norm %63, %12, %arg37, %arg38, %float9.999990e-13, %true : !torch.vtensor<[2,50,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
+    return %64 : !torch.vtensor<[2,50,64],f32>
+  }
+}

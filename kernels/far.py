@@ -20,10 +20,10 @@ from torch.nn.functional import pad
 
 from .call import AttentionCall
 from .heavy import Choice
-from .lsh import Draws, hash_codes
+from .lsh import Draws
 
 PACK = 8
-NOTICE = 0.01
+NOTICE = 0.015
 SAMPLE_SHARE = 16  # a query adds at most sample_size / SAMPLE_SHARE keys
 
 
@@ -40,7 +40,7 @@ def neighbours(
         return None
     batch, units, n_k, _ = key.shape
     buckets = (1 << call.parameters.lsh_projections) + 1  # the last one holds the masked keys
-    codes = _codes(key, 0, key_mask, call).to(torch.int64)
+    codes = _codes(key, 0, key_mask, call)
     if key_mask is not None:
         codes = codes.masked_fill(~key_mask.unsqueeze(1), buckets - 1)
     unit = torch.arange(batch * units, device=key.device).view(batch, units, 1)
@@ -93,7 +93,7 @@ def _packs(query: Tensor, choices: list[Choice], call: AttentionCall) -> _Packs 
     if not numbers:
         return None
     number, spot = torch.cat(numbers).to(device), torch.cat(spots).to(device)
-    code = _codes(query, call.causal_offset or 0, None, call).flatten()[number].to(torch.int64)
+    code = _codes(query, call.causal_offset or 0, None, call).flatten()[number]
     buckets = 1 << call.parameters.lsh_projections
     head = number // n_q
     run = (spot * batch * heads + head) * buckets + code
@@ -110,20 +110,25 @@ def _packs(query: Tensor, choices: list[Choice], call: AttentionCall) -> _Packs 
 
 
 def _codes(rows: Tensor, shift: int, mask: Tensor | None, call: AttentionCall) -> Tensor:
-    """Bucket of each centred row of [B, R, n, D]; row 0 stands at position `shift`. int32 [B, R, n]."""
+    """Bucket of each centred row of [B, R, n, D], masked rows zero; row 0 stands at position `shift`. int64 [B, R, n].
+
+    Projecting is linear, so the projections are centred instead of the rows.
+    """
     planes = Draws(call.parameters.seed).hyperplanes(rows.shape[-1], call.parameters.lsh_projections)
-    ones = torch.ones_like(rows[:, :1, :, :1]) if mask is None else mask[:, None, :, None].to(rows.dtype)
-    if call.causal_offset is None:
-        return hash_codes(rows - (rows * ones).sum(2, keepdim=True) / ones.sum(2, keepdim=True).clamp(min=1.0), planes)
+    projected = rows @ planes.to(rows.device, rows.dtype)
+    ones = projected.new_ones(1, 1, rows.shape[2], 1) if mask is None else mask[:, None, :, None].to(rows.dtype)
     size, n = call.parameters.block_size, rows.shape[2]
-    front = shift % size
-    around = (0, 0, front, -(front + n) % size)
-    blocks, counts = (pad(part, around).unflatten(2, (-1, size)) for part in (rows * ones, ones))
-    sums, numbers = (part.sum(3) for part in (blocks, counts))
-    centre = (sums.cumsum(2) - sums) / (numbers.cumsum(2) - numbers).clamp(min=1.0)
-    return hash_codes((pad(rows, around).unflatten(2, (-1, size)) - centre.unsqueeze(3)).flatten(2, 3), planes)[
-        :, :, front : front + n
-    ]
+    if call.causal_offset is None:
+        projected = projected - projected.sum(2, keepdim=True) / ones.sum(2, keepdim=True).clamp(min=1.0)
+    else:
+        front = shift % size
+        around = (0, 0, front, -(front + n) % size)
+        blocks, counts = (pad(part, around).unflatten(2, (-1, size)) for part in (projected, ones))
+        sums, numbers = (part.sum(3) for part in (blocks, counts))
+        centre = (sums.cumsum(2) - sums) / (numbers.cumsum(2) - numbers).clamp(min=1.0)
+        projected = (blocks - centre.unsqueeze(3)).flatten(2, 3)[:, :, front : front + n]
+    powers = (2.0 ** torch.arange(planes.shape[1], device=rows.device)).to(rows.dtype)
+    return ((projected > 0).to(rows.dtype) @ powers).to(torch.int64)
 
 
 def _heavy_numbers(choices: list[Choice], units: int, n_k: int) -> Tensor:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import fx
 
@@ -16,6 +17,7 @@ from .passes.rewrite import rewrite
 from .passes.sites import find_sites
 from .policy import decide
 from .report import RejectionRow, Report, SiteRow, fold, fold_rejections, rejection_row, site_row
+from .verify import compare
 
 logger = logging.getLogger("hyperrewrite")
 
@@ -50,6 +52,17 @@ def analyse(module: fx.GraphModule, options: Options) -> Analysis:
         logger.warning("hyperrewrite left a graph as it was, because its passes failed: %s", failure, exc_info=True)
         return Analysis(module, False, Report((), rejections, 1, time.perf_counter() - start, (failure,)))
     return Analysis(rewritten, bool(lowered), Report(sites, rejections, 1, time.perf_counter() - start))
+
+
+def verified(module: fx.GraphModule, analysis: Analysis, options: Options, example_inputs: Sequence[Any]) -> Analysis:
+    """The analysis, if the graph and its exactly rewritten copy agree on random inputs; else the graph as it was."""
+    exact = analyse(module, replace(options, approximate=False))
+    comparison = compare(module, exact.module, example_inputs, options.seed)
+    if comparison.equal:
+        logger.info("hyperrewrite verified a graph: %s", comparison.sentence)
+        return analysis
+    logger.warning("hyperrewrite left a graph as it was, because verify=True failed: %s", comparison.sentence)
+    return analysis.undone(module, f"verify: {comparison.sentence}")
 
 
 def announce(analysis: Analysis) -> None:

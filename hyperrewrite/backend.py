@@ -13,7 +13,7 @@ import torch
 from torch import fx
 
 from . import __version__
-from .analysis import analyse, announce, logger
+from .analysis import analyse, announce, logger, verified
 from .options import OptionError, Options
 
 
@@ -32,6 +32,8 @@ def hyper(
     settings = Options.of(options)
     patches = _patches(settings, mode)
     analysis = analyse(gm, settings)
+    if analysis.changed and settings.verify:
+        analysis = verified(gm, analysis, settings, example_inputs)
     if analysis.changed:
         try:
             compiled = _inductor(analysis.module, example_inputs, patches)

@@ -27,11 +27,14 @@ class Options(Parameters):
     approximate  False: every site is exact, whatever else is set.
     layers       which sites may be approximated, counted in graph order: "all", "last:14", "first:2" or "0,3,5-9".
                  The others are exact.
+    verify       True: before a graph is compiled, it and its exactly rewritten copy run on random inputs; if they
+                 differ, the graph stays as it was, with a warning.
     inductor     configuration handed to Inductor, by the names of torch._inductor.config.
     """
 
     approximate: bool = True
     layers: str = "all"
+    verify: bool = False
     inductor: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
@@ -40,8 +43,9 @@ class Options(Parameters):
             Parameters.__post_init__(self)
         except ValueError as error:
             raise OptionError(str(error)) from None
-        if not isinstance(self.approximate, bool):
-            raise OptionError(f"approximate must be True or False, not {self.approximate!r}")
+        for name in ("approximate", "verify"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if not isinstance(self.inductor, Mapping):
             raise OptionError(f"inductor must be a dictionary, not {type(self.inductor).__name__}")
         chosen_layers(self.layers, 0)

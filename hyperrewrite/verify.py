@@ -1,0 +1,113 @@
+"""Run a graph and its rewritten copy on the same random inputs and compare: `options={"verify": True}`.
+
+What is compared is the *matching*: every site is rewritten exactly, whatever the policy would estimate. Inputs are
+drawn afresh, weights included, so that nothing hides behind a zero bias or a mask of ones; integers are 0 or 1, which
+is valid for token ids, positions and attention masks alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.utils._pytree import tree_leaves
+
+# Relative to the norm of the original output. Half-precision graphs round the probabilities; ours do not.
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 5e-3}
+LARGEST = 2**31  # elements of a tensor of the original graph, above which it is not run
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a check showed. difference is ‖rewritten − original‖ / ‖original‖ over what the dtype is allowed (TOLERANCE),
+    the largest over outputs; NaN where nothing could be compared."""
+
+    equal: bool
+    difference: float
+    sentence: str
+
+
+def compare(original: fx.GraphModule, rewritten: fx.GraphModule, inputs: Sequence[Any], seed: int = 0) -> Comparison:
+    """Run both on random inputs shaped like `inputs`. Never raises: a graph that cannot run is not equal."""
+    large = _largest(original)
+    if large > LARGEST:
+        return Comparison(False, float("nan"), f"not checked: the original graph holds a tensor of {large} elements")
+    try:
+        drawn = random_inputs(inputs, seed)
+        outputs = []
+        for module in (original, rewritten):
+            with torch.no_grad(), torch.random.fork_rng():
+                torch.manual_seed(seed)
+                outputs.append(tree_leaves(module(*_copies(drawn))))
+    except Exception as error:
+        return Comparison(False, float("nan"), f"a graph did not run: {type(error).__name__}: {error}")
+    return _compared(*outputs)
+
+
+def random_inputs(inputs: Sequence[Any], seed: int) -> list[Any]:
+    """Inputs of the same shapes, strides, dtypes and devices with fresh values; sizes and plain numbers as they are."""
+    generator = torch.Generator().manual_seed(seed)
+    return [_drawn(value, generator) for value in inputs]
+
+
+def _drawn(value: Any, generator: torch.Generator) -> Any:
+    if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+        return value.node.hint
+    if not isinstance(value, Tensor):
+        return value
+    shape = [s.node.hint if isinstance(s, torch.SymInt) else s for s in value.shape]
+    if value.dtype.is_floating_point or value.dtype.is_complex:
+        scale = 1.0 if value.dim() < 2 else 1.0 / max(shape[-1], 1) ** 0.5
+        drawn = torch.randn(shape, generator=generator, dtype=torch.float32) * scale
+    else:
+        drawn = torch.randint(0, 2, shape, generator=generator)
+    if value.dim() == 0:  # a number that became an input: its size may matter, its last bit does not
+        return value.detach().clone()
+    return torch.empty_like(value).detach().copy_(drawn)
+
+
+def _copies(values: Sequence[Any]) -> list[Any]:
+    """Copies that a graph may write into."""
+    return [v.clone() if isinstance(v, Tensor) else v for v in values]
+
+
+def _largest(module: fx.GraphModule) -> int:
+    values = [node.meta.get("example_value", node.meta.get("val")) for node in module.graph.nodes]
+    sizes = [v.numel() for v in values if isinstance(v, Tensor)]
+    return max((s.node.hint if isinstance(s, torch.SymInt) else s for s in sizes), default=0)
+
+
+def _compared(original: list[Any], rewritten: list[Any]) -> Comparison:
+    worst, where = 0.0, ""
+    if len(original) != len(rewritten):
+        return Comparison(False, float("inf"), "the graphs return different numbers of values")
+    for k, (a, b) in enumerate(zip(original, rewritten, strict=True)):
+        if not isinstance(a, Tensor):
+            continue
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return Comparison(False, float("inf"), f"output {k} changes from {_kind(a)} to {_kind(b)}")
+        difference = _difference(a, b) / TOLERANCE.get(a.dtype, 1e-9)
+        if difference > worst:
+            worst, where = difference, f"output {k} {_kind(a)}"
+    last = where and f", the most in {where}"
+    return Comparison(worst <= 1.0, worst, f"the outputs differ by {worst:.2g} of what is allowed{last}")
+
+
+def _difference(a: Tensor, b: Tensor) -> float:
+    """Relative norm of a − b; values that are not finite must be so in both."""
+    if not a.dtype.is_floating_point:
+        return 0.0 if torch.equal(a, b) else float("inf")
+    a, b = a.double(), b.double()
+    finite = a.isfinite()
+    same = torch.equal(finite, b.isfinite()) and torch.equal(a.isnan(), b.isnan())
+    if not same:
+        return float("inf")
+    a, b = a[finite], b[finite]
+    return float((a - b).norm() / a.norm().clamp(min=1e-30)) if a.numel() else 0.0
+
+
+def _kind(value: Tensor) -> str:
+    return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"

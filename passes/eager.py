@@ -280,6 +280,9 @@ def _merged_heads(reading: Reading) -> sympy.Expr | None:
     roots = reading.roots
     if roots.batch is None or roots.heads:
         return None
+    for _, index in reading.evaluator.views.trace(*reading.query):
+        if len(index) == 4 and index[0] == ZERO and Int(roots.batch) in index:
+            return roots.sizes[roots.batch]  # a batch of one: nothing is divided
     for step in (reading.query, reading.key, reading.value):
         for _, index in reading.evaluator.views.trace(*step):
             for at in index:

@@ -300,14 +300,17 @@ def _filled(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
 
 def _full(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     value = ev.element(op.arguments.get("fill_value"), (), node)
-    if isinstance(value, Number) and ev.view.tensor(node).dtype.is_floating_point:
-        return _rounded(value, ev.view.tensor(node).dtype)
-    return value
+    return _held(value.value, ev.view.tensor(node).dtype) if isinstance(value, Number) else value
+
+
+def _held(value: float, dtype: torch.dtype) -> Number:
+    """A number as a tensor of this dtype holds it."""
+    return Number(torch.full((), value, dtype=dtype).item())
 
 
 def _tensor(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     value = op.arguments.get("data", op.arguments.get("s"))
-    return Number(value) if isinstance(value, bool | int | float) else None
+    return _held(value, ev.view.tensor(node).dtype) if isinstance(value, bool | int | float) else None
 
 
 def _attribute(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:

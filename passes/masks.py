@@ -64,7 +64,8 @@ def classify(keep: Expr, roots: Roots) -> MaskSpec:
             other.append(part)
     offset = _tightest(upper, sympy.Min)
     start = _tightest(lower, sympy.Max)
-    if start is not None and offset is None:  # a window with no causal edge: nothing after i is forbidden
+    # A window with no causal edge forbids nothing after i; one that may hold no key is no window of the op.
+    if start is not None and (offset is None or not sympy.expand(offset - start + 1).is_positive):
         other.append(conjunction(*(p for p in _parts(keep) if window_start(p, roots) is not None)))
         start = None
     return MaskSpec(
@@ -87,18 +88,25 @@ def lift(terms: tuple[MaskTerm, ...], roots: Roots) -> MaskSpec | None:
     """All mask terms of a site as one MaskSpec; None where they cannot be joined without changing an output.
 
     Joining is a matter of the rows that see no key. One term has one fill: −inf gives NaN, a finite number a plain
-    mean over all keys. Several finite terms that are *added* may sum differently from key to key in such a row, so they
-    are joined only where no row can be empty.
+    mean over all keys. Several finite terms may leave different numbers from key to key in such a row: then they are
+    joined only where no row can be empty.
     """
     keep = conjunction(*(t.keep for t in terms))
     spec = classify(keep, roots)
     rows = {"nan" if math.isinf(t.fill) else "mean" for t in terms}
-    if may_have_empty_rows(spec) and len(terms) > 1 and (len(rows) > 1 or sum(t.added for t in terms) > 1):
+    if may_have_empty_rows(spec) and not _uniform(terms):
         return None
     empty = rows.pop() if len(rows) == 1 else "zero"
     if spec.other is not None:  # a tensor is needed anyway: it holds the whole mask
         return MaskSpec(other=keep, empty_rows=empty)
     return MaskSpec(spec.causal_offset, spec.sliding_window, spec.key_mask, spec.other, empty)
+
+
+def _uniform(terms: tuple[MaskTerm, ...]) -> bool:
+    """Whether all keys of a row without keys end with the same score; terms stand in the order they are applied."""
+    if len(terms) <= 1 or all(math.isinf(t.fill) for t in terms):
+        return True
+    return len({t.fill for t in terms}) == 1 and not any(t.added for t in terms[1:])
 
 
 def may_have_empty_rows(spec: MaskSpec) -> bool:

@@ -1,4 +1,4 @@
-"""A graph as text that stays the same from run to run: torch-dialect MLIR, or plain FX lines where torch-mlir is missing.
+"""A graph as text that stays the same from run to run: torch-dialect MLIR, or FX lines where torch-mlir is missing.
 
 `to_mlir` takes a Dynamo graph (rewritten or not); an attention op appears as `torch.operator "torch.hyper.attention"`.
 Weights are arguments, as in the Dynamo graph; large constants are elided; source locations are left out.

@@ -20,6 +20,7 @@ from .spec import Rejected, RejectionCode
 # for any real score, and float32 scores under it are all equal. A *replaced* score (masked_fill) may be less extreme.
 ADDED_FILL = -1e9
 REPLACED_FILL = -1e4
+SWALLOWED = 64  # an added fill must lie where neighbouring numbers are this far apart: it swallows the score
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,9 @@ def is_fill(value: float, dtype: torch.dtype, added: bool) -> bool:
     """Whether a number forbids a key when it is added to a score (or put in its place) in this dtype."""
     if math.isinf(value):
         return value < 0
-    lowest = torch.finfo(dtype).min
+    lowest, spacing = torch.finfo(dtype).min, abs(value) * torch.finfo(dtype).eps
+    if added and spacing < SWALLOWED:
+        return False
     return value <= max(ADDED_FILL if added else REPLACED_FILL, 0.5 * lowest)
 
 

@@ -1,7 +1,8 @@
 """Views read backwards: which element of the input stands at an element of the output.
 
 Each rule takes the view's node, its canonical op and a position in the output, and gives the input node with the
-position there. Rules work on recorded shapes, never on spelled-out sizes, so `view(2, -1, h, d)` and `view(shape)` are the same.
+position there. Rules work on recorded shapes, never on spelled-out sizes, so `view(2, -1, h, d)` and `view(shape)` are
+the same.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """One vocabulary over torch functions, tensor methods, operators and in-place forms.
 
 Each word is one declaration: the canonical name, the parameters it is read by, and everything that spells it. A
-spelling whose positional order differs brings its own parameter list. A new spelling is one entry here and nothing elsewhere.
+spelling whose positional order differs brings its own parameter list. A new spelling is one entry here and nothing
+elsewhere.
 """
 
 from __future__ import annotations

@@ -22,8 +22,11 @@ LARGEST = 2**31  # elements of a tensor of the original graph, above which it is
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a check showed. difference is ‖rewritten − original‖ / ‖original‖ over what the dtype is allowed (TOLERANCE),
-    the largest over outputs; NaN where nothing could be compared."""
+    """What a check showed.
+
+    difference is ‖rewritten − original‖ / ‖original‖ over what the dtype is allowed (TOLERANCE), the largest over
+    outputs; NaN where nothing could be compared.
+    """
 
     equal: bool
     difference: float

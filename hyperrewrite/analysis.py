@@ -13,6 +13,7 @@ from typing import Any
 from torch import fx
 
 from .options import Options
+from .passes.expand import expand
 from .passes.rewrite import rewrite
 from .passes.sites import find_sites
 from .policy import decide
@@ -41,12 +42,13 @@ def analyse(module: fx.GraphModule, options: Options) -> Analysis:
     sites: tuple[SiteRow, ...] = ()
     rejections: tuple[RejectionRow, ...] = ()
     try:
-        findings = find_sites(module)
+        expanded = expand(module)
+        findings = find_sites(expanded)
         decisions = decide(findings.sites, options)
         sites = fold(site_row(s, d) for s, d in zip(findings.sites, decisions, strict=True))
         rejections = fold_rejections(map(rejection_row, findings.rejections))
         lowered = [(s, d.lowering) for s, d in zip(findings.sites, decisions, strict=True) if d.lowering is not None]
-        rewritten = rewrite(module, lowered) if lowered else module
+        rewritten = rewrite(expanded, lowered) if lowered else module
     except Exception as error:  # whatever it is: the model compiles as Inductor would compile it
         failure = f"{type(error).__name__}: {error}"
         logger.warning("hyperrewrite left a graph as it was, because its passes failed: %s", failure, exc_info=True)

@@ -21,6 +21,7 @@ from .spec import Operand, Rejected, RejectionCode
 from .symbols import Roots, position
 
 Axes = tuple[sympy.Symbol | None, ...]
+SITE = "hyperrewrite_site"  # in the meta of a new node: the name of the output of the site that it is written for
 
 
 class Emitter:
@@ -56,6 +57,7 @@ class Emitter:
         for key in ("stack_trace", "nn_module_stack"):
             if key in anchor.meta:
                 node.meta[key] = anchor.meta[key]
+        node.meta[SITE] = self.anchor.name
         return node
 
     def size(self, value: sympy.Expr) -> Any:

@@ -21,7 +21,13 @@ def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, log_weight: Tensor | None, scale: float, is_causal: bool = False
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_weight: Tensor | None,
+    scale: float,
+    is_causal: bool = False,
+    softcap: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Attention inside each tile.
 
@@ -30,12 +36,15 @@ def attend(
     log_weight  None or broadcastable to [N, G·U, rows, columns], added to scale·query·key; −inf removes the pair.
     is_causal   row i sees columns j <= i only (top-left aligned), besides log_weight. The caller then sees to it
                 that every row keeps a visible column, or corrects the lse of the rows that do not.
+    softcap     c > 0: scores are c·tanh(scale·query·key / c) before log_weight. No fused kernel knows it.
 
     Returns out [N, G·U, rows, D_v] in query's dtype and lse [N, G·U, rows] in the accumulation dtype, natural log.
     A row without a visible pair (by log_weight) gives out 0, lse −inf. Not differentiable by autograd: see
     `attend_backward`.
     """
-    if query.device.type == "cpu":
+    if softcap:
+        out, lse = _attend_matmul(query, key, value, log_weight, scale, is_causal, softcap)
+    elif query.device.type == "cpu":
         out, lse = _attend_cpu(query, key, value, log_weight, scale, is_causal)
     elif is_fused(query, key, value, log_weight is not None, is_causal):
         flash = torch.ops.aten._scaled_dot_product_flash_attention
@@ -91,16 +100,26 @@ def _attend_cpu(
 
 
 def _attend_matmul(
-    query: Tensor, key: Tensor, value: Tensor, log_weight: Tensor | None, scale: float, is_causal: bool
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_weight: Tensor | None,
+    scale: float,
+    is_causal: bool,
+    softcap: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """The portable form: materialises the tiles' scores."""
-    scores = _scores(query, key, log_weight, scale)
+    scores = _scores(query, key, scale, softcap)
+    if log_weight is not None:
+        scores = scores + log_weight
     if is_causal:
         rows, columns = scores.shape[-2:]
         future = torch.ones(rows, columns, dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(future, NEG_INF)
-    lse = torch.logsumexp(scores, -1)
-    weights = torch.exp(scores - lse.masked_fill(lse == NEG_INF, 0.0).unsqueeze(-1))
+    # Not exp(scores − lse): lse cannot hold the sum where scores lie near the type's minimum (additive masks).
+    weights = torch.softmax(scores, -1)
+    largest = scores.amax(-1)
+    lse = (largest - weights.amax(-1).log_()).masked_fill(largest == NEG_INF, NEG_INF)
     out = _grouped(weights, key.shape[1]) @ value.to(weights.dtype)
     return out.reshape(*query.shape[:3], value.shape[-1]).to(query.dtype), lse
 
@@ -110,12 +129,13 @@ def _grouped(tensor: Tensor, units: int) -> Tensor:
     return tensor.reshape(tensor.shape[0], units, -1, tensor.shape[-1])
 
 
-def _scores(query: Tensor, key: Tensor, log_weight: Tensor | None, scale: float) -> Tensor:
-    """scale·query·keyᵀ + log_weight in the accumulation dtype, [N, G·U, rows, columns]."""
+def _scores(query: Tensor, key: Tensor, scale: float, softcap: float = 0.0) -> Tensor:
+    """scale·query·keyᵀ, capped where softcap > 0, in the accumulation dtype, [N, G·U, rows, columns]."""
     dtype = accumulation_dtype(query.dtype)
-    scores = (_grouped(query, key.shape[1]).to(dtype) * scale) @ key.to(dtype).transpose(-1, -2)
+    factor = scale / softcap if softcap else scale
+    scores = (_grouped(query, key.shape[1]).to(dtype) * factor) @ key.to(dtype).transpose(-1, -2)
     scores = scores.reshape(*query.shape[:3], key.shape[2])
-    return scores if log_weight is None else scores + log_weight
+    return scores.tanh_().mul_(softcap) if softcap else scores
 
 
 def attend_backward(
@@ -126,20 +146,28 @@ def attend_backward(
     log_weight: Tensor | None,
     scale: float,
     lse: Tensor,
-    delta: Tensor,
+    delta: Tensor | None,
     is_causal: bool = False,
+    out: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of (query, key, value) of tiles that are part of a larger softmax; shapes as in `attend`.
 
     All tensors share one dtype, float32 or float64. lse [N, G·U, rows] is of the whole row, over all of its tiles, and
     delta [N, G·U, rows] = Σ grad_out·out − grad_lse likewise: the second term is what makes the gradient through the
-    merge weights right. With p = exp(s − lse): grad_value = pᵀ grad_out, grad_s = p ⊙ (grad_out valueᵀ − delta). Rows
-    whose lse is −inf give zeros. On the CPU scores stay in the fused kernel; elsewhere they are materialised.
+    merge weights right. Where grad_lse is zero, out [N, G·U, rows, D_v] of the whole row may be given in place of
+    delta, which the fused kernel then computes itself, faster. With p = exp(s − lse): grad_value = pᵀ grad_out,
+    grad_s = p ⊙ (grad_out valueᵀ − delta). Rows whose lse is −inf give zeros. On the CPU scores stay in the fused
+    kernel; elsewhere they are materialised.
     """
     lse = lse.masked_fill(lse == NEG_INF, float("inf"))
     if query.device.type == "cpu":
-        return _backward_cpu(grad_out, query, key, value, log_weight, scale, lse, delta, is_causal)
-    scores = _scores(query, key, log_weight, scale)
+        return _backward_cpu(grad_out, query, key, value, log_weight, scale, lse, delta, is_causal, out)
+    if delta is None:
+        assert out is not None
+        delta = (grad_out * out).sum(-1)
+    scores = _scores(query, key, scale)
+    if log_weight is not None:
+        scores = scores + log_weight
     if is_causal:
         scores = scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).triu(1), NEG_INF)
     return _backward_of_weights((scores - lse.unsqueeze(-1)).exp_(), grad_out, query, key, value, scale, delta)[:3]
@@ -153,15 +181,22 @@ def attend_row_backward(
     log_weight: Tensor | None,
     scale: float,
     grad_lse: Tensor | None,
+    softcap: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of tiles that hold their rows whole: (query, key, value, scores [N, G·U, rows, columns]).
+    """Gradients of tiles that hold their rows whole: (query, key, value, log_weight [N, G·U, rows, columns]).
 
     Recomputes the softmax, so it needs no lse and is right also where lse cannot hold the sum (scores near the type's
     minimum, as fully masked rows of additive masks have). Materialises the scores. Rows of −inf alone give zeros.
     """
-    scores = _scores(query, key, log_weight, scale)
-    weights = torch.softmax(scores, -1).masked_fill((scores == NEG_INF).all(-1, keepdim=True), 0.0)
-    return _backward_of_weights(weights, grad_out, query, key, value, scale, None, grad_lse)
+    scores = _scores(query, key, scale, softcap)
+    # The slope of c·tanh(x / c) is 1 − tanh².
+    slope = (scores / softcap).square_().neg_().add_(1.0) if softcap else None
+    if log_weight is not None:
+        scores = scores + log_weight
+    weights = torch.softmax(scores, -1)
+    if log_weight is not None:
+        weights = weights.masked_fill_((log_weight == NEG_INF).all(-1, keepdim=True), 0.0)
+    return _backward_of_weights(weights, grad_out, query, key, value, scale, None, grad_lse, slope)
 
 
 def _backward_of_weights(
@@ -173,8 +208,12 @@ def _backward_of_weights(
     scale: float,
     delta: Tensor | None,
     grad_lse: Tensor | None = None,
+    slope: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The formulas of `attend_backward` from p [N, G·U, rows, columns]; delta None = taken from these tiles alone."""
+    """The formulas of `attend_backward` from p [N, G·U, rows, columns]; delta None = taken from these tiles alone.
+
+    slope: derivative of the score by scale·query·key, None = 1; not part of the last gradient, which is log_weight's.
+    """
     units = key.shape[1]
     grad_rows = _grouped(grad_out, units)
     grad_scores = (grad_rows @ value.transpose(-1, -2)).reshape(weights.shape)
@@ -183,7 +222,7 @@ def _backward_of_weights(
         delta = delta if grad_lse is None else delta - grad_lse
     grad_value = _grouped(weights, units).transpose(-1, -2) @ grad_rows
     grad_scores = grad_scores.sub_(delta.unsqueeze(-1)).mul_(weights)
-    folded = _grouped(grad_scores, units)
+    folded = _grouped(grad_scores if slope is None else grad_scores * slope, units)
     grad_query = (folded @ key).mul_(scale).reshape(query.shape)
     grad_key = (folded.transpose(-1, -2) @ _grouped(query, units)).mul_(scale)
     return grad_query, grad_key, grad_value, grad_scores
@@ -197,27 +236,36 @@ def _backward_cpu(
     log_weight: Tensor | None,
     scale: float,
     lse: Tensor,
-    delta: Tensor,
+    delta: Tensor | None,
     is_causal: bool,
+    out: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The fused kernel computes delta itself, as Σ grad_out·out. A spare feature, zero in value, carries ours in."""
     features, value_features = query.shape[-1], value.shape[-1]
-    widest = max(features, value_features + 1)
-    grad_padded = grad_out.new_zeros(*grad_out.shape[:-1], widest)
-    grad_padded[..., :value_features] = grad_out
-    grad_padded[..., value_features] = delta
-    out = torch.zeros_like(grad_padded)
-    out[..., value_features] = 1.0
+    if out is not None:
+        widest = max(features, value_features)
+        if value_features < widest:
+            grad_out, out = pad(grad_out, (0, widest - value_features)), pad(out, (0, widest - value_features))
+    else:
+        assert delta is not None
+        widest = max(features, value_features + 1)
+        grad_out, plain = grad_out.new_zeros(*grad_out.shape[:-1], widest), grad_out
+        grad_out[..., :value_features] = plain
+        grad_out[..., value_features] = delta
+        out = torch.zeros_like(grad_out)
+        out[..., value_features] = 1.0
     if features < widest:
         query, key = pad(query, (0, widest - features)), pad(key, (0, widest - features))
+    if value_features < widest:
+        value = pad(value, (0, widest - value_features))
     if log_weight is not None:
         log_weight = log_weight.to(query.dtype).expand(*query.shape[:3], key.shape[2])
     grad_query, grad_key, grad_value = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
-        grad_padded,
+        _unit_stride(grad_out),
         _unit_stride(query),
         _unit_stride(key),
-        pad(value, (0, widest - value_features)),
-        out,
+        _unit_stride(value),
+        _unit_stride(out),
         lse.contiguous(),
         0.0,
         is_causal,

@@ -1,13 +1,17 @@
-"""One attention call as the algorithms see it: the rules of its mask, its sizes, its parameters. No tensors."""
+"""One attention call as the algorithms see it: rules of mask and score, sizes, parameters; and its checks."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from .lifted import Lifted
 from .parameters import EMPTY_ROWS, Parameters
+
+INDEX_TYPES = (torch.int64, torch.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +23,10 @@ class AttentionCall:
     scale          multiplies query·key.
     causal_offset  query i sees key j iff j <= i + causal_offset; None = every key.
     sliding_window additionally j > i + causal_offset - sliding_window; needs causal_offset.
+    softcap        c > 0: the score is c·tanh(scale·query·key / c), before the bias; 0 = as it is.
     empty_rows     what a query without a visible key gives: "zero", "mean" of all n_k values, or "nan".
     has_bias       an additive bias comes with the tensors.
+    has_lifted     key ranges or groups (`Lifted`) come with the tensors.
     parameters     the algorithm and how it estimates.
     """
 
@@ -29,14 +35,18 @@ class AttentionCall:
     scale: float = 1.0
     causal_offset: int | None = None
     sliding_window: int | None = None
+    softcap: float = 0.0
     empty_rows: str = "zero"
     has_bias: bool = False
+    has_lifted: bool = False
     parameters: Parameters = field(default_factory=Parameters)
 
     def __post_init__(self) -> None:
         """Raise ValueError with one sentence for a value outside its range."""
         if self.empty_rows not in EMPTY_ROWS:
             raise ValueError(f"empty_rows must be one of {', '.join(EMPTY_ROWS)}, not {self.empty_rows!r}")
+        if not 0.0 <= self.softcap < math.inf:
+            raise ValueError(f"softcap must be 0 (none) or a positive number, not {self.softcap}")
         if self.sliding_window is not None:
             if self.causal_offset is None:
                 raise ValueError("sliding_window needs a causal_offset")
@@ -44,7 +54,14 @@ class AttentionCall:
                 raise ValueError(f"sliding_window must be at least 1, not {self.sliding_window}")
 
 
-def check_types(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, bias: Tensor | None) -> None:
+def check_types(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    bias: Tensor | None,
+    lifted: Lifted | None = None,
+) -> None:
     """Raise ValueError for ranks and dtypes that do not fit; reads no size, so it is safe on symbolic shapes."""
     for name, tensor in (("query", query), ("key", key), ("value", value)):
         if tensor.dim() != 4:
@@ -57,9 +74,32 @@ def check_types(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | No
         raise ValueError(f"key_mask must be bool [batch, keys], not {key_mask.dtype} of rank {key_mask.dim()}")
     if bias is not None and (not bias.is_floating_point() or bias.dim() > 4):
         raise ValueError(f"bias must be floating point of rank 4 or less, not {bias.dtype} of rank {bias.dim()}")
+    if lifted is None:
+        return
+    for name in ("first_key", "stop_key"):
+        tensor = getattr(lifted, name)
+        if tensor is not None and (tensor.dtype not in INDEX_TYPES or tensor.dim() != 2):
+            raise ValueError(
+                f"{name} must be int64 or int32 [batch, queries], not {tensor.dtype} of rank {tensor.dim()}"
+            )
+    if (lifted.query_group is None) != (lifted.key_group is None):
+        raise ValueError("query_group and key_group must be given together")
+    for name, form in (("query_group", "queries"), ("key_group", "keys")):
+        tensor = getattr(lifted, name)
+        if tensor is not None and (tensor.dtype not in INDEX_TYPES or tensor.dim() != 3):
+            raise ValueError(
+                f"{name} must be int64 or int32 [batch, {form}, columns], not {tensor.dtype} of rank {tensor.dim()}"
+            )
 
 
-def check_shapes(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, bias: Tensor | None) -> None:
+def check_shapes(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    bias: Tensor | None,
+    lifted: Lifted | None = None,
+) -> None:
     """Raise ValueError for sizes that do not fit."""
     batch, heads, n_q, features = query.shape
     n_k = key.shape[2]
@@ -79,3 +119,14 @@ def check_shapes(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | N
         full = (batch, heads, n_q, n_k)
         if any(size not in (1, want) for size, want in zip(reversed(bias.shape), reversed(full), strict=False)):
             raise ValueError(f"bias must broadcast to {list(full)}, not {list(bias.shape)}")
+    if lifted is None:
+        return
+    for name, length in (("first_key", n_q), ("stop_key", n_q), ("query_group", n_q), ("key_group", n_k)):
+        tensor = getattr(lifted, name)
+        if tensor is not None and (tensor.shape[0] not in (1, batch) or tensor.shape[1] != length):
+            columns = ", columns" if tensor.dim() == 3 else ""
+            raise ValueError(f"{name} must be [{batch} or 1, {length}{columns}], not {list(tensor.shape)}")
+    if lifted.query_group is not None and lifted.key_group is not None:
+        mine, theirs = lifted.query_group.shape[2], lifted.key_group.shape[2]
+        if mine != theirs:
+            raise ValueError(f"query_group and key_group must have the same number of columns, not {mine} and {theirs}")

@@ -12,7 +12,8 @@ from torch.nn.functional import pad
 
 from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
 from .call import AttentionCall
-from .exact import span_backward, span_forward, span_row_backward
+from .exact import Scoring, span_backward, span_forward, span_row_backward
+from .lifted import Lifted
 from .parts import Plan, Span, Tiles, visible_keys
 
 TILE_BUDGET = 1 << 23  # scores that one chunk of tiles may hold
@@ -22,7 +23,7 @@ Planner = Callable[[Tensor, Tensor, Tensor | None, AttentionCall], Plan]
 def algorithm_of(call: AttentionCall) -> str:
     """The algorithm that really runs: "exact" where the estimators do not apply or would save nothing."""
     name = call.parameters.algorithm
-    if name == "exact" or call.has_bias or call.sliding_window is not None:
+    if name == "exact" or call.has_bias or call.sliding_window is not None or call.has_lifted or call.softcap:
         return "exact"
     if call.num_keys < call.parameters.min_seq_len:
         return "exact"
@@ -46,8 +47,23 @@ def relevant_mask(key_mask: Tensor | None) -> Tensor | None:
     return key_mask
 
 
+def _scoring(
+    key_mask: Tensor | None, bias: Tensor | None, lifted: Lifted | None, query: Tensor, call: AttentionCall
+) -> Scoring:
+    """The call's score; on the CPU, where looking costs nothing, sorted groups become key ranges."""
+    if lifted is not None and query.device.type == "cpu":
+        lifted = lifted.resolved()
+    return Scoring(call.scale, call.softcap, key_mask, bias, lifted)
+
+
 def forward(
-    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, bias: Tensor | None, call: AttentionCall
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    bias: Tensor | None,
+    call: AttentionCall,
+    lifted: Lifted | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(out [B, H, n_q, D_v] contiguous in query's dtype, lse [B, H, n_q] float32)."""
     batch, heads, n_q = query.shape[:3]
@@ -57,9 +73,10 @@ def forward(
         return out, query.new_full((batch, heads, n_q), NEG_INF, dtype=torch.float32)
     key_mask = relevant_mask(key_mask)
     parts = make_plan(query, key, key_mask, call)
+    scoring = _scoring(key_mask, bias, lifted, query, call)
     clean_key, clean_value = _without_masked(key, key_mask), _without_masked(value, key_mask)
     if len(parts) == 1 and isinstance(parts[0], Span):
-        out, lse = span_forward(query, clean_key, clean_value, key_mask, bias, parts[0], call.scale)
+        out, lse = span_forward(query, clean_key, clean_value, parts[0], scoring)
     else:
         dtype = accumulation_dtype(query.dtype)
         flat_out = torch.zeros(batch * heads * n_q + 1, value_features, dtype=dtype, device=query.device)
@@ -70,7 +87,7 @@ def forward(
         for place, part in enumerate(parts):
             if isinstance(part, Span):
                 rows = slice(part.query_start, part.query_stop)
-                partial = span_forward(*wide, key_mask, bias, part, call.scale)
+                partial = span_forward(*wide, part, scoring)
                 out[:, :, rows], lse[:, :, rows] = merge((out[:, :, rows], lse[:, :, rows]), partial)
             else:
                 _tiles_forward(*wide, part, call.scale, flat_out, flat_lse, is_first=place == 0)
@@ -90,6 +107,7 @@ def backward(
     lse: Tensor,
     call: AttentionCall,
     needs_bias_grad: bool,
+    lifted: Lifted | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Gradients of query, key, value and bias (None unless needed), each in its input's shape and dtype, contiguous."""
     batch, heads, n_q, features = query.shape
@@ -111,21 +129,26 @@ def backward(
             _without_masked(key, key_mask).to(dtype),
             _without_masked(value, key_mask).to(dtype),
         )
+        scoring = _scoring(key_mask, bias, lifted, query, call)
         empty = lse == NEG_INF
-        wide_grad = grad_out.to(dtype).masked_fill(empty.unsqueeze(-1), 0.0)
+        wide_grad, wide_out = _without_empty(grad_out.to(dtype), empty), _without_empty(out.to(dtype), empty)
         grad_lse = None if grad_lse is None else grad_lse.to(dtype).masked_fill(empty, 0.0)
         grads = (grad_query, grad_key, grad_value)
         whole = parts[0] if len(parts) == 1 and isinstance(parts[0], Span) else None
-        if whole is not None and _wants_rows(bias, grad_bias, lse, dtype):
-            span_row_backward(wide_grad, *wide, key_mask, bias, whole, call.scale, grad_lse, grads, grad_bias)
+        if whole is not None and _wants_rows(scoring, grad_bias, lse, dtype):
+            span_row_backward(wide_grad, *wide, whole, scoring, grad_lse, grads, grad_bias)
             parts = []
-        delta = (wide_grad * out.to(dtype).masked_fill(empty.unsqueeze(-1), 0.0)).sum(-1)
-        delta = delta if grad_lse is None else delta - grad_lse
+        delta = None
+        if grad_lse is not None or any(isinstance(part, Tiles) for part in parts):
+            delta = (wide_grad * wide_out).sum(-1)
+            delta = delta if grad_lse is None else delta - grad_lse
+        given = wide_out if grad_lse is None else None
         wide_lse = lse.to(dtype)
         for part in parts:
             if isinstance(part, Span):
-                span_backward(wide_grad, *wide, key_mask, bias, part, call.scale, wide_lse, delta, grads)
+                span_backward(wide_grad, *wide, part, scoring, wide_lse, delta, grads, given)
             else:
+                assert delta is not None
                 flats = (flat_query, flat_key, flat_value)
                 _tiles_backward(wide_grad, *wide, part, call.scale, wide_lse, delta, flats)
         _empty_backward(grad_out.to(dtype), empty, (grad_query, grad_key, grad_value), call)
@@ -137,36 +160,47 @@ def backward(
     )
 
 
-def _wants_rows(bias: Tensor | None, grad_bias: Tensor | None, lse: Tensor, dtype: torch.dtype) -> bool:
-    """Whether the float32 lse is too coarse, or the scores' gradient is needed: then rows are recomputed whole."""
-    if grad_bias is not None or dtype == torch.float64:
+def _wants_rows(scoring: Scoring, grad_bias: Tensor | None, lse: Tensor, dtype: torch.dtype) -> bool:
+    """Whether the float32 lse is too coarse, or scores must be at hand for their gradient: then rows are recomputed."""
+    if grad_bias is not None or dtype == torch.float64 or scoring.softcap:
         return True
+    bias = scoring.bias
     return bias is not None and (bias.device.type != "cpu" or bool(((lse < -1e30) & (lse > NEG_INF)).any()))
 
 
-def count_keys(parts: Plan, key_mask: Tensor | None, batch: int, heads: int, call: AttentionCall) -> Tensor:
-    """Pairs of each query in the plan, int64 [B, H, n_q]. Keys of weight > 1 count once; bias is not looked at."""
-    device = (
-        torch.device("cpu")
-        if not parts
-        else next(
-            (part.query_rows.device for part in parts if isinstance(part, Tiles)),
-            key_mask.device if key_mask is not None else torch.device("cpu"),
-        )
-    )
+def count_keys(
+    parts: Plan, key_mask: Tensor | None, batch: int, heads: int, call: AttentionCall, lifted: Lifted | None = None
+) -> Tensor:
+    """Pairs of each query in the plan, int64 [B, H, n_q]; `lifted` thins spans out.
+
+    Keys of weight > 1 count once; bias is not looked at.
+    """
+    known = [part.query_rows for part in parts if isinstance(part, Tiles)]
+    known += [] if key_mask is None else [key_mask]
+    known += [] if lifted is None else lifted.tensors()
+    device = known[0].device if known else torch.device("cpu")
     flat = torch.zeros(batch * heads * call.num_queries + 1, dtype=torch.int64, device=device)
     counts = flat[:-1].view(batch, heads, call.num_queries)
     for part in parts:
         if isinstance(part, Span):
-            counts[:, :, part.query_start : part.query_stop] += visible_keys(part, key_mask, device).unsqueeze(1)
+            rows = slice(part.query_start, part.query_stop)
+            counts[:, :, rows] += visible_keys(part, key_mask, device, lifted).unsqueeze(1)
             continue
         for chunk in part.chunks(TILE_BUDGET):
-            rows = chunk.folded_queries()
+            queries = chunk.folded_queries()
             pairs = chunk.pairs()
             width = chunk.key_rows.shape[-1]
-            found = torch.full(rows.shape, width, device=device) if pairs is None else pairs.sum(-1).expand(rows.shape)
-            flat.index_add_(0, _query_index(chunk, heads, call.num_queries).reshape(-1), found.reshape(-1))
+            found = torch.full(queries.shape, width, device=device) if pairs is None else pairs.sum(-1)
+            index = _query_index(chunk, heads, call.num_queries)
+            flat.index_add_(0, index.reshape(-1), found.expand(queries.shape).reshape(-1))
     return counts
+
+
+def _without_empty(tensor: Tensor, empty: Tensor) -> Tensor:
+    """Rows of queries without a key as zeros; no copy where a look shows that there are none."""
+    if empty.device.type == "cpu" and not bool(empty.any()):
+        return tensor
+    return tensor.masked_fill(empty.unsqueeze(-1), 0.0)
 
 
 def _without_masked(tensor: Tensor, key_mask: Tensor | None) -> Tensor:

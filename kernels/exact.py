@@ -6,15 +6,39 @@ A chunk reads only the keys between its window's far edge and its causal frontie
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, attend_row_backward, is_fused, merge
 from .call import AttentionCall
+from .lifted import Lifted, seen_by_some
 from .parts import Plan, Span, visible_keys
 
 SCORE_BUDGET = 1 << 24  # scores (or mask entries) that one chunk may hold
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """What makes a score of query·key, besides positions: softcap(scale·query·key) + bias where the masks allow.
+
+    scale, softcap  as in `AttentionCall`.
+    key_mask        bool [B or 1, n_k].
+    bias            float, broadcastable to [B, H, n_q, n_k].
+    lifted          key ranges and groups; on the CPU `resolved`.
+    """
+
+    scale: float
+    softcap: float = 0.0
+    key_mask: Tensor | None = None
+    bias: Tensor | None = None
+    lifted: Lifted | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """A fused kernel knows the score without a mask of pairs, but for the bias."""
+        return not self.softcap and self.lifted is None
 
 
 def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Plan:
@@ -27,43 +51,39 @@ def selected_keys(call: AttentionCall) -> int:
     return call.num_keys
 
 
-def span_forward(
-    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, bias: Tensor | None, span: Span, scale: float
-) -> tuple[Tensor, Tensor]:
+def span_forward(query: Tensor, key: Tensor, value: Tensor, span: Span, scoring: Scoring) -> tuple[Tensor, Tensor]:
     """Attention of span's queries over its keys.
 
-    query [B, H, n_q, D], key [B, H_kv, n_k, D], value [B, H_kv, n_k, D_v], key_mask bool [B or 1, n_k], bias
-    broadcastable to [B, H, n_q, n_k]. Returns out [B, H, rows, D_v] in query's dtype, lse [B, H, rows] in the
-    accumulation dtype; a query that sees nothing gives 0 and −inf.
+    query [B, H, n_q, D], key [B, H_kv, n_k, D], value [B, H_kv, n_k, D_v]. Returns out [B, H, rows, D_v] in query's
+    dtype, lse [B, H, rows] in the accumulation dtype; a query that sees nothing gives 0 and −inf.
     """
     tile_query = query[:, :, span.query_start : span.query_stop]
     tile_key, tile_value = key[:, :, span.key_start : span.key_stop], value[:, :, span.key_start : span.key_stop]
-    if _fuses(span, key_mask, bias, query) or _fuses_on_cuda(span, key_mask, bias, tile_query, tile_key, tile_value):
+    if _fuses(span, scoring, query) or _fuses_on_cuda(span, scoring, tile_query, tile_key, tile_value):
         positions_free = Span(span.query_start, span.query_stop, span.key_start, span.key_stop)
-        weight = _log_weight(positions_free, key_mask, bias, query)
+        weight = _log_weight(positions_free, scoring, query, _keep(positions_free, scoring, query))
         causal = span.causal_offset is not None and not _sees_all(span)
-        out, lse = attend(tile_query, tile_key, tile_value, weight, scale, is_causal=causal)
-        if causal and key_mask is not None:
-            empty = (visible_keys(span, key_mask, query.device) == 0).unsqueeze(1)
+        out, lse = attend(tile_query, tile_key, tile_value, weight, scoring.scale, is_causal=causal)
+        if causal and scoring.key_mask is not None:
+            empty = (visible_keys(span, scoring.key_mask, query.device) == 0).unsqueeze(1)
             out, lse = out.masked_fill(empty.unsqueeze(-1), 0.0), lse.masked_fill(empty, NEG_INF)
         return out, lse
     dtype = accumulation_dtype(query.dtype)
     batch, heads, count = tile_query.shape[:3]
     out = tile_query.new_zeros(batch, heads, count, value.shape[-1])
     lse = tile_query.new_full((batch, heads, count), NEG_INF, dtype=dtype)
-    if _splits(span, bias, query):
+    if _splits(span, scoring, query):
         for number, piece in enumerate(_pieces(span)):
-            part = span_forward(query, key, value, key_mask, bias, piece, scale)
+            part = span_forward(query, key, value, piece, scoring)
             tail = slice(piece.query_start - span.query_start, None)
             if number:
                 merged = merge((out[:, :, tail].to(dtype), lse[:, :, tail]), (part[0].to(dtype), part[1]))
                 part = (merged[0].to(out.dtype), merged[1])
             out[:, :, tail], lse[:, :, tail] = part
         return out, lse
-    for chunk in _query_chunks(span, key_mask, bias, query):
-        rows, keys = slice(chunk.query_start, chunk.query_stop), slice(chunk.key_start, chunk.key_stop)
-        weight = _log_weight(chunk, key_mask, bias, query)
-        part = attend(query[:, :, rows], key[:, :, keys], value[:, :, keys], weight, scale)
+    for chunk in _query_chunks(span, scoring, query, dense=scoring.softcap > 0.0):
+        tile_query, tile_key, tile_value, weight = _operands(chunk, scoring, query, key, value)
+        part = attend(tile_query, tile_key, tile_value, weight, scoring.scale, softcap=scoring.softcap)
         first = chunk.query_start - span.query_start
         place = slice(first, first + chunk.query_stop - chunk.query_start)
         out[:, :, place], lse[:, :, place] = part
@@ -75,36 +95,34 @@ def span_backward(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    key_mask: Tensor | None,
-    bias: Tensor | None,
     span: Span,
-    scale: float,
+    scoring: Scoring,
     lse: Tensor,
-    delta: Tensor,
+    delta: Tensor | None,
     grads: tuple[Tensor, Tensor, Tensor],
+    out: Tensor | None = None,
 ) -> None:
-    """Add the span's share to grads = (query, key, value), in place; see `attend_backward` for lse and delta.
+    """Add the span's share to grads = (query, key, value), in place; see `attend_backward` for lse, delta and out.
 
-    lse and delta [B, H, n_q] are of whole rows over the whole sequence; grads have the inputs' shapes.
+    lse and delta [B, H, n_q] and out are of whole rows over the whole sequence; grads have the inputs' shapes. Knows no
+    softcap: such rows are recomputed whole.
     """
-    if not (fuses := _fuses(span, key_mask, bias, query)) and _splits(span, bias, query):
+    if not (fuses := _fuses(span, scoring, query)) and _splits(span, scoring, query):
         for piece in _pieces(span):
-            span_backward(grad_out, query, key, value, key_mask, bias, piece, scale, lse, delta, grads)
+            span_backward(grad_out, query, key, value, piece, scoring, lse, delta, grads, out)
         return
     causal = fuses and span.causal_offset is not None and not _sees_all(span)
-    for chunk in [span] if fuses else _query_chunks(span, key_mask, bias, query):
+    for chunk in [span] if fuses else _query_chunks(span, scoring, query):
         rows, keys = slice(chunk.query_start, chunk.query_stop), slice(chunk.key_start, chunk.key_stop)
         free = Span(chunk.query_start, chunk.query_stop, chunk.key_start, chunk.key_stop)
         found = attend_backward(
             grad_out[:, :, rows],
-            query[:, :, rows],
-            key[:, :, keys],
-            value[:, :, keys],
-            _log_weight(free if fuses else chunk, key_mask, bias, query),
-            scale,
+            *_operands(free if fuses else chunk, scoring, query, key, value),
+            scoring.scale,
             lse[:, :, rows],
-            delta[:, :, rows],
+            None if delta is None else delta[:, :, rows],
             causal,
+            None if out is None else out[:, :, rows],
         )
         for grad, part, share in zip(grads, (rows, keys, keys), found, strict=True):
             grad[:, :, part] += share
@@ -115,25 +133,21 @@ def span_row_backward(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    key_mask: Tensor | None,
-    bias: Tensor | None,
     span: Span,
-    scale: float,
+    scoring: Scoring,
     grad_lse: Tensor | None,
     grads: tuple[Tensor, Tensor, Tensor],
     grad_bias: Tensor | None,
 ) -> None:
     """The same for a span that is the whole call, by `attend_row_backward`; grad_bias has bias's shape in rank 4."""
-    for chunk in _query_chunks(span, key_mask, bias, query, dense=True):
+    for chunk in _query_chunks(span, scoring, query, dense=True):
         rows, keys = slice(chunk.query_start, chunk.query_stop), slice(chunk.key_start, chunk.key_stop)
         found = attend_row_backward(
             grad_out[:, :, rows],
-            query[:, :, rows],
-            key[:, :, keys],
-            value[:, :, keys],
-            _log_weight(chunk, key_mask, bias, query),
-            scale,
+            *_operands(chunk, scoring, query, key, value),
+            scoring.scale,
             None if grad_lse is None else grad_lse[:, :, rows],
+            scoring.softcap,
         )
         for grad, part, share in zip(grads, (rows, keys, keys), found[:3], strict=True):
             grad[:, :, part] += share
@@ -152,23 +166,22 @@ def _sees_all(span: Span) -> bool:
     return reaches_end and span.query_stop - 1 + span.causal_offset - span.sliding_window < span.key_start
 
 
-def _fuses(span: Span, key_mask: Tensor | None, bias: Tensor | None, query: Tensor) -> bool:
+def _fuses(span: Span, scoring: Scoring, query: Tensor) -> bool:
     """One call of the fused CPU kernel does it without a mask larger than the tensors."""
-    if query.device.type != "cpu":
+    if query.device.type != "cpu" or not scoring.is_plain:
         return False
-    if bias is not None and key_mask is not None:
+    if scoring.bias is not None and scoring.key_mask is not None:
         return False
     if _sees_all(span):
         return True
     aligned = span.query_start + (span.causal_offset or 0) == span.key_start
-    return bias is None and span.sliding_window is None and aligned
+    return scoring.bias is None and span.sliding_window is None and aligned
 
 
-def _splits(span: Span, bias: Tensor | None, query: Tensor) -> bool:
+def _splits(span: Span, scoring: Scoring, query: Tensor) -> bool:
     """A causal span of any offset, for the fused CPU kernel: see `_pieces`."""
-    return (
-        query.device.type == "cpu" and bias is None and span.causal_offset is not None and span.sliding_window is None
-    )
+    fusible = query.device.type == "cpu" and scoring.is_plain and scoring.bias is None
+    return fusible and span.causal_offset is not None and span.sliding_window is None
 
 
 def _pieces(span: Span) -> list[Span]:
@@ -184,38 +197,41 @@ def _pieces(span: Span) -> list[Span]:
     return [piece for piece in (rectangle, square) if not piece.is_empty]
 
 
-def _fuses_on_cuda(
-    span: Span, key_mask: Tensor | None, bias: Tensor | None, query: Tensor, key: Tensor, value: Tensor
-) -> bool:
+def _fuses_on_cuda(span: Span, scoring: Scoring, query: Tensor, key: Tensor, value: Tensor) -> bool:
     """The same for flash attention on CUDA, over the span's own slices."""
-    if query.device.type != "cuda" or key_mask is not None or bias is not None:
+    if query.device.type != "cuda" or not scoring.is_plain:
+        return False
+    if scoring.key_mask is not None or scoring.bias is not None:
         return False
     sees_all = _sees_all(span)
     aligned = span.sliding_window is None and span.query_start + (span.causal_offset or 0) == span.key_start
     return (sees_all or aligned) and is_fused(query, key, value, False, not sees_all)
 
 
-def _query_chunks(
-    span: Span, key_mask: Tensor | None, bias: Tensor | None, query: Tensor, dense: bool = False
-) -> Iterator[Span]:
+def _query_chunks(span: Span, scoring: Scoring, query: Tensor, dense: bool = False) -> Iterator[Span]:
     """The span in pieces of queries, each with the keys that it may see; pieces that see none are left out.
 
     dense: the scores of every head are materialised, not only a mask.
     """
     batch, heads = query.shape[:2]
-    if dense or query.device.type != "cpu" or bias is not None:
+    lifted = scoring.lifted
+    if dense or query.device.type != "cpu" or scoring.bias is not None:
         copies = batch * heads
     else:
-        copies = 1 if key_mask is None else key_mask.shape[0]
+        copies = 1 if scoring.key_mask is None else scoring.key_mask.shape[0]
+        copies = copies if lifted is None else max(copies, lifted.batch)
     width = span.key_stop - span.key_start
     if span.sliding_window is not None:
         width = min(width, span.sliding_window + 256)
     step = max(SCORE_BUDGET // max(copies * width, 1), 16)
-    if span.causal_offset is not None:
-        step = min(step, 1024 if span.sliding_window is None else 256)
+    if span.causal_offset is not None or lifted is not None:
+        step = min(step, 1024 if span.sliding_window is None and lifted is None else 256)
+    narrow = lifted is not None and query.device.type == "cpu"
     for start in range(span.query_start, span.query_stop, step):
         stop = min(start + step, span.query_stop)
         low, high = span.key_range(start, stop - 1)
+        if narrow and lifted is not None and low < high:
+            low, high = lifted.key_range(start, stop, low, high)
         if low < high:
             yield Span(start, stop, low, high, span.causal_offset, span.sliding_window)
 
@@ -227,13 +243,22 @@ def _bias_slice(bias: Tensor, chunk: Span) -> Tensor:
     return bias[:, :, :, chunk.key_start : chunk.key_stop] if bias.shape[3] != 1 else bias
 
 
-def _log_weight(chunk: Span, key_mask: Tensor | None, bias: Tensor | None, query: Tensor) -> Tensor | None:
-    """Additive mask of one chunk, rank 4, broadcastable to [B, H, rows, keys]; None where nothing is masked."""
+def _operands(
+    chunk: Span, scoring: Scoring, query: Tensor, key: Tensor, value: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """(query, key, value, log_weight) of one chunk."""
+    rows, keys = slice(chunk.query_start, chunk.query_stop), slice(chunk.key_start, chunk.key_stop)
+    query, key, value = query[:, :, rows], key[:, :, keys], value[:, :, keys]
+    keep = _keep(chunk, scoring, query)
+    if scoring.lifted is not None and keep is not None:
+        key, value = seen_by_some(keep, key, value)
+    return query, key, value, _log_weight(chunk, scoring, query, keep)
+
+
+def _keep(chunk: Span, scoring: Scoring, query: Tensor) -> Tensor | None:
+    """Bool [B or 1, 1, rows or 1, keys] of one chunk; None where every pair exists."""
     low, high = chunk.key_start, chunk.key_stop
-    weight = None
-    if bias is not None:
-        weight = _bias_slice(bias.reshape(*([1] * (4 - bias.dim())), *bias.shape), chunk)
-    keep = None if key_mask is None else key_mask[:, None, None, low:high]
+    keep = None if scoring.key_mask is None else scoring.key_mask[:, None, None, low:high]
     if chunk.causal_offset is not None and not _sees_all(chunk):
         rows = torch.arange(chunk.query_start, chunk.query_stop, device=query.device).unsqueeze(-1)
         frontier = rows + chunk.causal_offset
@@ -242,6 +267,18 @@ def _log_weight(chunk: Span, key_mask: Tensor | None, bias: Tensor | None, query
         if chunk.sliding_window is not None:
             seen &= keys > frontier - chunk.sliding_window
         keep = seen[None, None] if keep is None else keep & seen
+    if scoring.lifted is not None:
+        pairs = scoring.lifted.keep(chunk.query_start, chunk.query_stop, low, high)
+        if pairs is not None:
+            keep = pairs if keep is None else keep & pairs
+    return keep
+
+
+def _log_weight(chunk: Span, scoring: Scoring, query: Tensor, keep: Tensor | None) -> Tensor | None:
+    """Additive mask of one chunk, rank 4, broadcastable to [B, H, rows, keys]; None where nothing is masked."""
+    weight, bias = None, scoring.bias
+    if bias is not None:
+        weight = _bias_slice(bias.reshape(*([1] * (4 - bias.dim())), *bias.shape), chunk)
     if keep is not None:
         dtype = accumulation_dtype(query.dtype)
         zero = torch.zeros((), dtype=dtype, device=query.device)

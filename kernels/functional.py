@@ -24,6 +24,11 @@ def hyper_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
     key_mask: Tensor | None = None,
+    first_key: Tensor | None = None,
+    stop_key: Tensor | None = None,
+    query_group: Tensor | None = None,
+    key_group: Tensor | None = None,
+    softcap: float = 0.0,
     return_lse: bool = False,
     algorithm: Algorithm = "hyper",
     min_seq_len: int = 4096,
@@ -40,7 +45,13 @@ def hyper_attention(
     query [..., H, n_q, D], key [..., H_kv, n_k, D], value [..., H_kv, n_k, D_v], rank 3 or more; H == H_kv unless
     enable_gqa. attn_mask: bool (True = takes part) or float (added), broadcastable to [..., H, n_q, n_k]; a bool mask
     over keys alone stays estimated, every other mask makes the call exact. is_causal: top-left aligned, not together
-    with attn_mask. scale: 1/√D by default. key_mask bool [batch or 1, n_k], rank-4 inputs only. The rest: `Parameters`.
+    with attn_mask. scale: 1/√D by default. The rest: `Parameters`.
+
+    Masks of O(n), for rank-4 inputs only; a query sees the keys that all of them allow:
+    key_mask bool [batch or 1, n_k]: True = the key takes part.
+    first_key, stop_key int64 [batch or 1, n_q]: query i sees key j iff first_key[i] <= j < stop_key[i].
+    query_group int64 [batch or 1, n_q, m] with key_group [batch or 1, n_k, m]: all m columns must be equal (packed
+    documents, chunked attention). softcap c > 0: scores become c·tanh(score / c). These five make the call exact.
 
     Under autocast query, key and value are cast as those of SDPA are.
 
@@ -52,8 +63,10 @@ def hyper_attention(
         raise ValueError(f"query, key and value must share a rank of 3 or more, not {rank}, {key.dim()}, {value.dim()}")
     if is_causal and attn_mask is not None:
         raise ValueError("is_causal and attn_mask cannot both be given")
-    if key_mask is not None and rank != 4:
-        raise ValueError(f"key_mask goes with rank-4 inputs only, not rank {rank}")
+    lifted = {"first_key": first_key, "stop_key": stop_key, "query_group": query_group, "key_group": key_group}
+    for name, tensor in {"key_mask": key_mask, **lifted}.items():
+        if tensor is not None and rank != 4:
+            raise ValueError(f"{name} goes with rank-4 inputs only, not rank {rank}")
     if not enable_gqa and query.shape[-3] != key.shape[-3] and rank > 3:
         raise ValueError(f"heads must match ({query.shape[-3]} and {key.shape[-3]}) unless enable_gqa is set")
     if torch.is_autocast_enabled(query.device.type):
@@ -77,6 +90,8 @@ def hyper_attention(
         value4,
         key_mask,
         bias,
+        **lifted,
+        softcap=softcap,
         causal_offset=0 if is_causal else None,
         scale=1.0 / math.sqrt(query.shape[-1]) if scale is None else scale,
         algorithm=algorithm,

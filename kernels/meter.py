@@ -14,6 +14,7 @@ from torch import Tensor
 from .attend import accumulation_dtype
 from .call import AttentionCall
 from .engine import count_keys, make_plan
+from .lifted import Lifted, seen_by_some
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Observation:
     call: AttentionCall
     out: Tensor
     lse: Tensor
+    lifted: Lifted | None = None
 
 
 Observer = Callable[[Observation], None]
@@ -53,6 +55,7 @@ def notify(
     call: AttentionCall,
     out: Tensor,
     lse: Tensor,
+    lifted: Lifted | None = None,
 ) -> None:
     """Called by the op. The observers' own op calls are not observed."""
     observers = _observers.get()
@@ -62,7 +65,7 @@ def notify(
     try:
         with torch.no_grad():
             for observer in observers:
-                observer(Observation(query, key, value, key_mask, bias, call, out, lse))
+                observer(Observation(query, key, value, key_mask, bias, call, out, lse, lifted))
     finally:
         _observers.reset(token)
 
@@ -101,14 +104,12 @@ def exact_rows(observation: Observation, rows: Tensor) -> Tensor:
         if call.sliding_window is not None:
             allowed &= keys > frontier - call.sliding_window
     allowed = allowed[None, None] if seen.key_mask is None else allowed & seen.key_mask[:, None, None, :]
-    key, value = (
-        tensor.to(dtype)
-        if seen.key_mask is None
-        else tensor.to(dtype).masked_fill(~seen.key_mask[:, None, :, None], 0.0)
-        for tensor in (seen.key, seen.value)
-    )
+    pairs = None if seen.lifted is None else seen.lifted.at_queries(rows).keep(0, count, 0, call.num_keys)
+    allowed = allowed if pairs is None else allowed & pairs
+    key, value = seen_by_some(allowed, seen.key.to(dtype), seen.value.to(dtype))
     folded = query.to(dtype).reshape(batch, key.shape[1], -1, features)
     scores = (folded @ key.transpose(-1, -2) * call.scale).view(batch, heads, count, -1)
+    scores = call.softcap * torch.tanh(scores / call.softcap) if call.softcap else scores
     scores = scores if bias is None else scores + bias
     scores = scores.masked_fill(~allowed, float("-inf"))
     empty = (scores == float("-inf")).all(-1, keepdim=True)
@@ -132,4 +133,4 @@ def keys_per_query(observation: Observation) -> float:
     if seen.query.shape[2] == 0 or batch * heads == 0:
         return 0.0
     parts = make_plan(seen.query, seen.key, seen.key_mask, seen.call)
-    return float(count_keys(parts, seen.key_mask, batch, heads, seen.call).double().mean())
+    return float(count_keys(parts, seen.key_mask, batch, heads, seen.call, seen.lifted).double().mean())

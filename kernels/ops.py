@@ -9,34 +9,39 @@ from torch import Tensor
 
 from . import engine
 from .call import AttentionCall, check_shapes, check_types
+from .lifted import Lifted
 from .meter import notify
 from .parameters import Parameters
 
 _RULES = (
-    'SymInt? causal_offset=None, SymInt? sliding_window=None, float scale=1.0, str empty_rows="zero", '
+    "SymInt? causal_offset=None, SymInt? sliding_window=None, float softcap=0.0, float scale=1.0, "
+    'str empty_rows="zero", '
     'str algorithm="hyper", int min_seq_len=4096, int block_size=256, int sample_size=256, int lsh_projections=7, '
     "int window=512, int sinks=64, int heavy=256, int seed=0"
 )
+_LIFTED = "Tensor? first_key=None, Tensor? stop_key=None, Tensor? query_group=None, Tensor? key_group=None"
 SCHEMA = (
-    f"(Tensor query, Tensor key, Tensor value, Tensor? key_mask=None, Tensor? bias=None, *, {_RULES})"
+    f"(Tensor query, Tensor key, Tensor value, Tensor? key_mask=None, Tensor? bias=None, {_LIFTED}, *, {_RULES})"
     " -> (Tensor out, Tensor lse)"
 )
 BACKWARD_SCHEMA = (
     "(Tensor grad_out, Tensor? grad_lse, Tensor query, Tensor key, Tensor value, Tensor? key_mask, Tensor? bias, "
-    f"Tensor out, Tensor lse, *, bool bias_gradient=False, {_RULES})"
+    f"Tensor out, Tensor lse, {_LIFTED}, *, bool bias_gradient=False, {_RULES})"
     " -> (Tensor grad_query, Tensor grad_key, Tensor grad_value, Tensor grad_bias)"
 )
 
 
-def call_of(query: Tensor, key: Tensor, bias: Tensor | None, rules: dict[str, Any]) -> AttentionCall:
+OWN = ("causal_offset", "sliding_window", "softcap", "scale", "empty_rows")
+
+
+def call_of(
+    query: Tensor, key: Tensor, bias: Tensor | None, rules: dict[str, Any], has_lifted: bool = False
+) -> AttentionCall:
     """The op's keyword arguments as an AttentionCall; raises ValueError for values outside their range."""
     rules = dict(rules)
-    own = {
-        name: rules.pop(name) for name in ("causal_offset", "sliding_window", "scale", "empty_rows") if name in rules
-    }
-    return AttentionCall(
-        query.shape[2], key.shape[2], has_bias=bias is not None, parameters=Parameters(**rules), **own
-    )  # fmt: skip
+    own = {name: rules.pop(name) for name in OWN if name in rules}
+    own |= {"has_bias": bias is not None, "has_lifted": has_lifted}
+    return AttentionCall(query.shape[2], key.shape[2], parameters=Parameters(**rules), **own)
 
 
 @torch.library.custom_op("hyper::attention", mutates_args=(), schema=SCHEMA)
@@ -46,20 +51,29 @@ def attention(
     value: Tensor,
     key_mask: Tensor | None = None,
     bias: Tensor | None = None,
+    first_key: Tensor | None = None,
+    stop_key: Tensor | None = None,
+    query_group: Tensor | None = None,
+    key_group: Tensor | None = None,
     **rules: Any,
 ) -> tuple[Tensor, Tensor]:
     """(out, lse) of softmax(scale·query·keyᵀ + masks + bias)·value, exact or estimated; see DESIGN 3.
 
+    Key ranges, groups, a bias, a sliding window and softcap make the call exact.
+
     query [B, H, n_q, D]; key [B, H_kv, n_k, D]; value [B, H_kv, n_k, D_v]; key_mask bool [B or 1, n_k], True = the key
-    takes part; bias float, broadcastable to [B, H, n_q, n_k]. `rules`: the fields of `AttentionCall` and `Parameters`.
+    takes part; bias float, broadcastable to [B, H, n_q, n_k]; first_key, stop_key int [B or 1, n_q] and query_group,
+    key_group int [B or 1, n, m] as in `Lifted`. Every mask that is given must allow a pair. `rules`: the fields of
+    `AttentionCall` and `Parameters`.
     Returns out [B, H, n_q, D_v], contiguous, in query's dtype, and lse [B, H, n_q] float32, −inf for empty rows.
     Raises ValueError for shapes, dtypes and values that do not fit.
     """
-    check_types(query, key, value, key_mask, bias)
-    check_shapes(query, key, value, key_mask, bias)
-    call = call_of(query, key, bias, rules)
-    out, lse = engine.forward(query, key, value, key_mask, bias, call)
-    notify(query, key, value, key_mask, bias, call, out, lse)
+    lifted = Lifted.of(first_key, stop_key, query_group, key_group)
+    check_types(query, key, value, key_mask, bias, lifted)
+    check_shapes(query, key, value, key_mask, bias, lifted)
+    call = call_of(query, key, bias, rules, lifted is not None)
+    out, lse = engine.forward(query, key, value, key_mask, bias, call, lifted)
+    notify(query, key, value, key_mask, bias, call, out, lse, lifted)
     return out, lse
 
 
@@ -70,9 +84,13 @@ def _(
     value: Tensor,
     key_mask: Tensor | None = None,
     bias: Tensor | None = None,
+    first_key: Tensor | None = None,
+    stop_key: Tensor | None = None,
+    query_group: Tensor | None = None,
+    key_group: Tensor | None = None,
     **rules: Any,
 ) -> tuple[Tensor, Tensor]:
-    check_types(query, key, value, key_mask, bias)
+    check_types(query, key, value, key_mask, bias, Lifted.of(first_key, stop_key, query_group, key_group))
     batch, heads, n_q, _ = query.shape
     return query.new_empty((batch, heads, n_q, value.shape[3])), query.new_empty(
         (batch, heads, n_q), dtype=torch.float32
@@ -90,6 +108,10 @@ def attention_backward(
     bias: Tensor | None,
     out: Tensor,
     lse: Tensor,
+    first_key: Tensor | None = None,
+    stop_key: Tensor | None = None,
+    query_group: Tensor | None = None,
+    key_group: Tensor | None = None,
     bias_gradient: bool = False,
     **rules: Any,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -98,8 +120,10 @@ def attention_backward(
     The plan is made again from the same inputs and seed; tiles are recomputed, so memory stays linear. Not
     differentiable again.
     """
-    call = call_of(query, key, bias, rules)
-    grads = engine.backward(grad_out, grad_lse, query, key, value, key_mask, bias, out, lse, call, bias_gradient)
+    lifted = Lifted.of(first_key, stop_key, query_group, key_group)
+    call = call_of(query, key, bias, rules, lifted is not None)
+    tensors = (grad_out, grad_lse, query, key, value, key_mask, bias, out, lse)
+    grads = engine.backward(*tensors, call, bias_gradient, lifted)
     return (*grads[:3], query.new_empty(0) if grads[3] is None else grads[3])
 
 
@@ -114,6 +138,10 @@ def _(
     bias: Tensor | None,
     out: Tensor,
     lse: Tensor,
+    first_key: Tensor | None = None,
+    stop_key: Tensor | None = None,
+    query_group: Tensor | None = None,
+    key_group: Tensor | None = None,
     bias_gradient: bool = False,
     **rules: Any,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -122,24 +150,24 @@ def _(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Any) -> None:
-    query, key, value, key_mask, bias = inputs
+    query, key, value, key_mask, bias, *lifted = inputs
     out, lse = output
-    ctx.save_for_backward(query, key, value, key_mask, bias, out, lse)
+    ctx.save_for_backward(query, key, value, key_mask, bias, out, lse, *lifted)
     ctx.set_materialize_grads(False)
     ctx.rules = keyword_only_inputs
 
 
 def _backward(ctx: Any, grad_out: Tensor | None, grad_lse: Tensor | None) -> tuple[Tensor | None, ...]:
-    query, key, value, key_mask, bias, out, lse = ctx.saved_tensors
+    _, _, _, _, bias, out, _, *_ = ctx.saved_tensors
     if grad_out is None and grad_lse is None:
-        return None, None, None, None, None
+        return (None,) * 9
     if grad_out is None:
         grad_out = torch.zeros_like(out)
     bias_gradient = bias is not None and ctx.needs_input_grad[4]
     grads = torch.ops.hyper.attention_backward(
-        grad_out, grad_lse, query, key, value, key_mask, bias, out, lse, bias_gradient=bias_gradient, **ctx.rules
+        grad_out, grad_lse, *ctx.saved_tensors, bias_gradient=bias_gradient, **ctx.rules
     )
-    return grads[0], grads[1], grads[2], None, grads[3] if bias_gradient else None
+    return grads[0], grads[1], grads[2], None, grads[3] if bias_gradient else None, None, None, None, None
 
 
 attention.register_autograd(_backward, setup_context=_setup_context)

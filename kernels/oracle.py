@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .call import AttentionCall
 from .hyper_oracle import hyper_log_weight
+from .lifted import Lifted
 from .lsh import Draws
 from .parts import Plan, Span, Tiles
 
@@ -39,6 +40,19 @@ def exact_log_weight(query: Tensor, key: Tensor, key_mask: Tensor | None, call: 
     """0 for every visible pair."""
     allowed = visible(query, key, key_mask, call)
     return torch.zeros(allowed.shape, dtype=torch.float64, device=query.device).masked_fill(~allowed, NEG_INF)
+
+
+def lifted_visible(lifted: Lifted, num_queries: int, num_keys: int) -> Tensor:
+    """Bool [B or 1, 1, n_q, n_k]: the pairs that key ranges and groups allow."""
+    columns = torch.arange(num_keys, device=lifted.tensors()[0].device)
+    allowed = torch.ones(1, num_queries, num_keys, dtype=torch.bool, device=columns.device)
+    if lifted.first_key is not None:
+        allowed = allowed & (lifted.first_key.unsqueeze(-1) <= columns)
+    if lifted.stop_key is not None:
+        allowed = allowed & (columns < lifted.stop_key.unsqueeze(-1))
+    if lifted.query_group is not None and lifted.key_group is not None:
+        allowed = allowed & (lifted.query_group.unsqueeze(2) == lifted.key_group.unsqueeze(1)).all(-1)
+    return allowed.unsqueeze(1)
 
 
 def paper_log_weight(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Tensor:
@@ -122,7 +136,10 @@ def dense_attention(
     """(out, lse) float64 of a dense log-weight matrix, differentiable by autograd in query, key, value and bias."""
     group = query.shape[1] // key.shape[1]
     key, value = (tensor.double().repeat_interleave(group, 1) for tensor in (key, value))
-    scores = query.double() @ key.transpose(-1, -2) * call.scale + log_weight
+    scores = query.double() @ key.transpose(-1, -2) * call.scale
+    if call.softcap:
+        scores = call.softcap * torch.tanh(scores / call.softcap)
+    scores = scores + log_weight
     if bias is not None:
         scores = scores + bias.double()
     empty = (scores == NEG_INF).all(-1, keepdim=True)
@@ -142,10 +159,13 @@ def oracle(
     bias: Tensor | None,
     call: AttentionCall,
     algorithm: str,
+    lifted: Lifted | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(out, lse) of `algorithm` by its dense definition. The caller names the algorithm that should really run."""
     with torch.no_grad():
         log_weight = LOG_WEIGHTS[algorithm](query, key, key_mask, call)
+        if lifted is not None:
+            log_weight = log_weight.masked_fill(~lifted_visible(lifted, call.num_queries, call.num_keys), NEG_INF)
     return dense_attention(query, key, value, bias, log_weight, call)
 
 

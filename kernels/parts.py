@@ -14,6 +14,9 @@ import torch
 from torch import Tensor
 
 from .attend import NEG_INF
+from .lifted import Lifted
+
+COUNT_BUDGET = 1 << 22  # pairs that are looked at together when keys are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +131,49 @@ Part = Span | Tiles
 Plan = list[Part]
 
 
-def visible_keys(span: Span, key_mask: Tensor | None, device: torch.device) -> Tensor:
-    """Number of keys that each query of the span sees, int64 [B or 1, query_stop − query_start]. Ignores bias."""
+def visible_keys(span: Span, key_mask: Tensor | None, device: torch.device, lifted: Lifted | None = None) -> Tensor:
+    """Number of keys that each query of the span sees, int64 [B or 1, query_stop − query_start]. Ignores bias.
+
+    With lifted groups that are not sorted it looks at all pairs, chunk by chunk; else it is O(n).
+    """
+    lifted = None if lifted is None else lifted.resolved()
     rows = torch.arange(span.query_start, span.query_stop, device=device)
-    low = torch.full_like(rows, span.key_start)
-    high = torch.full_like(rows, span.key_stop)
+    low = torch.full_like(rows, span.key_start).unsqueeze(0)
+    high = torch.full_like(rows, span.key_stop).unsqueeze(0)
     if span.causal_offset is not None:
         high = torch.minimum(high, rows + span.causal_offset + 1)
         if span.sliding_window is not None:
             low = torch.maximum(low, rows + span.causal_offset - span.sliding_window + 1)
+    if lifted is not None:
+        if lifted.first_key is not None:
+            low = torch.maximum(low, lifted.first_key[:, span.query_start : span.query_stop])
+        if lifted.stop_key is not None:
+            high = torch.minimum(high, lifted.stop_key[:, span.query_start : span.query_stop])
+        if lifted.query_group is not None:
+            return _count_pairs(span, low, high, key_mask, lifted)
     high = torch.maximum(high, low)
     if key_mask is None:
-        return (high - low).unsqueeze(0)
+        return high - low
     total = torch.nn.functional.pad(key_mask.cumsum(-1), (1, 0))
     # `low` may lie past the last key when nothing is visible.
-    return total[:, high.clamp(max=key_mask.shape[1])] - total[:, low.clamp(max=key_mask.shape[1])]
+    batch, last = max(low.shape[0], high.shape[0], total.shape[0]), key_mask.shape[1]
+    total, low, high = (tensor.expand(batch, -1) for tensor in (total, low, high))
+    return total.gather(1, high.clamp(0, last)) - total.gather(1, low.clamp(0, last))
+
+
+def _count_pairs(span: Span, low: Tensor, high: Tensor, key_mask: Tensor | None, lifted: Lifted) -> Tensor:
+    """`visible_keys` pair by pair: keys of [low, high) [B or 1, rows] whose groups agree."""
+    keys = torch.arange(span.key_start, span.key_stop, device=low.device)
+    step = max(COUNT_BUDGET // max(lifted.batch * keys.numel(), 1), 1)
+    found = []
+    for start in range(span.query_start, span.query_stop, step):
+        stop = min(start + step, span.query_stop)
+        mine = slice(start - span.query_start, stop - span.query_start)
+        keep = (keys >= low[:, mine, None]) & (keys < high[:, mine, None])
+        groups = Lifted(None, None, lifted.query_group, lifted.key_group)
+        agree = groups.keep(start, stop, span.key_start, span.key_stop)
+        keep = keep if agree is None else keep & agree.squeeze(1)
+        if key_mask is not None:
+            keep = keep & key_mask[:, None, span.key_start : span.key_stop]
+        found.append(keep.sum(-1))
+    return torch.cat(found, 1)

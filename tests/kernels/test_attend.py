@@ -60,8 +60,9 @@ def test_attend_and_backward(
         torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
 
 
-def _portable_backward(grad_out, query, key, value, weight, scale, lse, delta, causal):  # type: ignore[no-untyped-def]
-    scores = module._scores(query, key, weight, scale)
+def _portable_backward(grad_out, query, key, value, weight, scale, lse, delta, causal, out):  # type: ignore[no-untyped-def]
+    scores = module._scores(query, key, scale)
+    scores = scores if weight is None else scores + weight
     if causal:
         scores = scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).triu(1), NEG_INF)
     weights = (scores - lse.unsqueeze(-1)).exp()

@@ -24,18 +24,23 @@ CASES: list[dict[str, Any]] = [
 def test_schema_is_the_agreed_one_and_defaults_are_parameters() -> None:
     schema = torch.ops.hyper.attention.default._schema
     names = [argument.name for argument in schema.arguments]
-    assert names[:9] == [
+    assert names[:14] == [
         "query",
         "key",
         "value",
         "key_mask",
         "bias",
+        "first_key",
+        "stop_key",
+        "query_group",
+        "key_group",
         "causal_offset",
         "sliding_window",
+        "softcap",
         "scale",
         "empty_rows",
     ]
-    defaults = {argument.name: argument.default_value for argument in schema.arguments[9:]}
+    defaults = {argument.name: argument.default_value for argument in schema.arguments[14:]}
     assert list(defaults) == list(Parameters.__dataclass_fields__)
     assert Parameters(**defaults) == Parameters()
     assert [output.name for output in schema.returns] == ["out", "lse"]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from hyperrewrite.kernels import engine, oracle
 from hyperrewrite.kernels.call import AttentionCall
+from hyperrewrite.kernels.lifted import Lifted
 from hyperrewrite.kernels.ops import call_of
 from torch import Tensor
 
@@ -23,6 +24,7 @@ class Inputs:
     value: Tensor
     key_mask: Tensor | None = None
     bias: Tensor | None = None
+    lifted: Lifted | None = None
 
     @property
     def leaves(self) -> list[Tensor]:
@@ -31,16 +33,20 @@ class Inputs:
 
     def run(self, **rules: Any) -> tuple[Tensor, Tensor]:
         """(out, lse) of the op."""
-        return torch.ops.hyper.attention(self.query, self.key, self.value, self.key_mask, self.bias, **rules)
+        lifted = Lifted() if self.lifted is None else self.lifted
+        ranges, groups = (lifted.first_key, lifted.stop_key), (lifted.query_group, lifted.key_group)
+        tensors = (self.query, self.key, self.value, self.key_mask, self.bias, *ranges, *groups)
+        return torch.ops.hyper.attention(*tensors, **rules)
 
     def call(self, **rules: Any) -> AttentionCall:
-        return call_of(self.query, self.key, self.bias, rules)
+        return call_of(self.query, self.key, self.bias, rules, self.lifted is not None)
 
     def oracle(self, **rules: Any) -> tuple[Tensor, Tensor]:
         """(out, lse) float64 of the algorithm that should run."""
         call = self.call(**rules)
         name = engine.algorithm_of(call)
-        return oracle.oracle(self.query, self.key, self.value, self.key_mask, self.bias, call, name)
+        tensors = (self.query, self.key, self.value, self.key_mask, self.bias)
+        return oracle.oracle(*tensors, call, name, self.lifted)
 
     def to(self, dtype: torch.dtype) -> Inputs:
         moved = {name: getattr(self, name).detach().to(dtype) for name in ("query", "key", "value")}

@@ -8,14 +8,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from typing import Any
 
 from torch import fx
 
 from .options import Options
 from .passes.expand import expand
+from .passes.region import Regions
 from .passes.rewrite import rewrite
 from .passes.sites import find_sites
+from .passes.spec import AttentionSite
 from .policy import decide
 from .report import RejectionRow, Report, SiteRow, fold, fold_rejections, rejection_row, site_row
 from .verify import compare
@@ -39,21 +42,35 @@ class Analysis:
 def analyse(module: fx.GraphModule, options: Options) -> Analysis:
     """Find, decide and rewrite. `module` itself is never changed."""
     start = time.perf_counter()
-    sites: tuple[SiteRow, ...] = ()
     rejections: tuple[RejectionRow, ...] = ()
     try:
         expanded = expand(module)
         findings = find_sites(expanded)
         decisions = decide(findings.sites, options)
-        sites = fold(site_row(s, d) for s, d in zip(findings.sites, decisions, strict=True))
+        rows = [site_row(s, d) for s, d in zip(findings.sites, decisions, strict=True)]
         rejections = fold_rejections(map(rejection_row, findings.rejections))
         lowered = [(s, d.lowering) for s, d in zip(findings.sites, decisions, strict=True) if d.lowering is not None]
         rewritten = rewrite(expanded, lowered) if lowered else module
+        sites = fold(_drawn(rows, findings.sites, Regions(expanded, rewritten)))
     except Exception as error:  # whatever it is: the model compiles as Inductor would compile it
         failure = f"{type(error).__name__}: {error}"
         logger.warning("hyperrewrite left a graph as it was, because its passes failed: %s", failure, exc_info=True)
         return Analysis(module, False, Report((), rejections, 1, time.perf_counter() - start, (failure,)))
     return Analysis(rewritten, bool(lowered), Report(sites, rejections, 1, time.perf_counter() - start))
+
+
+def _drawn(rows: Sequence[SiteRow], sites: Sequence[AttentionSite], regions: Regions) -> Iterator[SiteRow]:
+    """The rows; of each kind the first with its graph before and after, which is what folding keeps."""
+    seen: set[SiteRow] = set()
+    for row, site in zip(rows, sites, strict=True):
+        kind = replace(row, modules=())
+        if kind not in seen:
+            seen.add(kind)
+            try:
+                row = replace(row, before=regions.before(site), after=regions.after(site))
+            except Exception:  # a drawing is not worth a rewrite
+                logger.debug("the graph around a site could not be read for the report", exc_info=True)
+        yield row
 
 
 def verified(module: fx.GraphModule, analysis: Analysis, options: Options, example_inputs: Sequence[Any]) -> Analysis:
@@ -106,6 +123,10 @@ class Log:
     def to_json(self) -> str:
         """The joined report as JSON text."""
         return self.report.to_json()
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """The joined report as a page. Raises OSError."""
+        self.report.to_html(path)
 
 
 _LOGS: ContextVar[tuple[Log, ...]] = ContextVar("hyperrewrite_logs", default=())

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from .usage import UsageError
+from .usage import UsageError, check_writable
 
 app = typer.Typer(
     add_completion=False,
@@ -55,12 +55,22 @@ def demo(
 def explain(
     target: Annotated[str, typer.Argument(help="package.module:factory; the factory returns (model, args, kwargs).")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a page with the graph around each site.")
+    ] = None,
 ) -> None:
     """Say which attention sites a model has, and what torch.compile would do with each."""
     from .target import call_factory, explain_model
 
+    if html is not None:
+        check_writable(html, "--html")
     model, args, kwargs = call_factory(target)
     report = explain_model(model, args, kwargs)
+    if html is not None:
+        try:
+            report.to_html(html)
+        except OSError as error:
+            raise UsageError(f"--html cannot be written to {html}: {error.strerror or error}.") from error
     print(report.to_json() if as_json else report)
 
 

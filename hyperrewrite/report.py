@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import PurePath
+from dataclasses import asdict, dataclass, field, replace
+from os import PathLike
+from pathlib import Path, PurePath
 from typing import Any
 
+from .passes.region import Step
 from .passes.spec import AttentionSite, Rejection, Source
 from .policy import Decision
+from .words import sentences
 
 
 @dataclass(frozen=True, slots=True)
 class SiteRow:
     """One attention site, or several that differ in their module path alone.
 
-    Shapes are [batch, heads, length, dim]; a symbolic size is a string such as "s27".
+    Shapes are [batch, heads, length, dim]; a symbolic size is a string such as "s27". What does not tell rows apart
+    stands at the end: `source` is the line of code, `sentences` say the spec at length, `before` is the part of the
+    graph that the first of the sites is made of, `after` what was written in its place (nothing where it was left).
     """
 
     file: str
@@ -32,6 +37,10 @@ class SiteRow:
     action: str
     code: str
     reason: str
+    source: str = field(default="", compare=False)
+    sentences: tuple[str, ...] = field(default=(), compare=False)
+    before: tuple[Step, ...] = field(default=(), compare=False)
+    after: tuple[Step, ...] = field(default=(), compare=False)
 
     @property
     def count(self) -> int:
@@ -48,6 +57,7 @@ class RejectionRow:
     modules: tuple[str, ...]
     code: str
     message: str
+    source: str = field(default="", compare=False)
 
     @property
     def count(self) -> int:
@@ -122,6 +132,12 @@ class Report:
         """`to_dict()` as JSON text."""
         return json.dumps(self.to_dict(), indent=indent)
 
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write one self-contained page for people who have never seen a graph. Raises OSError."""
+        from .html import page
+
+        Path(path).write_text(page(self), encoding="utf-8")
+
 
 def site_row(site: AttentionSite, decision: Decision) -> SiteRow:
     """A site and its decision as a row."""
@@ -143,13 +159,15 @@ def site_row(site: AttentionSite, decision: Decision) -> SiteRow:
         action=decision.action,
         code=str(decision.code),
         reason=decision.sentence,
+        source=source.code,
+        sentences=sentences(spec),
     )
 
 
 def rejection_row(rejection: Rejection) -> RejectionRow:
     """A rejection as a row."""
     source: Source = rejection.source
-    return RejectionRow(source.file, source.line, (source.module,), str(rejection.code), rejection.message)
+    return RejectionRow(source.file, source.line, (source.module,), str(rejection.code), rejection.message, source.code)
 
 
 def fold(rows: Iterable[SiteRow]) -> tuple[SiteRow, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from types import ModuleType
 
 
@@ -26,3 +27,15 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
         raise UsageError(
             f"{purpose} needs the package {module}, which is not installed: pip install 'hyperrewrite[{extra}]'."
         ) from None
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Raise UsageError if the file cannot be opened for writing; leaves no trace."""
+    existed = path.exists()
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{option} cannot be written to {path}: {error.strerror or error}.") from error
+    if not existed:
+        path.unlink()

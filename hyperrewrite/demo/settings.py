@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hyperrewrite.kernels.parameters import Parameters
 
-from ..usage import UsageError
+from ..usage import UsageError, check_writable
 
 MIN_TOKENS = 64
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
@@ -64,15 +64,3 @@ class Settings:
             "paper": {"algorithm": "paper", **shared},
             "hyper": {"algorithm": "hyper", **shared},
         }
-
-
-def check_writable(path: Path, option: str) -> None:
-    """Raise UsageError if the file cannot be opened for writing; leaves no trace."""
-    existed = path.exists()
-    try:
-        with path.open("ab"):
-            pass
-    except OSError as error:
-        raise UsageError(f"{option} cannot be written to {path}: {error.strerror or error}.") from error
-    if not existed:
-        path.unlink()

@@ -33,8 +33,8 @@ from torch import Tensor
 from .attend import NEG_INF
 from .call import AttentionCall
 
-PROBE_ROWS = 8
-PROBED_KEYS = 32768  # with more keys than this fewer rows are probed, so that the probe's work stays linear
+PROBE_ROWS = 4
+PROBED_KEYS = 65536  # with more keys than this fewer rows are probed, so that the probe's work stays linear
 DECAY = 0.7
 TOLERANCE = 0.03
 WIDE_PER_SAMPLE = 32

@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 
 from .call import AttentionCall
 from .far import neighbours
-from .heavy import Choice, choose
+from .heavy import Choice, Tile, choose
 from .parts import Plan, Span, Tiles
 
 
@@ -35,13 +35,21 @@ def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCal
         key = key.masked_fill(~key_mask[:, None, :, None], 0.0)
         key_mask = key_mask.expand(key.shape[0], -1)
     choices = list(choose(query, key, key_mask, call))
-    local: Plan = [Span(c.tile.start, c.tile.stop, c.tile.low, c.tile.high, call.causal_offset) for c in choices]
+    local = [span for choice in choices for span in _local(choice.tile, call.causal_offset)]
     shape = _Shape(query, key)
     parts = [*_narrow(choices, key_mask, shape, call), *local, *_wide(choices, key_mask, shape)]
     found = neighbours(query, key, key_mask, choices, call)
     if found is not None:
         parts += _joined([found], True)
     return parts
+
+
+def _local(tile: Tile, offset: int | None) -> Plan:
+    """The local keys; with causality the window apart from the tile's own positions, so that no span needs a mask."""
+    if offset is None:
+        return [Span(tile.start, tile.stop, tile.low, tile.high)]
+    own = min(tile.start + offset, tile.high)
+    return [Span(tile.start, tile.stop, tile.low, own), Span(tile.start, tile.stop, own, tile.high, offset)]
 
 
 class _Shape:

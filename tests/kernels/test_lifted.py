@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from attention_cases import Inputs, check_against_oracle, make_inputs
+from attention_cases import LIFTED_KINDS, check_against_oracle, lifted, lifted_fields, make_inputs, with_lifted
 from hyperrewrite.kernels import meter, oracle
 from hyperrewrite.kernels.functional import hyper_attention
 from hyperrewrite.kernels.lifted import Lifted
@@ -23,43 +23,7 @@ EXACT: dict[str, Any] = {"algorithm": "exact", "scale": 0.3}
 NEG_INF = float("-inf")
 
 
-def documents(n: int, rows: int, generator: torch.Generator, mean: int = 12) -> Tensor:
-    """Packed documents: int64 [rows, n, 1] that never decreases."""
-    return (torch.rand(rows, n, generator=generator) < 1 / mean).long().cumsum(-1).unsqueeze(-1)
-
-
-def lifted(kind: str, n_q: int, n_k: int, rows: int, seed: int = 0) -> Lifted:
-    """One of the masks below, its tensors with `rows` batch rows."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def integers(low: int, high: int, *shape: int) -> Tensor:
-        return torch.randint(low, high, (rows, *shape), generator=generator)
-
-    first, stop = integers(-3, n_k // 2, n_q), integers(n_k // 3, n_k + 4, n_q)
-    whole = documents(max(n_q, n_k), rows, generator)
-    packed = (whole[:, -n_q:], whole[:, -n_k:])
-    strewn = (integers(0, 3, n_q, 2), integers(0, 3, n_k, 2).int())
-    mixed = tuple(torch.cat(columns, -1) for columns in zip(packed, strewn, strict=True))
-    return {
-        "first": Lifted(first),
-        "stop": Lifted(None, stop),
-        "range": Lifted(first, stop),
-        "packed": Lifted(None, None, *packed),
-        "strewn": Lifted(None, None, *strewn),
-        "mixed": Lifted(None, None, *mixed),
-        "all": Lifted(first, stop, *mixed),
-    }[kind]
-
-
-KINDS = ["first", "stop", "range", "packed", "strewn", "mixed", "all"]
-
-
-def with_lifted(inputs: Inputs, kind: str, rows: int | None = None) -> Inputs:
-    batch, n_q, n_k = inputs.query.shape[0], inputs.query.shape[2], inputs.key.shape[2]
-    return replace(inputs, lifted=lifted(kind, n_q, n_k, batch if rows is None else rows))
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LIFTED_KINDS)
 @pytest.mark.parametrize("softcap", [0.0, 2.0])
 @pytest.mark.parametrize("rows", [1, 2])
 @pytest.mark.parametrize(
@@ -108,12 +72,8 @@ def test_strides() -> None:
         for softcap in (0.0, 4.0):
             case = with_lifted(make_inputs(61, kv_heads=2, strided=True), kind)
             assert case.lifted is not None
-            spread = [None if t is None else t.repeat_interleave(2, 1)[:, ::2] for t in _fields(case.lifted)]
+            spread = [None if t is None else t.repeat_interleave(2, 1)[:, ::2] for t in lifted_fields(case.lifted)]
             check_against_oracle(replace(case, lifted=Lifted(*spread)), softcap=softcap, causal_offset=2, **EXACT)
-
-
-def _fields(given: Lifted) -> tuple[Tensor | None, ...]:
-    return given.first_key, given.stop_key, given.query_group, given.key_group
 
 
 @pytest.mark.parametrize("mode", ["zero", "mean", "nan"])
@@ -214,7 +174,7 @@ def test_garbage_that_no_query_sees_cannot_leak(softcap: float, causal: int | No
 def test_all_conditions_together_are_one_dense_mask(data: st.DataObject) -> None:
     """Any mixture of rules equals SDPA under the conjunction of their dense masks, and the meter counts it."""
     n_q, n_k = data.draw(st.integers(1, 70)), data.draw(st.integers(1, 70))
-    kind = data.draw(st.sampled_from([*KINDS, None]))
+    kind = data.draw(st.sampled_from([*LIFTED_KINDS, None]))
     rows = data.draw(st.sampled_from([1, 2]))
     offset = data.draw(st.none() | st.integers(-20, 40))
     window = None if offset is None else data.draw(st.none() | st.integers(1, 30))
@@ -239,7 +199,7 @@ def test_all_conditions_together_are_one_dense_mask(data: st.DataObject) -> None
     assert meter.relative_error(seen[0], rows=20) < 1e-5
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LIFTED_KINDS)
 @pytest.mark.parametrize("masked", [False, True])
 def test_visible_keys(kind: str, masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hyperrewrite.kernels.parts.COUNT_BUDGET", 100)
@@ -316,7 +276,7 @@ def test_gradcheck_in_float64() -> None:
 def test_public_function_has_the_same_arguments() -> None:
     query, key = torch.randn(2, 4, 30, 8), torch.randn(2, 4, 41, 8)
     given = lifted("all", 30, 41, 2)
-    named = dict(zip(("first_key", "stop_key", "query_group", "key_group"), _fields(given), strict=True))
+    named = dict(zip(("first_key", "stop_key", "query_group", "key_group"), lifted_fields(given), strict=True))
     out = hyper_attention(query, key, key, softcap=4.0, is_causal=True, **named)
     allowed = oracle.lifted_visible(given, 30, 41) & torch.ones(30, 41, dtype=torch.bool).tril()
     scores = 4.0 * torch.tanh(query @ key.transpose(-1, -2) * 8**-0.5 / 4.0)

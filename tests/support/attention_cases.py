@@ -33,10 +33,8 @@ class Inputs:
 
     def run(self, **rules: Any) -> tuple[Tensor, Tensor]:
         """(out, lse) of the op."""
-        lifted = Lifted() if self.lifted is None else self.lifted
-        ranges, groups = (lifted.first_key, lifted.stop_key), (lifted.query_group, lifted.key_group)
-        tensors = (self.query, self.key, self.value, self.key_mask, self.bias, *ranges, *groups)
-        return torch.ops.hyper.attention(*tensors, **rules)
+        tensors = (self.query, self.key, self.value, self.key_mask, self.bias)
+        return torch.ops.hyper.attention(*tensors, *lifted_fields(self.lifted or Lifted()), **rules)
 
     def call(self, **rules: Any) -> AttentionCall:
         return call_of(self.query, self.key, self.bias, rules, self.lifted is not None)
@@ -109,3 +107,44 @@ def check_against_oracle(inputs: Inputs, *, tolerance: float = 1e-5, gradients: 
     for mine, theirs in zip(got, want, strict=True):
         scale = max(float(theirs.abs().max()), 1.0)
         torch.testing.assert_close(mine.double(), theirs.double(), atol=tolerance * scale, rtol=1e-4)
+
+
+LIFTED_KINDS = ["first", "stop", "range", "packed", "strewn", "mixed", "all"]
+
+
+def _documents(n: int, rows: int, generator: torch.Generator, mean: int = 12) -> Tensor:
+    """Packed documents: int64 [rows, n, 1] that never decreases."""
+    return (torch.rand(rows, n, generator=generator) < 1 / mean).long().cumsum(-1).unsqueeze(-1)
+
+
+def lifted(kind: str, n_q: int, n_k: int, rows: int, seed: int = 0) -> Lifted:
+    """One of the masks below, its tensors with `rows` batch rows."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def integers(low: int, high: int, *shape: int) -> Tensor:
+        return torch.randint(low, high, (rows, *shape), generator=generator)
+
+    first, stop = integers(-3, n_k // 2, n_q), integers(n_k // 3, n_k + 4, n_q)
+    whole = _documents(max(n_q, n_k), rows, generator)
+    packed = (whole[:, -n_q:], whole[:, -n_k:])
+    strewn = (integers(0, 3, n_q, 2), integers(0, 3, n_k, 2).int())
+    mixed = tuple(torch.cat(columns, -1) for columns in zip(packed, strewn, strict=True))
+    return {
+        "first": Lifted(first),
+        "stop": Lifted(None, stop),
+        "range": Lifted(first, stop),
+        "packed": Lifted(None, None, *packed),
+        "strewn": Lifted(None, None, *strewn),
+        "mixed": Lifted(None, None, *mixed),
+        "all": Lifted(first, stop, *mixed),
+    }[kind]
+
+
+def with_lifted(inputs: Inputs, kind: str, rows: int | None = None) -> Inputs:
+    batch, n_q, n_k = inputs.query.shape[0], inputs.query.shape[2], inputs.key.shape[2]
+    return replace(inputs, lifted=lifted(kind, n_q, n_k, batch if rows is None else rows))
+
+
+def lifted_fields(given: Lifted) -> tuple[Tensor | None, ...]:
+    """Its tensors as the op takes them."""
+    return given.first_key, given.stop_key, given.query_group, given.key_group

@@ -161,7 +161,7 @@ def causal_by_tril(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.softmax(scores.masked_fill(keep == 0, float("-inf")), dim=-1) @ v
 
 
-@miss("causal_by_tril", qkv(), words="mask tensor")
+@miss("causal_by_tril", qkv(), words="full, key range")
 def inverted_tril(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """The mask the wrong way round: only the future is seen; must not become causal. The last row is NaN."""
     n = q.shape[-2]
@@ -200,7 +200,7 @@ def added_mask_not_small_enough(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.softmax(q @ k.transpose(-2, -1) + ahead, dim=-1) @ v
 
 
-@miss("causal_by_tril", qkv(), words="mask tensor")
+@miss("causal_by_tril", qkv(), words="full, key range")
 def tril_of_transposed(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """The triangle transposed: anti-causal."""
     n = q.shape[-2]
@@ -566,7 +566,7 @@ def sdpa_bool_causal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, attn_mask=keep, dropout_p=0.0, is_causal=False)
 
 
-@miss("sdpa_bool_causal", qkv(), words="mask tensor")
+@miss("sdpa_bool_causal", qkv(), words="full, key range")
 def sdpa_bool_anticausal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     at = torch.arange(q.shape[2])
     keep = (at[None, None, None, :] >= at[None, None, :, None]).expand(q.shape[0], 1, -1, -1)
@@ -652,7 +652,7 @@ def sliding_window(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.softmax(q @ k.transpose(-1, -2) + additive, dim=-1) @ v
 
 
-@miss("sliding_window", qkv(), words="mask tensor")
+@miss("sliding_window", qkv(), words="full, key range")
 def window_without_causal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Keys not older than 15, and all of the future."""
     at = torch.arange(q.shape[2])
@@ -706,6 +706,48 @@ def mask_written_later(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[T
     weights = torch.softmax((q @ k.mT).masked_fill(~keep[:, None, None, :], -1e30), dim=-1)
     mask.zero_()
     return weights @ v, mask
+
+
+# --- masks that meet ------------------------------------------------------------------------------------------------
+
+
+@form(padded(), "causal, bias, 4 heads", empty_rows="nan")
+def hard_and_soft_masks(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """A −inf fill and a finite one: where both forbid, the −inf wins, so only the causal part may be lifted."""
+    n = q.shape[-2]
+    scores = (q @ k.mT).masked_fill(torch.ones(n, n, dtype=torch.bool).triu(1), float("-inf"))
+    return torch.softmax(scores + (1.0 - mask.bool()[:, None, None, :].float()) * -1e30, dim=-1) @ v
+
+
+@miss("hard_and_soft_masks", padded(), code="unsupported_score")
+def replaced_then_added(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """A finite fill put in place, then another added: a row without keys is no plain mean."""
+    n = q.shape[-2]
+    low = torch.finfo(q.dtype).min
+    scores = (q @ k.mT).masked_fill(torch.ones(n, n, dtype=torch.bool).triu(0), low)
+    return torch.softmax(scores + (1.0 - mask.bool()[:, None, None, :].float()) * low, dim=-1) @ v
+
+
+@miss("hard_and_soft_masks", qkv(n=5, n_k=2), words="causal with offset -3, key range", empty_rows="mean")
+def window_without_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal aligned at one corner, the window at the other: together they leave no key at all."""
+    rows, keys = torch.arange(5)[:, None], torch.arange(2)[None, :]
+    low = torch.finfo(q.dtype).min
+    scores = (q @ k.mT).masked_fill(~(keys <= rows - 3), low)
+    return torch.softmax(scores.masked_fill(~(keys > rows - 3), low), dim=-1) @ v
+
+
+@miss("hard_and_soft_masks", padded(dtype=torch.float64), words="bias, 4 heads")
+def added_fill_in_double(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """-1e9 swallows a score in float32, not in float64: a row without keys keeps its weights."""
+    return torch.softmax(q @ k.mT + (1.0 - mask.bool()[:, None, None, :].to(q.dtype)) * -1e9, dim=-1) @ v
+
+
+@form(lambda: tuple(t[:1] for t in qkv(heads=4, kv_heads=2)()), "full, 4 heads over 2 kv heads, scale 1")
+def bmm_batch_of_one(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """One sequence, heads merged into the batch, grouped: the heads must be told from the groups."""
+    k, v = (t.repeat_interleave(2, dim=1).reshape(4, 63, 40) for t in (k, v))
+    return torch.bmm(torch.softmax(torch.bmm(q.reshape(4, 63, 40), k.mT), dim=-1), v).view(1, 4, 63, 40)
 
 
 # --- dtypes and dropout ---------------------------------------------------------------------------------------------

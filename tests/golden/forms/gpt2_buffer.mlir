@@ -3,9 +3,7 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.constant.str "mean"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,63,40],f32>, !torch.vtensor<{{\[}}2,4,63,40],f32>, !torch.vtensor<{{\[}}2,4,63,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.vtensor<
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, scale = 0.15811388109099567, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[1,1,63,63],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK: return
@@ -31,10 +29,7 @@ module {
     %false = torch.constant.bool false
     %none = torch.constant.none
     %7 = torch.aten.to.dtype %6, %int6, %false, %false, %none : !torch.vtensor<[1,1,63,63],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[1,1,63,63],f32>
-    %float1.581140e-01 = torch.constant.float 0.15811388109099567
-    %str = torch.constant.str "mean"
-    %str_0 = torch.constant.str "exact"
-    %8:2 = torch.operator "torch.hyper.attention"(%arg1, %arg0, %arg2, %none, %7, %none, %none, %float1.581140e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.none, !torch.vtensor<[1,1,63,63],f32>, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63],f32>) 
+    %8:2 = torch.operator "torch.hyper.attention"(query = %arg1, key = %arg0, value = %arg2, bias = %7, scale = 0.15811388109099567, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[1,1,63,63],f32>) -> (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63],f32>) 
     return %8#0 : !torch.vtensor<[2,4,63,40],f32>
   }
 }

@@ -4,9 +4,7 @@
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 63,63],
-// CHECK: torch.constant.str "zero"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,8,63,40],f32>, !torch.vtensor<{{\[}}2,2,63,40],f32>, !torch.vtensor<{{\[}}2,2,63,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.none
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, algorithm = "exact") : (!torch.vtensor<[2,8,63,40],f32>, !torch.vtensor<[2,2,63,40],f32>, !torch.vtensor<[2,2,63,40],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 63,63],
@@ -32,11 +30,7 @@ module {
     %8 = torch.aten.select.int %3, %int2, %int0 : !torch.vtensor<[2,2,1,63,40],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,2,63,40],f32>
     %9 = torch.aten.unsqueeze %8, %int2 : !torch.vtensor<[2,2,63,40],f32>, !torch.int -> !torch.vtensor<[2,2,1,63,40],f32>
     %10 = torch.aten.squeeze.dim %9, %int2 : !torch.vtensor<[2,2,1,63,40],f32>, !torch.int -> !torch.vtensor<[2,2,63,40],f32>
-    %none = torch.constant.none
-    %float1.000000e00 = torch.constant.float 1.000000e+00
-    %str = torch.constant.str "zero"
-    %str_0 = torch.constant.str "exact"
-    %11:2 = torch.operator "torch.hyper.attention"(%4, %7, %10, %none, %none, %none, %none, %float1.000000e00, %str, %str_0, ...) : (!torch.vtensor<[2,8,63,40],f32>, !torch.vtensor<[2,2,63,40],f32>, !torch.vtensor<[2,2,63,40],f32>, !torch.none, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,8,63,40],f32>, !torch.vtensor<[2,8,63],f32>) 
+    %11:2 = torch.operator "torch.hyper.attention"(query = %4, key = %7, value = %10, algorithm = "exact") : (!torch.vtensor<[2,8,63,40],f32>, !torch.vtensor<[2,2,63,40],f32>, !torch.vtensor<[2,2,63,40],f32>) -> (!torch.vtensor<[2,8,63,40],f32>, !torch.vtensor<[2,8,63],f32>) 
     %12 = torch.prim.ListConstruct %int2, %int4 : (!torch.int, !torch.int) -> !torch.list<int>
     %13 = torch.aten.unflatten.int %11#0, %int1, %12 : !torch.vtensor<[2,8,63,40],f32>, !torch.int, !torch.list<int> -> !torch.vtensor<[2,2,4,63,40],f32>
     %14 = torch.aten.flatten.using_ints %13, %int1, %int2 : !torch.vtensor<[2,2,4,63,40],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,8,63,40],f32>

@@ -3,9 +3,7 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.constant.str "zero"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,23,40],f32>, !torch.vtensor<{{\[}}2,4,23,40],f32>, !torch.vtensor<{{\[}}2,4,23,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.vtensor<
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, algorithm = "exact") : (!torch.vtensor<[2,4,23,40],f32>, !torch.vtensor<[2,4,23,40],f32>, !torch.vtensor<[2,4,23,40],f32>, !torch.vtensor<[1,1,23,23],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK: return
@@ -28,10 +26,7 @@ module {
     %5 = torch.aten.unsqueeze %4, %int1 : !torch.vtensor<[1,23,23],f32>, !torch.int -> !torch.vtensor<[1,1,23,23],f32>
     %int6 = torch.constant.int 6
     %6 = torch.aten.to.dtype %5, %int6, %false, %false, %none : !torch.vtensor<[1,1,23,23],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[1,1,23,23],f32>
-    %float1.000000e00 = torch.constant.float 1.000000e+00
-    %str = torch.constant.str "zero"
-    %str_0 = torch.constant.str "exact"
-    %7:2 = torch.operator "torch.hyper.attention"(%arg0, %arg1, %arg2, %none, %6, %none, %none, %float1.000000e00, %str, %str_0, ...) : (!torch.vtensor<[2,4,23,40],f32>, !torch.vtensor<[2,4,23,40],f32>, !torch.vtensor<[2,4,23,40],f32>, !torch.none, !torch.vtensor<[1,1,23,23],f32>, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,23,40],f32>, !torch.vtensor<[2,4,23],f32>) 
+    %7:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %arg1, value = %arg2, bias = %6, algorithm = "exact") : (!torch.vtensor<[2,4,23,40],f32>, !torch.vtensor<[2,4,23,40],f32>, !torch.vtensor<[2,4,23,40],f32>, !torch.vtensor<[1,1,23,23],f32>) -> (!torch.vtensor<[2,4,23,40],f32>, !torch.vtensor<[2,4,23],f32>) 
     return %7#0 : !torch.vtensor<[2,4,23,40],f32>
   }
 }

@@ -3,9 +3,7 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.constant.str "zero"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,31,40],f32>, !torch.vtensor<{{\[}}2,4,31,40],f32>, !torch.vtensor<{{\[}}2,4,31,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.vtensor<
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,40],f32>, !torch.vtensor<[2,4,31,40],f32>, !torch.vtensor<[2,4,31,40],f32>, !torch.vtensor<[2,4,31,31],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK: return
@@ -49,11 +47,8 @@ module {
     %23 = torch.aten.mul.Scalar %22, %float5.000000e-01 : !torch.vtensor<[2,4,31,31],f32>, !torch.float -> !torch.vtensor<[2,4,31,31],f32>
     %int6 = torch.constant.int 6
     %24 = torch.aten.to.dtype %23, %int6, %false, %false, %none : !torch.vtensor<[2,4,31,31],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[2,4,31,31],f32>
-    %float2.500000e-01 = torch.constant.float 2.500000e-01
-    %str = torch.constant.str "zero"
-    %str_0 = torch.constant.str "exact"
     %int0 = torch.constant.int 0
-    %25:2 = torch.operator "torch.hyper.attention"(%2, %4, %6, %none, %24, %none, %none, %float2.500000e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,31,40],f32>, !torch.vtensor<[2,4,31,40],f32>, !torch.vtensor<[2,4,31,40],f32>, !torch.none, !torch.vtensor<[2,4,31,31],f32>, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,31,40],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %25:2 = torch.operator "torch.hyper.attention"(query = %2, key = %4, value = %6, bias = %24, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,40],f32>, !torch.vtensor<[2,4,31,40],f32>, !torch.vtensor<[2,4,31,40],f32>, !torch.vtensor<[2,4,31,31],f32>) -> (!torch.vtensor<[2,4,31,40],f32>, !torch.vtensor<[2,4,31],f32>) 
     %26 = torch.aten.flatten.using_ints %25#0, %int0, %int1 : !torch.vtensor<[2,4,31,40],f32>, !torch.int, !torch.int -> !torch.vtensor<[8,31,40],f32>
     %27 = torch.prim.ListConstruct %int2, %int4, %int31, %int40 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %28 = torch.aten.view %26, %27 : !torch.vtensor<[8,31,40],f32>, !torch.list<int> -> !torch.vtensor<[2,4,31,40],f32>

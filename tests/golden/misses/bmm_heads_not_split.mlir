@@ -4,9 +4,7 @@
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 63,63],
-// CHECK: torch.constant.str "zero"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,1,63,160],f32>, !torch.vtensor<{{\[}}2,1,63,160],f32>, !torch.vtensor<{{\[}}2,1,63,160],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.none
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, algorithm = "exact") : (!torch.vtensor<[2,1,63,160],f32>, !torch.vtensor<[2,1,63,160],f32>, !torch.vtensor<[2,1,63,160],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 63,63],
@@ -19,12 +17,8 @@ module {
     %0 = torch.aten.unsqueeze %arg1, %int1 : !torch.vtensor<[2,63,160],f32>, !torch.int -> !torch.vtensor<[2,1,63,160],f32>
     %1 = torch.aten.unsqueeze %arg0, %int1 : !torch.vtensor<[2,63,160],f32>, !torch.int -> !torch.vtensor<[2,1,63,160],f32>
     %2 = torch.aten.unsqueeze %arg2, %int1 : !torch.vtensor<[2,63,160],f32>, !torch.int -> !torch.vtensor<[2,1,63,160],f32>
-    %none = torch.constant.none
-    %float1.000000e00 = torch.constant.float 1.000000e+00
-    %str = torch.constant.str "zero"
-    %str_0 = torch.constant.str "exact"
     %int0 = torch.constant.int 0
-    %3:2 = torch.operator "torch.hyper.attention"(%0, %1, %2, %none, %none, %none, %none, %float1.000000e00, %str, %str_0, ...) : (!torch.vtensor<[2,1,63,160],f32>, !torch.vtensor<[2,1,63,160],f32>, !torch.vtensor<[2,1,63,160],f32>, !torch.none, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,1,63,160],f32>, !torch.vtensor<[2,1,63],f32>) 
+    %3:2 = torch.operator "torch.hyper.attention"(query = %0, key = %1, value = %2, algorithm = "exact") : (!torch.vtensor<[2,1,63,160],f32>, !torch.vtensor<[2,1,63,160],f32>, !torch.vtensor<[2,1,63,160],f32>) -> (!torch.vtensor<[2,1,63,160],f32>, !torch.vtensor<[2,1,63],f32>) 
     %int2 = torch.constant.int 2
     %int3 = torch.constant.int 3
     %4 = torch.prim.ListConstruct %int0, %int2, %int3, %int1 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>

@@ -4,9 +4,7 @@
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 33,33],
-// CHECK: torch.constant.str "zero"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,2,33,40],f32>, !torch.vtensor<{{\[}}2,2,33,40],f32>, !torch.vtensor<{{\[}}2,2,33,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.none
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, algorithm = "exact") : (!torch.vtensor<[2,2,33,40],f32>, !torch.vtensor<[2,2,33,40],f32>, !torch.vtensor<[2,2,33,40],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 33,33],
@@ -21,11 +19,7 @@ module {
     %int3 = torch.constant.int 3
     %0 = torch.prim.ListConstruct %int1, %int0, %int2, %int3 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %1 = torch.aten.permute %arg1, %0 : !torch.vtensor<[2,2,33,40],f32>, !torch.list<int> -> !torch.vtensor<[2,2,33,40],f32>
-    %none = torch.constant.none
-    %float1.000000e00 = torch.constant.float 1.000000e+00
-    %str = torch.constant.str "zero"
-    %str_0 = torch.constant.str "exact"
-    %2:2 = torch.operator "torch.hyper.attention"(%arg0, %1, %arg2, %none, %none, %none, %none, %float1.000000e00, %str, %str_0, ...) : (!torch.vtensor<[2,2,33,40],f32>, !torch.vtensor<[2,2,33,40],f32>, !torch.vtensor<[2,2,33,40],f32>, !torch.none, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,2,33,40],f32>, !torch.vtensor<[2,2,33],f32>) 
+    %2:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %1, value = %arg2, algorithm = "exact") : (!torch.vtensor<[2,2,33,40],f32>, !torch.vtensor<[2,2,33,40],f32>, !torch.vtensor<[2,2,33,40],f32>) -> (!torch.vtensor<[2,2,33,40],f32>, !torch.vtensor<[2,2,33],f32>) 
     return %2#0 : !torch.vtensor<[2,2,33,40],f32>
   }
 }

@@ -4,10 +4,7 @@
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 5,16],
-// CHECK-DAG: torch.constant.int 11
-// CHECK: torch.constant.str "mean"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,3,5,40],f32>, !torch.vtensor<{{\[}}2,3,16,40],f32>, !torch.vtensor<{{\[}}2,3,16,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.none
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, causal_offset = 11, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,3,5,40],f32>, !torch.vtensor<[2,3,16,40],f32>, !torch.vtensor<[2,3,16,40],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 5,16],
@@ -21,12 +18,7 @@ module {
     %1 = torch.aten.cat %0, %int-2 : !torch.list<vtensor>, !torch.int -> !torch.vtensor<[2,3,16,40],f32>
     %2 = torch.prim.ListConstruct %arg0, %arg2 : (!torch.vtensor<[2,3,11,40],f32>, !torch.vtensor<[2,3,5,40],f32>) -> !torch.list<vtensor>
     %3 = torch.aten.cat %2, %int-2 : !torch.list<vtensor>, !torch.int -> !torch.vtensor<[2,3,16,40],f32>
-    %none = torch.constant.none
-    %int11 = torch.constant.int 11
-    %float1.000000e00 = torch.constant.float 1.000000e+00
-    %str = torch.constant.str "mean"
-    %str_0 = torch.constant.str "exact"
-    %4:2 = torch.operator "torch.hyper.attention"(%arg3, %1, %3, %none, %none, %int11, %none, %float1.000000e00, %str, %str_0, ...) : (!torch.vtensor<[2,3,5,40],f32>, !torch.vtensor<[2,3,16,40],f32>, !torch.vtensor<[2,3,16,40],f32>, !torch.none, !torch.none, !torch.int, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,3,5,40],f32>, !torch.vtensor<[2,3,5],f32>) 
+    %4:2 = torch.operator "torch.hyper.attention"(query = %arg3, key = %1, value = %3, causal_offset = 11, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,3,5,40],f32>, !torch.vtensor<[2,3,16,40],f32>, !torch.vtensor<[2,3,16,40],f32>) -> (!torch.vtensor<[2,3,5,40],f32>, !torch.vtensor<[2,3,5],f32>) 
     return %4#0 : !torch.vtensor<[2,3,5,40],f32>
   }
 }

@@ -4,9 +4,7 @@
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 63,63],
-// CHECK: torch.constant.str "zero"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,8,63,40],f32>, !torch.vtensor<{{\[}}2,8,63,40],f32>, !torch.vtensor<{{\[}}2,8,63,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.none
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, scale = 0.15811388300841897, algorithm = "exact") : (!torch.vtensor<[2,8,63,40],f32>, !torch.vtensor<[2,8,63,40],f32>, !torch.vtensor<[2,8,63,40],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 63,63],
@@ -30,11 +28,7 @@ module {
     %5 = torch.aten.unsqueeze %arg1, %int1 : !torch.vtensor<[2,2,63,40],f32>, !torch.int -> !torch.vtensor<[2,1,2,63,40],f32>
     %6 = torch.aten.expand %5, %1, %false : !torch.vtensor<[2,1,2,63,40],f32>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,4,2,63,40],f32>
     %7 = torch.aten.reshape %6, %3 : !torch.vtensor<[2,4,2,63,40],f32>, !torch.list<int> -> !torch.vtensor<[2,8,63,40],f32>
-    %none = torch.constant.none
-    %float1.581140e-01 = torch.constant.float 0.15811388300841897
-    %str = torch.constant.str "zero"
-    %str_0 = torch.constant.str "exact"
-    %8:2 = torch.operator "torch.hyper.attention"(%arg2, %4, %7, %none, %none, %none, %none, %float1.581140e-01, %str, %str_0, ...) : (!torch.vtensor<[2,8,63,40],f32>, !torch.vtensor<[2,8,63,40],f32>, !torch.vtensor<[2,8,63,40],f32>, !torch.none, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,8,63,40],f32>, !torch.vtensor<[2,8,63],f32>) 
+    %8:2 = torch.operator "torch.hyper.attention"(query = %arg2, key = %4, value = %7, scale = 0.15811388300841897, algorithm = "exact") : (!torch.vtensor<[2,8,63,40],f32>, !torch.vtensor<[2,8,63,40],f32>, !torch.vtensor<[2,8,63,40],f32>) -> (!torch.vtensor<[2,8,63,40],f32>, !torch.vtensor<[2,8,63],f32>) 
     return %8#0 : !torch.vtensor<[2,8,63,40],f32>
   }
 }

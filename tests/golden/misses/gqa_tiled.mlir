@@ -4,9 +4,7 @@
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 63,63],
-// CHECK: torch.constant.str "zero"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,6,63,40],f32>, !torch.vtensor<{{\[}}2,6,63,40],f32>, !torch.vtensor<{{\[}}2,6,63,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.none
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, scale = 0.15811388300841897, algorithm = "exact") : (!torch.vtensor<[2,6,63,40],f32>, !torch.vtensor<[2,6,63,40],f32>, !torch.vtensor<[2,6,63,40],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 63,63],
@@ -20,11 +18,7 @@ module {
     %0 = torch.prim.ListConstruct %int1, %int2, %int1, %int1 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %1 = torch.aten.repeat %arg0, %0 : !torch.vtensor<[2,3,63,40],f32>, !torch.list<int> -> !torch.vtensor<[2,6,63,40],f32>
     %2 = torch.aten.repeat %arg1, %0 : !torch.vtensor<[2,3,63,40],f32>, !torch.list<int> -> !torch.vtensor<[2,6,63,40],f32>
-    %none = torch.constant.none
-    %float1.581140e-01 = torch.constant.float 0.15811388300841897
-    %str = torch.constant.str "zero"
-    %str_0 = torch.constant.str "exact"
-    %3:2 = torch.operator "torch.hyper.attention"(%arg2, %1, %2, %none, %none, %none, %none, %float1.581140e-01, %str, %str_0, ...) : (!torch.vtensor<[2,6,63,40],f32>, !torch.vtensor<[2,6,63,40],f32>, !torch.vtensor<[2,6,63,40],f32>, !torch.none, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,6,63,40],f32>, !torch.vtensor<[2,6,63],f32>) 
+    %3:2 = torch.operator "torch.hyper.attention"(query = %arg2, key = %1, value = %2, scale = 0.15811388300841897, algorithm = "exact") : (!torch.vtensor<[2,6,63,40],f32>, !torch.vtensor<[2,6,63,40],f32>, !torch.vtensor<[2,6,63,40],f32>) -> (!torch.vtensor<[2,6,63,40],f32>, !torch.vtensor<[2,6,63],f32>) 
     return %3#0 : !torch.vtensor<[2,6,63,40],f32>
   }
 }

@@ -4,9 +4,7 @@
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 63,63],
-// CHECK: torch.constant.str "mean"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}3,4,63,40],f32>, !torch.vtensor<{{\[}}3,4,63,40],f32>, !torch.vtensor<{{\[}}3,4,63,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}i1>, !torch.none
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, scale = 0.15811388300841897, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,63],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 63,63],
@@ -22,11 +20,7 @@ module {
     %1 = torch.prim.ListConstruct %int-1, %int63 : (!torch.int, !torch.int) -> !torch.list<int>
     %false = torch.constant.bool false
     %2 = torch.aten.expand %0, %1, %false : !torch.vtensor<[3,63],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[3,63],i1>
-    %none = torch.constant.none
-    %float1.581140e-01 = torch.constant.float 0.15811388300841897
-    %str = torch.constant.str "mean"
-    %str_0 = torch.constant.str "exact"
-    %3:2 = torch.operator "torch.hyper.attention"(%arg1, %arg2, %arg3, %2, %none, %none, %none, %float1.581140e-01, %str, %str_0, ...) : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,63],i1>, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63],f32>) 
+    %3:2 = torch.operator "torch.hyper.attention"(query = %arg1, key = %arg2, value = %arg3, key_mask = %2, scale = 0.15811388300841897, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,63],i1>) -> (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63],f32>) 
     return %3#0 : !torch.vtensor<[3,4,63,40],f32>
   }
 }

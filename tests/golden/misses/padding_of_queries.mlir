@@ -3,9 +3,7 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.constant.str "mean"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}3,4,63,40],f32>, !torch.vtensor<{{\[}}3,4,63,40],f32>, !torch.vtensor<{{\[}}3,4,63,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.vtensor<
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, scale = 0.15811388300841897, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,1,63,1],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK: return
@@ -26,10 +24,7 @@ module {
     %3 = torch.aten.where.Scalar %2, %float0.000000e00, %float-3.402820e38 : !torch.vtensor<[3,1,63,1],i1>, !torch.float, !torch.float -> !torch.vtensor<[3,1,63,1],f32>
     %int6 = torch.constant.int 6
     %4 = torch.aten.to.dtype %3, %int6, %false, %false, %none : !torch.vtensor<[3,1,63,1],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[3,1,63,1],f32>
-    %float1.581140e-01 = torch.constant.float 0.15811388300841897
-    %str = torch.constant.str "mean"
-    %str_0 = torch.constant.str "exact"
-    %5:2 = torch.operator "torch.hyper.attention"(%arg1, %arg2, %arg3, %none, %4, %none, %none, %float1.581140e-01, %str, %str_0, ...) : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.none, !torch.vtensor<[3,1,63,1],f32>, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63],f32>) 
+    %5:2 = torch.operator "torch.hyper.attention"(query = %arg1, key = %arg2, value = %arg3, bias = %4, scale = 0.15811388300841897, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,1,63,1],f32>) -> (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63],f32>) 
     return %5#0 : !torch.vtensor<[3,4,63,40],f32>
   }
 }

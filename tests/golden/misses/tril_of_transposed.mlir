@@ -1,13 +1,13 @@
 // Near miss `tril_of_transposed` of `causal_by_tril`: The triangle transposed: anti-causal.
-// Read as: full, mask tensor, 4 heads, scale 1
+// Read as: full, key range, 4 heads, scale 1
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.constant.str "nan"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,63,40],f32>, !torch.vtensor<{{\[}}2,4,63,40],f32>, !torch.vtensor<{{\[}}2,4,63,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.vtensor<
+// CHECK-NOT: 63,63],
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, first_key = {{%[^,]+}}, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[1,63],si64>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
+// CHECK-NOT: 63,63],
 // CHECK: return
 
 // torch 2.13
@@ -20,24 +20,13 @@ module {
     %0 = torch.aten.arange %int63, %none, %none, %cpu, %false : !torch.int, !torch.none, !torch.none, !torch.Device, !torch.bool -> !torch.vtensor<[63],si64>
     %int1 = torch.constant.int 1
     %int-1 = torch.constant.int -1
-    %1 = torch.prim.ListConstruct %int1, %int1, %int-1, %int1 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
-    %2 = torch.aten.view %0, %1 : !torch.vtensor<[63],si64>, !torch.list<int> -> !torch.vtensor<[1,1,63,1],si64>
-    %3 = torch.aten.arange %int63, %none, %none, %cpu, %false : !torch.int, !torch.none, !torch.none, !torch.Device, !torch.bool -> !torch.vtensor<[63],si64>
-    %4 = torch.prim.ListConstruct %int1, %int1, %int1, %int-1 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
-    %5 = torch.aten.view %3, %4 : !torch.vtensor<[63],si64>, !torch.list<int> -> !torch.vtensor<[1,1,1,63],si64>
-    %6 = torch.aten.mul.Scalar %5, %int-1 : !torch.vtensor<[1,1,1,63],si64>, !torch.int -> !torch.vtensor<[1,1,1,63],si64>
-    %7 = torch.aten.add.Tensor %2, %6, %int1 : !torch.vtensor<[1,1,63,1],si64>, !torch.vtensor<[1,1,1,63],si64>, !torch.int -> !torch.vtensor<[1,1,63,63],si64>
-    %int0 = torch.constant.int 0
-    %8 = torch.aten.le.Scalar %7, %int0 : !torch.vtensor<[1,1,63,63],si64>, !torch.int -> !torch.vtensor<[1,1,63,63],i1>
-    %float0.000000e00 = torch.constant.float 0.000000e+00
-    %float-Inf = torch.constant.float 0xFFF0000000000000
-    %9 = torch.aten.where.Scalar %8, %float0.000000e00, %float-Inf : !torch.vtensor<[1,1,63,63],i1>, !torch.float, !torch.float -> !torch.vtensor<[1,1,63,63],f32>
-    %int6 = torch.constant.int 6
-    %10 = torch.aten.to.dtype %9, %int6, %false, %false, %none : !torch.vtensor<[1,1,63,63],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[1,1,63,63],f32>
-    %float1.000000e00 = torch.constant.float 1.000000e+00
-    %str = torch.constant.str "nan"
-    %str_0 = torch.constant.str "exact"
-    %11:2 = torch.operator "torch.hyper.attention"(%arg0, %arg1, %arg2, %none, %10, %none, %none, %float1.000000e00, %str, %str_0, ...) : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.none, !torch.vtensor<[1,1,63,63],f32>, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63],f32>) 
-    return %11#0 : !torch.vtensor<[2,4,63,40],f32>
+    %1 = torch.prim.ListConstruct %int1, %int-1 : (!torch.int, !torch.int) -> !torch.list<int>
+    %2 = torch.aten.view %0, %1 : !torch.vtensor<[63],si64>, !torch.list<int> -> !torch.vtensor<[1,63],si64>
+    %3 = torch.prim.ListConstruct %int-1, %int63 : (!torch.int, !torch.int) -> !torch.list<int>
+    %4 = torch.aten.expand %2, %3, %false : !torch.vtensor<[1,63],si64>, !torch.list<int>, !torch.bool -> !torch.vtensor<[1,63],si64>
+    %int4 = torch.constant.int 4
+    %5 = torch.aten.to.dtype %4, %int4, %false, %false, %none : !torch.vtensor<[1,63],si64>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[1,63],si64>
+    %6:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %arg1, value = %arg2, first_key = %5, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[1,63],si64>) -> (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63],f32>) 
+    return %6#0 : !torch.vtensor<[2,4,63,40],f32>
   }
 }

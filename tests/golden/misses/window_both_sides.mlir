@@ -3,9 +3,7 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.constant.str "nan"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,33,40],f32>, !torch.vtensor<{{\[}}2,4,33,40],f32>, !torch.vtensor<{{\[}}2,4,33,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.vtensor<
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[2,4,33,40],f32>, !torch.vtensor<[2,4,33,40],f32>, !torch.vtensor<[2,4,33,40],f32>, !torch.vtensor<[1,1,33,33],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK: return
@@ -24,19 +22,16 @@ module {
     %2 = torch.aten.unsqueeze %0, %int1 : !torch.vtensor<[33],si64>, !torch.int -> !torch.vtensor<[33,1],si64>
     %3 = torch.aten.sub.Tensor %1, %2, %int1 : !torch.vtensor<[1,33],si64>, !torch.vtensor<[33,1],si64>, !torch.int -> !torch.vtensor<[33,33],si64>
     %4 = torch.aten.abs %3 : !torch.vtensor<[33,33],si64> -> !torch.vtensor<[33,33],si64>
+    %5 = torch.aten.unsqueeze %4, %int0 : !torch.vtensor<[33,33],si64>, !torch.int -> !torch.vtensor<[1,33,33],si64>
+    %6 = torch.aten.unsqueeze %5, %int1 : !torch.vtensor<[1,33,33],si64>, !torch.int -> !torch.vtensor<[1,1,33,33],si64>
     %int5 = torch.constant.int 5
-    %5 = torch.aten.lt.Scalar %4, %int5 : !torch.vtensor<[33,33],si64>, !torch.int -> !torch.vtensor<[33,33],i1>
-    %6 = torch.aten.unsqueeze %5, %int0 : !torch.vtensor<[33,33],i1>, !torch.int -> !torch.vtensor<[1,33,33],i1>
-    %7 = torch.aten.unsqueeze %6, %int1 : !torch.vtensor<[1,33,33],i1>, !torch.int -> !torch.vtensor<[1,1,33,33],i1>
+    %7 = torch.aten.lt.Scalar %6, %int5 : !torch.vtensor<[1,1,33,33],si64>, !torch.int -> !torch.vtensor<[1,1,33,33],i1>
     %float0.000000e00 = torch.constant.float 0.000000e+00
     %float-Inf = torch.constant.float 0xFFF0000000000000
     %8 = torch.aten.where.Scalar %7, %float0.000000e00, %float-Inf : !torch.vtensor<[1,1,33,33],i1>, !torch.float, !torch.float -> !torch.vtensor<[1,1,33,33],f32>
     %int6 = torch.constant.int 6
     %9 = torch.aten.to.dtype %8, %int6, %false, %false, %none : !torch.vtensor<[1,1,33,33],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[1,1,33,33],f32>
-    %float1.000000e00 = torch.constant.float 1.000000e+00
-    %str = torch.constant.str "nan"
-    %str_0 = torch.constant.str "exact"
-    %10:2 = torch.operator "torch.hyper.attention"(%arg0, %arg1, %arg2, %none, %9, %none, %none, %float1.000000e00, %str, %str_0, ...) : (!torch.vtensor<[2,4,33,40],f32>, !torch.vtensor<[2,4,33,40],f32>, !torch.vtensor<[2,4,33,40],f32>, !torch.none, !torch.vtensor<[1,1,33,33],f32>, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,33,40],f32>, !torch.vtensor<[2,4,33],f32>) 
+    %10:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %arg1, value = %arg2, bias = %9, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[2,4,33,40],f32>, !torch.vtensor<[2,4,33,40],f32>, !torch.vtensor<[2,4,33,40],f32>, !torch.vtensor<[1,1,33,33],f32>) -> (!torch.vtensor<[2,4,33,40],f32>, !torch.vtensor<[2,4,33],f32>) 
     return %10#0 : !torch.vtensor<[2,4,33,40],f32>
   }
 }

@@ -1,13 +1,13 @@
 // Near miss `window_without_causal` of `sliding_window`: Keys not older than 15, and all of the future.
-// Read as: full, mask tensor, 4 heads, scale 1
+// Read as: full, key range, 4 heads, scale 1
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.constant.str "mean"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,63,40],f32>, !torch.vtensor<{{\[}}2,4,63,40],f32>, !torch.vtensor<{{\[}}2,4,63,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.vtensor<
+// CHECK-NOT: 63,63],
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, first_key = {{%[^,]+}}, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[1,63],si64>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
+// CHECK-NOT: 63,63],
 // CHECK: return
 
 // torch 2.13
@@ -18,24 +18,17 @@ module {
     %cpu = torch.constant.device "cpu"
     %false = torch.constant.bool false
     %0 = torch.aten.arange %int63, %none, %none, %cpu, %false : !torch.int, !torch.none, !torch.none, !torch.Device, !torch.bool -> !torch.vtensor<[63],si64>
-    %int0 = torch.constant.int 0
-    %1 = torch.aten.unsqueeze %0, %int0 : !torch.vtensor<[63],si64>, !torch.int -> !torch.vtensor<[1,63],si64>
     %int1 = torch.constant.int 1
-    %2 = torch.aten.unsqueeze %0, %int1 : !torch.vtensor<[63],si64>, !torch.int -> !torch.vtensor<[63,1],si64>
-    %int16 = torch.constant.int 16
-    %3 = torch.aten.sub.Scalar %2, %int16, %int1 : !torch.vtensor<[63,1],si64>, !torch.int, !torch.int -> !torch.vtensor<[63,1],si64>
-    %4 = torch.aten.gt.Tensor %1, %3 : !torch.vtensor<[1,63],si64>, !torch.vtensor<[63,1],si64> -> !torch.vtensor<[63,63],i1>
-    %5 = torch.aten.unsqueeze %4, %int0 : !torch.vtensor<[63,63],i1>, !torch.int -> !torch.vtensor<[1,63,63],i1>
-    %6 = torch.aten.unsqueeze %5, %int1 : !torch.vtensor<[1,63,63],i1>, !torch.int -> !torch.vtensor<[1,1,63,63],i1>
-    %float0.000000e00 = torch.constant.float 0.000000e+00
-    %float-3.402820e38 = torch.constant.float -3.4028234663852886E+38
-    %7 = torch.aten.where.Scalar %6, %float0.000000e00, %float-3.402820e38 : !torch.vtensor<[1,1,63,63],i1>, !torch.float, !torch.float -> !torch.vtensor<[1,1,63,63],f32>
-    %int6 = torch.constant.int 6
-    %8 = torch.aten.to.dtype %7, %int6, %false, %false, %none : !torch.vtensor<[1,1,63,63],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[1,1,63,63],f32>
-    %float1.000000e00 = torch.constant.float 1.000000e+00
-    %str = torch.constant.str "mean"
-    %str_0 = torch.constant.str "exact"
-    %9:2 = torch.operator "torch.hyper.attention"(%arg0, %arg1, %arg2, %none, %8, %none, %none, %float1.000000e00, %str, %str_0, ...) : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.none, !torch.vtensor<[1,1,63,63],f32>, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63],f32>) 
-    return %9#0 : !torch.vtensor<[2,4,63,40],f32>
+    %int-1 = torch.constant.int -1
+    %1 = torch.prim.ListConstruct %int1, %int-1 : (!torch.int, !torch.int) -> !torch.list<int>
+    %2 = torch.aten.view %0, %1 : !torch.vtensor<[63],si64>, !torch.list<int> -> !torch.vtensor<[1,63],si64>
+    %int-15 = torch.constant.int -15
+    %3 = torch.aten.add.Scalar %2, %int-15, %int1 : !torch.vtensor<[1,63],si64>, !torch.int, !torch.int -> !torch.vtensor<[1,63],si64>
+    %4 = torch.prim.ListConstruct %int-1, %int63 : (!torch.int, !torch.int) -> !torch.list<int>
+    %5 = torch.aten.expand %3, %4, %false : !torch.vtensor<[1,63],si64>, !torch.list<int>, !torch.bool -> !torch.vtensor<[1,63],si64>
+    %int4 = torch.constant.int 4
+    %6 = torch.aten.to.dtype %5, %int4, %false, %false, %none : !torch.vtensor<[1,63],si64>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[1,63],si64>
+    %7:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %arg1, value = %arg2, first_key = %6, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[1,63],si64>) -> (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63],f32>) 
+    return %7#0 : !torch.vtensor<[2,4,63,40],f32>
   }
 }

@@ -3,9 +3,7 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.constant.str "zero"
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,40,40],f32>, !torch.vtensor<{{\[}}2,4,40,40],f32>, !torch.vtensor<{{\[}}2,4,40,40],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.none
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, algorithm = "exact") : (!torch.vtensor<[2,4,40,40],f32>, !torch.vtensor<[2,4,40,40],f32>, !torch.vtensor<[2,4,40,40],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK: return
@@ -21,11 +19,7 @@ module {
     %1 = torch.aten.permute %arg1, %0 : !torch.vtensor<[2,4,40,40],f32>, !torch.list<int> -> !torch.vtensor<[2,4,40,40],f32>
     %2 = torch.prim.ListConstruct %int0, %int1, %int3, %int2 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %3 = torch.aten.permute %1, %2 : !torch.vtensor<[2,4,40,40],f32>, !torch.list<int> -> !torch.vtensor<[2,4,40,40],f32>
-    %none = torch.constant.none
-    %float1.000000e00 = torch.constant.float 1.000000e+00
-    %str = torch.constant.str "zero"
-    %str_0 = torch.constant.str "exact"
-    %4:2 = torch.operator "torch.hyper.attention"(%arg0, %3, %arg2, %none, %none, %none, %none, %float1.000000e00, %str, %str_0, ...) : (!torch.vtensor<[2,4,40,40],f32>, !torch.vtensor<[2,4,40,40],f32>, !torch.vtensor<[2,4,40,40],f32>, !torch.none, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,40,40],f32>, !torch.vtensor<[2,4,40],f32>) 
+    %4:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %3, value = %arg2, algorithm = "exact") : (!torch.vtensor<[2,4,40,40],f32>, !torch.vtensor<[2,4,40,40],f32>, !torch.vtensor<[2,4,40,40],f32>) -> (!torch.vtensor<[2,4,40,40],f32>, !torch.vtensor<[2,4,40],f32>) 
     return %4#0 : !torch.vtensor<[2,4,40,40],f32>
   }
 }

@@ -2,12 +2,11 @@
 // Read as: full, key padding, 4 heads, scale 0.25
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,4,31,16],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}i1>, !torch.none
+// CHECK-NOT: torch.aten.scaled_dot_product_attention
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,4,31,16],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}i1>, !torch.none
-// CHECK-NOT: torch.hyper.attention
+// CHECK-NOT: torch.aten.scaled_dot_product_attention
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
 // CHECK: return
@@ -56,10 +55,7 @@ module {
     %24 = torch.aten.transpose.int %23, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
     %25 = torch.prim.ListConstruct %int-1, %int31 : (!torch.int, !torch.int) -> !torch.list<int>
     %26 = torch.aten.expand %14, %25, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %float2.500000e-01 = torch.constant.float 2.500000e-01
-    %str = torch.constant.str "zero"
-    %str_0 = torch.constant.str "exact"
-    %27:2 = torch.operator "torch.hyper.attention"(%18, %21, %24, %26, %none, %none, %none, %float2.500000e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %27:2 = torch.operator "torch.hyper.attention"(query = %18, key = %21, value = %24, key_mask = %26, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
     %28 = torch.prim.ListConstruct %int2, %int-1, %int31, %int16 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %29 = torch.aten.reshape %27#0, %28 : !torch.vtensor<[2,4,31,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,31,16],f32>
     %30 = torch.aten.transpose.int %29, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
@@ -87,7 +83,7 @@ module {
     %51 = torch.aten.view %50, %16 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,4,16],f32>
     %52 = torch.aten.transpose.int %51, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
     %53 = torch.aten.expand %14, %25, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %54:2 = torch.operator "torch.hyper.attention"(%46, %49, %52, %53, %none, %none, %none, %float2.500000e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %54:2 = torch.operator "torch.hyper.attention"(query = %46, key = %49, value = %52, key_mask = %53, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
     %55 = torch.aten.reshape %54#0, %28 : !torch.vtensor<[2,4,31,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,31,16],f32>
     %56 = torch.aten.transpose.int %55, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
     %57 = torch.aten.contiguous %56, %int0 : !torch.vtensor<[2,31,4,16],f32>, !torch.int -> !torch.vtensor<[2,31,4,16],f32>

@@ -2,12 +2,11 @@
 // Read as: causal, key padding, 4 heads, scale 0.25
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,4,31,16],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}i1>, !torch.none
+// CHECK-NOT: torch.aten.scaled_dot_product_attention
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,4,31,16],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}i1>, !torch.none
-// CHECK-NOT: torch.hyper.attention
+// CHECK-NOT: torch.aten.scaled_dot_product_attention
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
 // CHECK: return
@@ -61,11 +60,8 @@ module {
     %27 = torch.aten.view %21#0, %22 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,4,16],f32>
     %28 = torch.aten.transpose.int %27, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
     %29 = torch.aten.expand %11, %0, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %float2.500000e-01 = torch.constant.float 2.500000e-01
-    %str = torch.constant.str "zero"
-    %str_0 = torch.constant.str "exact"
     %int256 = torch.constant.int 256
-    %30:2 = torch.operator "torch.hyper.attention"(%28, %24, %26, %29, %none, %int0, %none, %float2.500000e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.none, !torch.int, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %30:2 = torch.operator "torch.hyper.attention"(query = %28, key = %24, value = %26, key_mask = %29, causal_offset = 0, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
     %31 = torch.prim.ListConstruct %int2, %int-1, %int31, %int16 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %32 = torch.aten.reshape %30#0, %31 : !torch.vtensor<[2,4,31,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,31,16],f32>
     %33 = torch.aten.transpose.int %32, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
@@ -115,7 +111,7 @@ module {
     %72 = torch.aten.view %67#0, %22 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,4,16],f32>
     %73 = torch.aten.transpose.int %72, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
     %74 = torch.aten.expand %11, %0, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %75:2 = torch.operator "torch.hyper.attention"(%73, %69, %71, %74, %none, %int0, %none, %float2.500000e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.none, !torch.int, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %75:2 = torch.operator "torch.hyper.attention"(query = %73, key = %69, value = %71, key_mask = %74, causal_offset = 0, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
     %76 = torch.aten.reshape %75#0, %31 : !torch.vtensor<[2,4,31,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,31,16],f32>
     %77 = torch.aten.transpose.int %76, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
     %78 = torch.aten.contiguous %77, %int0 : !torch.vtensor<[2,31,4,16],f32>, !torch.int -> !torch.vtensor<[2,31,4,16],f32>

@@ -2,12 +2,11 @@
 // Read as: causal, key padding, 4 heads over 2 kv heads, scale 0.25
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,2,31,16],f32>, !torch.vtensor<{{\[}}2,2,31,16],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}i1>, !torch.none
+// CHECK-NOT: torch.aten.scaled_dot_product_attention
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,31,16],f32>, !torch.vtensor<{{\[}}2,2,31,16],f32>, !torch.vtensor<{{\[}}2,2,31,16],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}i1>, !torch.none
-// CHECK-NOT: torch.hyper.attention
+// CHECK-NOT: torch.aten.scaled_dot_product_attention
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
 // CHECK: return
@@ -88,10 +87,7 @@ module {
     %53 = torch.aten.add.Tensor %46, %52, %int1 : !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.int -> !torch.vtensor<[2,2,31,16],f32>
     %54 = torch.prim.ListConstruct %int-1, %int31 : (!torch.int, !torch.int) -> !torch.list<int>
     %55 = torch.aten.expand %4, %54, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %float2.500000e-01 = torch.constant.float 2.500000e-01
-    %str = torch.constant.str "zero"
-    %str_0 = torch.constant.str "exact"
-    %56:2 = torch.operator "torch.hyper.attention"(%45, %53, %35, %55, %none, %int0, %none, %float2.500000e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.none, !torch.int, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %56:2 = torch.operator "torch.hyper.attention"(query = %45, key = %53, value = %35, key_mask = %55, causal_offset = 0, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
     %57 = torch.prim.ListConstruct %int2, %int-1, %int31, %int16 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %58 = torch.aten.reshape %56#0, %57 : !torch.vtensor<[2,4,31,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,31,16],f32>
     %59 = torch.aten.transpose.int %58, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
@@ -150,7 +146,7 @@ module {
     %112 = torch.aten.mul.Tensor %111, %97 : !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[1,1,31,16],f32> -> !torch.vtensor<[2,2,31,16],f32>
     %113 = torch.aten.add.Tensor %106, %112, %int1 : !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.int -> !torch.vtensor<[2,2,31,16],f32>
     %114 = torch.aten.expand %4, %54, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %115:2 = torch.operator "torch.hyper.attention"(%105, %113, %95, %114, %none, %int0, %none, %float2.500000e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.none, !torch.int, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %115:2 = torch.operator "torch.hyper.attention"(query = %105, key = %113, value = %95, key_mask = %114, causal_offset = 0, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
     %116 = torch.aten.reshape %115#0, %57 : !torch.vtensor<[2,4,31,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,31,16],f32>
     %117 = torch.aten.transpose.int %116, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
     %118 = torch.aten.contiguous %117, %int0 : !torch.vtensor<[2,31,4,16],f32>, !torch.int -> !torch.vtensor<[2,31,4,16],f32>

@@ -2,12 +2,11 @@
 // Read as: causal, key padding, 4 heads over 2 kv heads, scale 0.204124
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,31,24],f32>, !torch.vtensor<{{\[}}2,2,31,24],f32>, !torch.vtensor<{{\[}}2,2,31,24],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}i1>, !torch.none
+// CHECK-NOT: torch.aten.scaled_dot_product_attention
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.2041241452319315, algorithm = "exact") : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,31,24],f32>, !torch.vtensor<{{\[}}2,2,31,24],f32>, !torch.vtensor<{{\[}}2,2,31,24],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}i1>, !torch.none
-// CHECK-NOT: torch.hyper.attention
+// CHECK-NOT: torch.aten.scaled_dot_product_attention
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.2041241452319315, algorithm = "exact") : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
 // CHECK: return
@@ -104,10 +103,7 @@ module {
     %69 = torch.aten.add.Tensor %62, %68, %int1 : !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.int -> !torch.vtensor<[2,2,31,24],f32>
     %70 = torch.prim.ListConstruct %int-1, %int31 : (!torch.int, !torch.int) -> !torch.list<int>
     %71 = torch.aten.expand %4, %70, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %float2.041240e-01 = torch.constant.float 0.20412414523193151
-    %str = torch.constant.str "zero"
-    %str_0 = torch.constant.str "exact"
-    %72:2 = torch.operator "torch.hyper.attention"(%61, %69, %51, %71, %none, %int0, %none, %float2.041240e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>, !torch.none, !torch.int, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %72:2 = torch.operator "torch.hyper.attention"(query = %61, key = %69, value = %51, key_mask = %71, causal_offset = 0, scale = 0.2041241452319315, algorithm = "exact") : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,4,31],f32>) 
     %73 = torch.prim.ListConstruct %int2, %int-1, %int31, %int24 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %74 = torch.aten.reshape %72#0, %73 : !torch.vtensor<[2,4,31,24],f32>, !torch.list<int> -> !torch.vtensor<[2,4,31,24],f32>
     %75 = torch.aten.transpose.int %74, %int1, %int2 : !torch.vtensor<[2,4,31,24],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,24],f32>
@@ -182,7 +178,7 @@ module {
     %144 = torch.aten.mul.Tensor %143, %129 : !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[1,1,31,24],f32> -> !torch.vtensor<[2,2,31,24],f32>
     %145 = torch.aten.add.Tensor %138, %144, %int1 : !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.int -> !torch.vtensor<[2,2,31,24],f32>
     %146 = torch.aten.expand %4, %70, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %147:2 = torch.operator "torch.hyper.attention"(%137, %145, %127, %146, %none, %int0, %none, %float2.041240e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>, !torch.none, !torch.int, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %147:2 = torch.operator "torch.hyper.attention"(query = %137, key = %145, value = %127, key_mask = %146, causal_offset = 0, scale = 0.2041241452319315, algorithm = "exact") : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,4,31],f32>) 
     %148 = torch.aten.reshape %147#0, %73 : !torch.vtensor<[2,4,31,24],f32>, !torch.list<int> -> !torch.vtensor<[2,4,31,24],f32>
     %149 = torch.aten.transpose.int %148, %int1, %int2 : !torch.vtensor<[2,4,31,24],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,24],f32>
     %150 = torch.aten.contiguous %149, %int0 : !torch.vtensor<[2,31,4,24],f32>, !torch.int -> !torch.vtensor<[2,31,4,24],f32>

@@ -2,12 +2,11 @@
 // Read as: full, 4 heads, scale 0.25
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,50,16],f32>, !torch.vtensor<{{\[}}2,4,50,16],f32>, !torch.vtensor<{{\[}}2,4,50,16],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.none
+// CHECK-NOT: torch.aten.scaled_dot_product_attention
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
-// CHECK: torch.operator "torch.hyper.attention"({{.*}}) : (!torch.vtensor<{{\[}}2,4,50,16],f32>, !torch.vtensor<{{\[}}2,4,50,16],f32>, !torch.vtensor<{{\[}}2,4,50,16],f32>,
-// CHECK-SAME: {{(!torch.vtensor<[^>]*)?}}!torch.none, !torch.none
-// CHECK-NOT: torch.hyper.attention
+// CHECK-NOT: torch.aten.scaled_dot_product_attention
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
 // CHECK: return
@@ -51,11 +50,7 @@ module {
     %21 = torch.aten.linear %13, %arg11, %arg12 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[64,64],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
     %22 = torch.aten.view %21, %15 : !torch.vtensor<[2,50,64],f32>, !torch.list<int> -> !torch.vtensor<[2,50,4,16],f32>
     %23 = torch.aten.transpose.int %22, %int1, %int2 : !torch.vtensor<[2,50,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,50,16],f32>
-    %none = torch.constant.none
-    %float2.500000e-01 = torch.constant.float 2.500000e-01
-    %str = torch.constant.str "zero"
-    %str_0 = torch.constant.str "exact"
-    %24:2 = torch.operator "torch.hyper.attention"(%17, %20, %23, %none, %none, %none, %none, %float2.500000e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>, !torch.none, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50],f32>) 
+    %24:2 = torch.operator "torch.hyper.attention"(query = %17, key = %20, value = %23, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>) -> (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50],f32>) 
     %25 = torch.prim.ListConstruct %int2, %int-1, %int50, %int16 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %26 = torch.aten.reshape %24#0, %25 : !torch.vtensor<[2,4,50,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,50,16],f32>
     %27 = torch.aten.transpose.int %26, %int1, %int2 : !torch.vtensor<[2,4,50,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,50,4,16],f32>
@@ -82,7 +77,7 @@ module {
     %47 = torch.aten.linear %40, %arg27, %arg28 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[64,64],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
     %48 = torch.aten.view %47, %15 : !torch.vtensor<[2,50,64],f32>, !torch.list<int> -> !torch.vtensor<[2,50,4,16],f32>
     %49 = torch.aten.transpose.int %48, %int1, %int2 : !torch.vtensor<[2,50,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,50,16],f32>
-    %50:2 = torch.operator "torch.hyper.attention"(%43, %46, %49, %none, %none, %none, %none, %float2.500000e-01, %str, %str_0, ...) : (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>, !torch.none, !torch.none, !torch.none, !torch.none, !torch.float, !torch.str, !torch.str, ...) -> (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50],f32>) 
+    %50:2 = torch.operator "torch.hyper.attention"(query = %43, key = %46, value = %49, scale = 0.25, algorithm = "exact") : (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50,16],f32>) -> (!torch.vtensor<[2,4,50,16],f32>, !torch.vtensor<[2,4,50],f32>) 
     %51 = torch.aten.reshape %50#0, %25 : !torch.vtensor<[2,4,50,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,50,16],f32>
     %52 = torch.aten.transpose.int %51, %int1, %int2 : !torch.vtensor<[2,4,50,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,50,4,16],f32>
     %53 = torch.aten.contiguous %52, %int0 : !torch.vtensor<[2,50,4,16],f32>, !torch.int -> !torch.vtensor<[2,50,4,16],f32>

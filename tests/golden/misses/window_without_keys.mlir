@@ -1,0 +1,34 @@
+// Near miss `window_without_keys` of `hard_and_soft_masks`: Causal aligned at one corner, the window at the other: together they leave no key at all.
+// Read as: causal with offset -3, key range, 4 heads, scale 1
+// CHECK: func.func @main{{.*}}
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
+// CHECK-NOT: 5,2],
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, first_key = {{%[^,]+}}, causal_offset = -3, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,5,40],f32>, !torch.vtensor<[2,4,2,40],f32>, !torch.vtensor<[2,4,2,40],f32>, !torch.vtensor<[1,5],si64>)
+// CHECK-NOT: torch.aten.{{(_)?}}softmax
+// CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
+// CHECK-NOT: 5,2],
+// CHECK: return
+
+// torch 2.13
+module {
+  func.func @main(%arg0: !torch.vtensor<[2,4,5,40],f32>, %arg1: !torch.vtensor<[2,4,2,40],f32>, %arg2: !torch.vtensor<[2,4,2,40],f32>) -> !torch.vtensor<[2,4,5,40],f32> {
+    %int5 = torch.constant.int 5
+    %none = torch.constant.none
+    %cpu = torch.constant.device "cpu"
+    %false = torch.constant.bool false
+    %0 = torch.aten.arange %int5, %none, %none, %cpu, %false : !torch.int, !torch.none, !torch.none, !torch.Device, !torch.bool -> !torch.vtensor<[5],si64>
+    %int1 = torch.constant.int 1
+    %int-1 = torch.constant.int -1
+    %1 = torch.prim.ListConstruct %int1, %int-1 : (!torch.int, !torch.int) -> !torch.list<int>
+    %2 = torch.aten.view %0, %1 : !torch.vtensor<[5],si64>, !torch.list<int> -> !torch.vtensor<[1,5],si64>
+    %int-2 = torch.constant.int -2
+    %3 = torch.aten.add.Scalar %2, %int-2, %int1 : !torch.vtensor<[1,5],si64>, !torch.int, !torch.int -> !torch.vtensor<[1,5],si64>
+    %4 = torch.prim.ListConstruct %int-1, %int5 : (!torch.int, !torch.int) -> !torch.list<int>
+    %5 = torch.aten.expand %3, %4, %false : !torch.vtensor<[1,5],si64>, !torch.list<int>, !torch.bool -> !torch.vtensor<[1,5],si64>
+    %int4 = torch.constant.int 4
+    %6 = torch.aten.to.dtype %5, %int4, %false, %false, %none : !torch.vtensor<[1,5],si64>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[1,5],si64>
+    %7:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %arg1, value = %arg2, first_key = %6, causal_offset = -3, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,5,40],f32>, !torch.vtensor<[2,4,2,40],f32>, !torch.vtensor<[2,4,2,40],f32>, !torch.vtensor<[1,5],si64>) -> (!torch.vtensor<[2,4,5,40],f32>, !torch.vtensor<[2,4,5],f32>) 
+    return %7#0 : !torch.vtensor<[2,4,5,40],f32>
+  }
+}

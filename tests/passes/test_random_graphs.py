@@ -1,0 +1,32 @@
+"""Random attention graphs: whatever is found in them, the rewritten graph computes what the original computes."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from graphs import Backend, assert_same, run
+from hypothesis import HealthCheck, event, given, settings
+from random_attention import Plan, function, inputs, plans
+
+EXAMPLES = int(os.environ.get("HYPERREWRITE_FUZZ", "120"))
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+@given(plans())
+def test_rewritten_equals_original(plan: Plan) -> None:
+    call, args = function(plan), inputs(plan)
+    expected = run(call, args)
+    for backend in (Backend(), Backend(op=True)):
+        assert_same(run(call, args, backend), expected, 2e-5)
+        findings = backend.graphs[0].findings()
+        event(f"{len(findings.sites)} sites, {[r.code.value for r in findings.rejections]}")
+        assert len(findings.sites) + len(findings.rejections) <= 1
+        if not plan.odd and len(plan.masks) < 2:  # two masks with different fills may not be joined
+            assert len(findings.sites) == 1, [r.message for r in findings.rejections]
+
+
+def test_fuzzing_is_repeatable() -> None:
+    """The same plan gives the same tensors."""
+    plan = Plan(1, 2, 1, 3, 4, 2, 2, "four", "expand", "matmul", "mT", "div", (), "min", "method", "plain", "")
+    assert all(torch.equal(a, b) for a, b in zip(inputs(plan), inputs(plan), strict=True))

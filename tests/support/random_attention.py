@@ -1,0 +1,252 @@
+"""Random attention: one function out of many ways to write each part, drawn by hypothesis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from hypothesis import strategies as st
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is written how. `odd` names a mutation after which it may be no attention at all, or another."""
+
+    batch: int
+    kv_heads: int
+    group: int
+    n_q: int
+    n_k: int
+    d: int
+    e: int
+    rank: str
+    grouping: str
+    product: str
+    transposed: str
+    scale: str
+    masks: tuple[str, ...]
+    fill: str
+    softmax: str
+    end: str
+    odd: str
+
+    @property
+    def heads(self) -> int:
+        return self.kv_heads * self.group
+
+
+MASKS = (
+    "tril", "triu_add", "arange", "offset", "window", "padding_bool", "padding_extended", "any_bool",
+    "bias", "row_bias",
+)  # fmt: skip
+ODD = ("softmax_dim", "transpose_scores", "tile", "swap_heads", "weights_scaled", "negative", "anti_causal", "sliced")
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """Sizes small and often equal to each other, so that a mixed-up dim still runs."""
+    size = st.sampled_from([2, 2, 3, 4, 4, 5, 7])
+    long = st.sampled_from([2, 3, 4, 4, 5, 7, 9])
+    n_q, rank = draw(long), draw(st.sampled_from(["four", "four", "merged", "positions_first", "five"]))
+    masks = draw(st.lists(st.sampled_from(MASKS), max_size=2, unique=True))
+    return Plan(
+        batch=draw(st.integers(1, 3)),
+        kv_heads=draw(st.sampled_from([1, 2, 2, 3])),
+        group=draw(st.sampled_from([1, 1, 2, 3])),
+        n_q=n_q,
+        n_k=draw(st.one_of(st.just(n_q), long)),
+        d=draw(size),
+        e=draw(st.one_of(size, st.just(1))),
+        rank=rank,
+        grouping=draw(st.sampled_from(["expand", "interleave"])),
+        product=draw(st.sampled_from(["matmul", "operator", "einsum"])),
+        transposed=draw(st.sampled_from(["transpose", "permute", "mT", "swapaxes"])),
+        scale=draw(st.sampled_from(["none", "div", "mul", "query", "both", "in_place", "tensor", "head"])),
+        masks=tuple(masks),
+        fill=draw(st.sampled_from(["min", "-inf", "1e30"])),
+        softmax=draw(st.sampled_from(["function", "method", "dtype", "module", "dropout"])),
+        end=draw(st.sampled_from(["plain", "join", "view", "transpose"])),
+        odd=draw(st.sampled_from(["", "", "", *ODD])),
+    )
+
+
+def inputs(plan: Plan, seed: int = 0) -> tuple[Tensor, ...]:
+    """query, key, value [batch, heads, position, feature], padding, a mask, a bias and a scale for each head."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    padding = torch.rand(plan.batch, plan.n_k, generator=generator) > 0.3
+    keep = torch.rand(plan.n_q, plan.n_k, generator=generator) > 0.3
+    return (
+        normal(plan.batch, plan.heads, plan.n_q, plan.d),
+        normal(plan.batch, plan.kv_heads, plan.n_k, plan.d),
+        normal(plan.batch, plan.kv_heads, plan.n_k, plan.e),
+        padding,
+        keep,
+        normal(plan.heads, plan.n_q, plan.n_k),
+        normal(plan.heads).abs() + 0.1,
+    )
+
+
+def function(plan: Plan) -> Callable[..., Tensor]:
+    """The plan as a function of `inputs`."""
+    attend = {"five": _five}.get(plan.rank, _four)
+
+    def call(*tensors: Tensor) -> Tensor:
+        return attend(plan, *tensors)
+
+    return call
+
+
+def _repeated(plan: Plan, t: Tensor) -> Tensor:
+    if plan.group == 1:
+        return t
+    b, h, n, d = t.shape
+    if plan.odd == "tile":
+        return t.repeat(1, plan.group, 1, 1)
+    if plan.grouping == "interleave":
+        return t.repeat_interleave(plan.group, dim=1)
+    return t[:, :, None].expand(b, h, plan.group, n, d).reshape(b, h * plan.group, n, d)
+
+
+def _transposed(plan: Plan, t: Tensor) -> Tensor:
+    if plan.transposed == "permute":
+        return t.permute(*range(t.dim() - 2), -1, -2)
+    if plan.transposed == "mT":
+        return t.mT
+    return t.transpose(-1, -2) if plan.transposed == "transpose" else t.swapaxes(-2, -1)
+
+
+def _product(plan: Plan, a: Tensor, b: Tensor, letters: str) -> Tensor:
+    if plan.product == "einsum":
+        return torch.einsum(letters, a, b)
+    if a.dim() == 3 and plan.product == "matmul":
+        return torch.bmm(a, b)
+    return a @ b if plan.product == "operator" else torch.matmul(a, b)
+
+
+def _four(
+    plan: Plan, q: Tensor, k: Tensor, v: Tensor, padding: Tensor, keep: Tensor, bias: Tensor, scale: Tensor
+) -> Tensor:
+    k, v = _repeated(plan, k), _repeated(plan, v)
+    if plan.odd == "swap_heads" and plan.heads == plan.n_k:
+        k = k.transpose(1, 2)
+    if plan.odd == "sliced" and plan.n_k > 2:
+        k, v, padding, keep, bias = k[:, :, 1:], v[:, :, 1:], padding[:, 1:], keep[:, 1:], bias[..., 1:]
+    q, k = _scaled_operands(plan, q, k)
+    if plan.rank == "positions_first":
+        q, k, v = (t.transpose(1, 2).contiguous() for t in (q, k, v))
+        scores = torch.einsum("bqhd,bkhd->bhqk", q, k)
+    elif plan.rank == "merged":
+        q, k, v = (t.reshape(-1, *t.shape[2:]) for t in (q, k, v))
+        scores = _product(plan, q, k if plan.product == "einsum" else _transposed(plan, k), "xqd,xkd->xqk")
+        scores = scores.view(plan.batch, plan.heads, *scores.shape[1:])
+    else:
+        scores = _product(plan, q, k if plan.product == "einsum" else _transposed(plan, k), "bhqd,bhkd->bhqk")
+    if plan.odd == "transpose_scores" and scores.shape[-1] == scores.shape[-2]:
+        scores = scores.transpose(-1, -2)
+    scores = _scaled_scores(plan, scores, scale[:, None, None])
+    weights = _softmax(plan, _masked(plan, scores, padding[:, None, None], keep, bias))
+    if plan.odd == "weights_scaled":
+        weights = weights * scale[:, None, None]
+    if plan.rank == "positions_first":
+        return _ended(plan, torch.einsum("bhqk,bkhe->bqhe", weights, v).transpose(1, 2))
+    if plan.rank == "merged":
+        out = _product(plan, weights.flatten(0, 1), v, "xqk,xke->xqe")
+        return _ended(plan, out.view(plan.batch, plan.heads, *out.shape[1:]))
+    return _ended(plan, _product(plan, weights, v, "bhqk,bhke->bhqe"))
+
+
+def _five(
+    plan: Plan, q: Tensor, k: Tensor, v: Tensor, padding: Tensor, keep: Tensor, bias: Tensor, scale: Tensor
+) -> Tensor:
+    q, k = _scaled_operands(plan, q, k)
+    q = q.unflatten(1, (plan.kv_heads, plan.group))
+    scores = q @ _transposed(plan, k)[:, :, None]
+    parted = (plan.kv_heads, plan.group)
+    scores = _scaled_scores(plan, scores, scale.view(*parted, 1, 1))
+    scores = _masked(plan, scores, padding[:, None, None, None], keep, bias.unflatten(0, parted))
+    out = torch.matmul(_softmax(plan, scores), v[:, :, None])
+    return _ended(plan, out.flatten(1, 2))
+
+
+def _scaled_operands(plan: Plan, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+    if plan.scale == "query":
+        q = q * plan.d**-0.5
+    if plan.scale == "both":
+        q, k = q * 0.7, k / 1.3
+    return q, k
+
+
+def _scaled_scores(plan: Plan, scores: Tensor, by_head: Tensor) -> Tensor:
+    if plan.scale == "div":
+        scores = scores / math.sqrt(plan.d)
+    if plan.scale == "mul":
+        scores = scores * plan.d**-0.5 * 1.5
+    if plan.scale == "in_place":
+        scores /= math.sqrt(plan.d)
+    if plan.scale == "tensor":
+        scores = scores / torch.full([], plan.d**0.5, dtype=scores.dtype)
+    if plan.scale == "head":
+        scores = scores * by_head
+    return -scores if plan.odd == "negative" else scores
+
+
+def _masked(plan: Plan, scores: Tensor, padding: Tensor, given: Tensor, bias: Tensor) -> Tensor:
+    n, m = scores.shape[-2:]
+    low = {"min": torch.finfo(scores.dtype).min, "-inf": -math.inf, "1e30": -1e30}[plan.fill]
+    for kind in plan.masks:
+        rows, keys = torch.arange(n)[:, None], torch.arange(m)[None, :]
+        if plan.odd == "anti_causal":
+            rows, keys = keys.T, rows.T
+            rows, keys = (
+                rows[:n] if rows.shape[0] >= n else torch.zeros(n, 1),
+                keys[:, :m] if n >= m else torch.ones(1, m),
+            )
+        if kind == "tril":
+            scores = scores.masked_fill(torch.tril(torch.ones(n, m)) == 0, low)
+        elif kind == "triu_add":
+            scores = scores + torch.triu(torch.full((n, m), low), diagonal=1)
+        elif kind == "arange":
+            scores = scores + torch.where(keys <= rows, 0.0, low)
+        elif kind == "offset":
+            scores = torch.where(keys <= rows + (m - n), scores, low)
+        elif kind == "window":
+            scores = scores.masked_fill(~((keys <= rows) & (keys > rows - 3)), low)
+        elif kind == "padding_bool":
+            scores = scores.masked_fill(~padding, low)
+        elif kind == "padding_extended":
+            scores += (1.0 - padding.to(scores.dtype)) * torch.finfo(scores.dtype).min
+        elif kind == "any_bool":
+            scores = torch.where(given, scores, low)
+        elif kind == "bias":
+            scores = scores + bias
+        elif kind == "row_bias":
+            scores = bias[..., :1] + scores
+    return scores
+
+
+def _softmax(plan: Plan, scores: Tensor) -> Tensor:
+    dim = -2 if plan.odd == "softmax_dim" else -1
+    if plan.softmax == "method":
+        return scores.softmax(dim)
+    if plan.softmax == "dtype":
+        return F.softmax(scores, dim=dim, dtype=torch.float64).to(scores.dtype)
+    if plan.softmax == "module":
+        return torch.nn.Softmax(dim=dim)(scores)
+    weights = torch.softmax(scores, dim=scores.dim() + dim)
+    return F.dropout(weights, p=0.1, training=False) if plan.softmax == "dropout" else weights
+
+
+def _ended(plan: Plan, out: Tensor) -> Tensor:
+    if plan.end == "join":
+        return out.transpose(1, 2).reshape(out.shape[0], out.shape[2], -1)
+    if plan.end == "view" and plan.rank == "four" and plan.product != "einsum":
+        return out.view(out.shape[0], -1, out.shape[-1])
+    return out.transpose(1, 2) if plan.end == "transpose" else out

@@ -28,3 +28,78 @@ def sentences(spec: AttentionSpec) -> tuple[str, ...]:
         said.append(f"{spec.heads} query heads share {spec.kv_heads} heads of keys and values.")
     said.append(f"Scores are multiplied by {spec.scale:.6g}" + (" and by a tensor." if spec.factors else "."))
     return tuple(said)
+
+
+def title(spec: str) -> str:
+    """A heading for a site, from the words of its spec."""
+    first = spec.split(",")[0]
+    for start, words in _TITLES.items():
+        if first.startswith(start):
+            return words
+    return "Attention"
+
+
+_TITLES = {
+    "full": "Attention over all positions",
+    "causal": "Attention over earlier positions",
+    "sliding window": "Attention over nearby positions",
+}
+
+
+def action_in_words(action: str) -> str:
+    """A decision's action for people."""
+    if action == "leave":
+        return "left as it stands"
+    return "rewritten, same result" if action == "exact" else f"approximated ({action})"
+
+
+def outcome(action: str) -> tuple[str, str]:
+    """What becomes of a site, as a sentence; and what its reason is the reason for."""
+    if action == "leave":
+        return "It is left as it stands: the model already calls attention in one step.", "Why it is not approximated"
+    if action == "exact":
+        return "It is rewritten, and computes the same up to rounding.", "Why it is not approximated"
+    how = "as published" if action == "paper" else "each query reads a chosen part of the keys instead of all"
+    return f"It is approximated by HyperAttention ({action}): {how}.", "Why"
+
+
+REJECTIONS = {
+    "softmax_dim": "The softmax runs over something else than the keys.",
+    "no_query_key_product": "What the softmax reads is not a product of queries and keys.",
+    "unsupported_score": "Something happens to the scores that cannot be said as scale, mask and bias.",
+    "layout": "Queries, keys and values do not line up as batch, head, position and feature.",
+    "probabilities_escape": "Something else reads the probabilities too, so they must be computed.",
+    "probabilities_changed": "The probabilities are changed before they weigh the values.",
+    "no_value_product": "The probabilities never weigh any values.",
+    "dropout": "Probabilities are dropped at random here (training), which cannot be reproduced.",
+    "in_place": "A tensor is overwritten while it is still needed.",
+    "shapes_unknown": "The graph does not say how large a tensor is.",
+    "dtype": "The number formats do not belong to attention, or not together.",
+    "opaque_call": "One call holds the attention inside and cannot be looked into.",
+    "flex_attention": "FlexAttention has fused it already.",
+}
+
+GLOSSARY = (
+    ("attention", "Each position of a text looks at other positions and takes over a weighted mix of what they hold."),
+    ("query", "What a position looks for: a short list of numbers, one for each position and head."),
+    ("key", "What a position offers to be found by. A query is compared with every key; the match is a score."),
+    ("value", "What a position hands over to those who find it."),
+    ("softmax", "Turns the scores of a query into probabilities: none negative, together 1."),
+    ("mask", "Says which keys a query may read. What is masked gets probability 0."),
+    ("causal", "A position reads itself and what stands before it, never what comes after."),
+    ("padding", "Positions that only fill up a shorter text to the length of the others; nobody should read them."),
+    ("bias", "Numbers added to the scores, for example to prefer near positions."),
+    ("head", "Attention is done several times side by side, each time with other queries, keys and values."),
+    ("kv heads", "Several query heads may share one head of keys and values, which saves memory."),
+    ("scale", "Scores are multiplied by it, so that they do not grow with the number of features."),
+    ("n×n tensor", "A table with one number for each pair of query and key. Twice the text, four times the table."),
+    ("HyperAttention", "Reads a well-chosen part of the keys for each query instead of all; an approximation."),
+    (
+        "lse",
+        "“Log-sum-exp”, the logarithm of the sum that softmax divides by. Partial results are joined with its help.",
+    ),
+    ("SDPA", "PyTorch's own attention call, scaled_dot_product_attention. It need not store the n×n scores."),
+    ("tensor", "A table of numbers with any number of dimensions. 2×4×100×16 means 2 of 4 of 100 rows of 16 numbers."),
+    ("FX graph", "The list of operations that PyTorch records when it compiles a model: what is computed from what."),
+    ("no copy", "The step only looks at the memory of its input in another way."),
+)

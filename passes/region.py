@@ -22,6 +22,7 @@ from .canonical import CanonicalView, Op, size_of
 from .dataflow import Dataflow
 from .emit import SITE
 from .spec import AttentionSite
+from .vocabulary import FILLED_VALUE
 
 PRODUCTS = frozenset(("matmul", "einsum", "baddbmm"))
 MAX_STEPS = 40  # further nodes of the way a mask is built are left out
@@ -350,10 +351,16 @@ def _fill(graph: _Graph, node: fx.Node, op: Op) -> str:
     return f"set to {_number(value)} where masked" if op.word == "masked_fill" else f"fill with {_number(value)}"
 
 
+def _filled(graph: _Graph, node: fx.Node, op: Op) -> str:
+    value = FILLED_VALUE.get(str(node.target) if node.op == "call_method" else node.target)
+    return "" if value is None else f"fill with {value}"
+
+
 def _where(graph: _Graph, node: fx.Node, op: Op) -> str:
     other = op.arguments.get("other")
-    plain = isinstance(other, int | float) and not isinstance(other, bool)
-    return f"choose by mask, else {_number(other)}" if plain else ""
+    if isinstance(other, bool) or not isinstance(other, int | float):
+        return ""
+    return f"choose by mask, else {_number(other)}"
 
 
 def _reshape(graph: _Graph, node: fx.Node, op: Op) -> str:
@@ -377,6 +384,7 @@ _SPECIAL: dict[str, Callable[[_Graph, fx.Node, Op], str]] = {
     "full": _fill,
     "where": _where,
     "where_method": _where,
+    "filled": _filled,
     "reshape": _reshape,
     "getitem": _getitem,
 }

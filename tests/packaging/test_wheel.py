@@ -58,7 +58,8 @@ def test_every_module_of_the_three_rooms_is_in_the_wheel(unpacked: Path) -> None
     }
     held = {file.relative_to(unpacked).as_posix() for file in unpacked.rglob("*.py")}
     assert held == wanted
-    assert (unpacked / "hyperrewrite/py.typed").is_file()
+    for name in ("py.typed", "page.html.j2"):
+        assert (unpacked / "hyperrewrite" / name).is_file()
 
 
 def test_nothing_else_stands_at_the_top_level(unpacked: Path) -> None:
@@ -79,9 +80,9 @@ def test_licence_and_extras(unpacked: Path, metadata: Message) -> None:
 
 
 def test_plain_install_needs_neither_transformers_nor_mlir(metadata: Message) -> None:
-    """What everybody pays for: torch and four small packages."""
+    """What everybody pays for: torch and five small packages."""
     plain = [need for need in metadata.get_all("Requires-Dist", []) if "extra ==" not in need]
-    assert sorted(need.split(">=")[0] for need in plain) == ["networkx", "rich", "sympy", "torch", "typer"]
+    assert sorted(need.split(">=")[0] for need in plain) == ["jinja2", "networkx", "rich", "sympy", "torch", "typer"]
 
 
 def test_wheel_works_as_installed(unpacked: Path, tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ class DecisionCode(StrEnum):
     FEW_QUERIES = "few_queries"  # a decoding step: less work than choosing keys
     SLIDING_WINDOW = "sliding_window"  # linear already
     BIAS = "bias"  # a bias over queries and keys is added to the scores
+    GROUPS = "groups"  # documents or chunks: queries see keys of their own group only
+    KEY_RANGE = "key_range"  # each query sees its own range of keys
+    SCORE = "score"  # softcap or sink logits
     MASK_TENSOR = "mask_tensor"  # a mask that is no known class
     DTYPE = "dtype"  # a dtype that the estimator does not run in
 
@@ -71,6 +74,12 @@ def _reason_against(site: AttentionSite, options: Options, chosen: bool) -> tupl
         return DecisionCode.BIAS, "a bias is added to its scores"
     if spec.mask.other is not None:
         return DecisionCode.MASK_TENSOR, "its mask is no class that can be sampled"
+    if spec.mask.groups:
+        return DecisionCode.GROUPS, "its queries see keys of their own group only"
+    if spec.mask.first_key is not None or spec.mask.stop_key is not None:
+        return DecisionCode.KEY_RANGE, "each query sees its own range of keys"
+    if spec.softcap or spec.sink is not None:
+        return DecisionCode.SCORE, "its scores are capped or compete with a sink logit"
     if spec.mask.sliding_window is not None:
         return DecisionCode.SLIDING_WINDOW, "a sliding window is linear already"
     if spec.n_k.is_Integer and int(spec.n_k) < options.min_seq_len:
@@ -96,9 +105,7 @@ def _nothing_to_gain(site: AttentionSite) -> bool:
         return False
     if mask is None:
         return True
-    spec = site.spec.mask
-    lifted = spec.causal_offset is not None or spec.key_mask is not None or spec.sliding_window is not None
-    return not lifted and (spec.other is not None or site.spec.bias is not None)
+    return site.spec.mask.other is not None or (site.spec.bias is not None and not site.spec.mask.lifted)
 
 
 def _arguments(parameters: Parameters) -> dict[str, int | str]:

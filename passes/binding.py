@@ -13,7 +13,7 @@ from .evaluate import Evaluator
 from .expression import Apply, Expr, Index, Number, symbols, walk, where
 from .masks import lift
 from .operands import best, candidates, shared_group
-from .score import ADDED_FILL, MaskTerm
+from .score import ADDED_FILL, ScoreProgram
 from .spec import AttentionSite, AttentionSpec, MaskSpec, Rejected, RejectionCode
 from .symbols import Roots
 from .views import Step
@@ -33,10 +33,8 @@ class Reading:
     key: Step
     value: Step
     readers: tuple[fx.Node, fx.Node, fx.Node]
-    scale: float
-    factors: tuple[Expr, ...]
-    biases: tuple[Expr, ...]
-    masks: tuple[MaskTerm, ...]
+    program: ScoreProgram
+    sink: Expr | None = None
 
 
 def bind(
@@ -74,12 +72,14 @@ def bind(
         value_dim=roots.size(roots.value_feature),
         dtype=sample.dtype,
         device=sample.device,
-        scale=reading.scale,
+        scale=reading.program.scale,
         mask=mask,
         bias=bias,
-        factors=reading.factors,
+        factors=reading.program.factors,
+        softcap=reading.program.softcap,
+        sink=reading.sink,
     )
-    if any(roots.key_position in symbols(f) for f in reading.factors):
+    if any(roots.key_position in symbols(f) for f in reading.program.factors):
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scale differs from key to key", anchor)
     return AttentionSite(
         form=form,
@@ -101,17 +101,18 @@ def _holds_fill(bias: Expr) -> bool:
 
 def _mask_and_bias(reading: Reading) -> tuple[MaskSpec, Expr | None]:
     """The lifted mask; terms that cannot be lifted together go back to being biases, which is always exact."""
-    biases = list(reading.biases)
+    biases = list(reading.program.biases)
     # A bias with fills of its own, added to a finite fill: where both forbid, what a row gives is the sum's business.
-    sums = any(_holds_fill(b) for b in biases) and any(not math.isinf(t.fill) for t in reading.masks)
-    mask = None if sums else lift(reading.masks, reading.roots)
+    sums = any(_holds_fill(b) for b in biases) and any(not math.isinf(t.fill) for t in reading.program.masks)
+    mask = None if sums else lift(reading.program.masks, reading.roots)
     if mask is None:
-        added = [t for t in reading.masks if t.added]
-        if len(added) != len(reading.masks):
+        hard = tuple(t for t in reading.program.masks if math.isinf(t.fill))
+        soft = [t for t in reading.program.masks if not math.isinf(t.fill)]
+        if not all(t.added for t in soft):
             origin = reading.evaluator.softmax
             raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "masks of different kinds meet", origin)  # type: ignore[arg-type]
-        biases.extend(where(t.keep, Number(0.0), Number(t.fill)) for t in added)
-        mask = MaskSpec()
+        biases.extend(where(t.keep, Number(0.0), Number(t.fill)) for t in soft)
+        mask = lift(hard, reading.roots) or MaskSpec()  # −inf terms always join
     total: Expr | None = None
     for term in biases:
         total = term if total is None else Apply("add", (total, term))

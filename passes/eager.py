@@ -17,8 +17,8 @@ from .canonical import CanonicalView
 from .contraction import Contraction, contraction_of
 from .dataflow import Dataflow
 from .evaluate import Evaluator
-from .expression import ZERO, Apply, Expr, Int, Load, Probability, Product, contains, symbols, walk
-from .score import ScoreProgram, score_program
+from .expression import ZERO, Apply, Expr, Int, Load, Probability, Product, contains, integer, symbols, walk
+from .score import Reader, ScoreProgram, score_program
 from .spec import AttentionSite, Rejected, RejectionCode
 from .symbols import Roots, position, symbol
 from .views import Step
@@ -86,6 +86,8 @@ def _readers_of_probabilities(
 def _changed_before_values(view: CanonicalView, escapes: list[fx.Node]) -> fx.Node | None:
     """The reader of the probabilities behind which, element by element, a product follows; None where none does."""
     for first in escapes:
+        if not isinstance(view.value(first), torch.Tensor):
+            continue
         stack, seen = [first], {first}
         while stack and len(seen) < 64:
             node = stack.pop()
@@ -213,16 +215,60 @@ def _read_back(
     dtype = view.tensor(source).dtype
     if not dtype.is_floating_point:
         raise Rejected(RejectionCode.DTYPE, f"softmax of {dtype}", softmax)
-    program = _program(view, evaluator.at(source, probability.index, softmax), softmax, dtype)
+    scores = evaluator.at(source, probability.index, softmax)
+    scores, sink = _without_sink(view, evaluator, roots, softmax, dim, scores, probability.index)
+    reader = Reader(softmax, dtype, roots.key_position, has_sink=sink is not None)
+    program = _program(view, scores, reader)
     query, key, qk = _query_and_key(view, program, roots, softmax)
     value = (plan.value, product.position(plan.value_labels, at, view.shape(plan.value)))
     readers = (qk.node, qk.node, product.node)
-    return Reading(
-        evaluator, roots, query, key, value, readers, program.scale, program.factors, program.biases, program.masks
-    )
+    return Reading(evaluator, roots, query, key, value, readers, program, sink)
 
 
-def _program(view: CanonicalView, expr: Expr, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
+def _without_sink(
+    view: CanonicalView,
+    evaluator: Evaluator,
+    roots: Roots,
+    softmax: fx.Node,
+    dim: int,
+    scores: Expr,
+    index: tuple[Expr, ...],
+) -> tuple[Expr, Expr | None]:
+    """The scores, and the one more score behind the last key that softmax may run over (gpt_oss).
+
+    What is subtracted from all of them alike (the row maximum) is taken off both.
+    """
+    over, keys = view.shape(softmax)[dim], roots.size(roots.key_position)
+    extra = sympy.expand(over - keys)
+    if extra == 0:
+        return scores, None
+    if extra != 1:
+        raise Rejected(RejectionCode.SOFTMAX_DIM, f"softmax runs over {over} scores, the values are {keys}", softmax)
+    behind = (*index[:dim], integer(keys), *index[dim + 1 :])
+    sink = evaluator.at(view.op(softmax).get("input"), behind, softmax)
+    while all(isinstance(e, Apply) and e.name == "sub" for e in (scores, sink)) and _term(scores) == _term(sink):
+        scores, sink = _minuend(scores), _minuend(sink)
+    if contains(sink, Product) or roots.key_position in symbols(sink) or _behind_product(view, sink):
+        raise Rejected(RejectionCode.SOFTMAX_DIM, f"softmax runs over {over} scores, the values are {keys}", softmax)
+    return scores, sink
+
+
+def _term(expr: Expr) -> Expr:
+    assert isinstance(expr, Apply)
+    return expr.args[1]
+
+
+def _minuend(expr: Expr) -> Expr:
+    assert isinstance(expr, Apply)
+    return expr.args[0]
+
+
+def _behind_product(view: CanonicalView, expr: Expr) -> bool:
+    """Whether a captured tensor of the expression is computed from scores."""
+    return any(isinstance(e, Load) and _behind(view, e.node) for e in walk(expr))
+
+
+def _program(view: CanonicalView, expr: Expr, reader: Reader) -> ScoreProgram:
     if isinstance(expr, Load):
         if contraction_of(view, expr.node) is not None:
             message = f"{expr.node.name} is written in place through another view of it before softmax"
@@ -238,7 +284,7 @@ def _program(view: CanonicalView, expr: Expr, softmax: fx.Node, dtype: torch.dty
             raise NotAttention
         message = f"between QKᵀ and softmax stands {opaque.node.name}"
         raise Rejected(RejectionCode.NO_QUERY_KEY_PRODUCT, message, opaque.node)
-    return score_program(expr, softmax, dtype)
+    return score_program(expr, reader)
 
 
 def _behind(view: CanonicalView, node: fx.Node, depth: int = 8) -> bool:
@@ -255,6 +301,7 @@ def _behind(view: CanonicalView, node: fx.Node, depth: int = 8) -> bool:
 def _query_and_key(
     view: CanonicalView, program: ScoreProgram, roots: Roots, softmax: fx.Node
 ) -> tuple[Step, Step, Contraction]:
+    assert program.product is not None
     node, index = program.product.node, program.product.index
     product = contraction_of(view, node)
     if product is None or len(product.summed) != 1:

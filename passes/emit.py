@@ -185,6 +185,32 @@ class Emitter:
             self._emitted[key] = self._tensor(expr, axes)
         return self._emitted[key]
 
+    @property
+    def score_axes(self) -> Axes:
+        """Axes of the scores: batch, heads, query and key position."""
+        heads: Axes = self.roots.heads or (None,)
+        return (self.roots.batch, *heads, self.roots.query_position, self.roots.key_position)
+
+    def score_tensor(self, expr: Expr) -> fx.Node:
+        """An expression over (b, h, i, j) as [batch, heads, n_q, n_k], dims of size 1 where it does not vary."""
+        axes = self.score_axes
+        node = self.tensor(expr, axes)
+        if not isinstance(node, fx.Node):
+            node = self.call(torch.full, (1,) * len(axes), node, device=self.device)
+        if len(axes) > 4:
+            node = self.method("expand", node, -1, *(self.size(self.roots.size(h)) for h in self.roots.heads), -1, -1)
+            node = self.method("flatten", node, 1, len(self.roots.heads))
+        return node
+
+    def query_tensor(self, expr: Expr) -> fx.Node:
+        """An expression over (b, h, i) as [batch, heads, n_q, 1], dims of size 1 where it does not vary."""
+        return self.score_tensor(expr)
+
+    def each(self, target: Callable[..., Any], nodes: list[fx.Node]) -> list[fx.Node]:
+        """A call with several results, one for each argument."""
+        both = self.call(target, *nodes)
+        return [self.call(operator.getitem, both, k) for k in range(len(nodes))]
+
     def _tensor(self, expr: Expr, axes: Axes) -> Any:
         if isinstance(expr, Number):
             return expr.value
@@ -271,6 +297,9 @@ class Emitter:
             return self.call(operator.le, args[0], 0)
         if expr.name == "where":
             return self.call(torch.where, *args)
+        if expr.name in ("minimum", "maximum") and any(not isinstance(a, fx.Node) for a in args):
+            node, limit = args if isinstance(args[0], fx.Node) else args[::-1]
+            return self.method("clamp", node, **{"max" if expr.name == "minimum" else "min": limit})
         if expr.name in _CALLS:
             return self.call(_CALLS[expr.name], *args)
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"{expr.name} cannot be written", self.anchor)

@@ -140,6 +140,8 @@ def _two(ev: Evaluator, node: fx.Node, op: Op, index: Index, numbers: bool = Tru
 def _arithmetic(name: str) -> Rule:
     def rule(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
         if op.get("rounding_mode") is not None:
+            return _floordiv(ev, node, op, index) if op.get("rounding_mode") == "floor" else None
+        if not isinstance(ev.view.value(node), torch.Tensor):  # torch.max over a dim, not of two tensors
             return None
         if ev.is_bool(node):
             pair = _two(ev, node, op, index, numbers=False)
@@ -157,6 +159,36 @@ def _arithmetic(name: str) -> Rule:
         return arithmetic(name, left, right)
 
     return rule
+
+
+def _clamp(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    value = ev.number(op.get("input"), index, node)
+    for name, bound in (("maximum", op.arguments.get("min")), ("minimum", op.arguments.get("max"))):
+        if bound is not None and value is not None:
+            limit = ev.number(bound, index, node)
+            value = None if limit is None else arithmetic(name, value, limit)
+    return value
+
+
+def _whole(part: int) -> Rule:
+    """Quotient (0) or remainder (1) of two integers, the divisor a positive constant or size."""
+
+    def rule(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+        pair = _two(ev, node, op, index)
+        if pair is None or ev.view.tensor(node).dtype.is_floating_point:
+            return None
+        value, divisor = map(as_sympy, pair)
+        if value is None or divisor is None or not divisor.is_positive or divisor.free_symbols & set(ev.domain.sizes):
+            return None
+        low = ev.domain.lower(value)
+        if low is None or not low.is_nonnegative:
+            return None
+        return integer(ev.domain.divide(value, divisor)[part])
+
+    return rule
+
+
+_floordiv = _whole(0)
 
 
 def _compare(name: str) -> Rule:
@@ -382,6 +414,9 @@ RULES: dict[str, Rule] = {
     "or": _logic(disjunction),
     "not": _not,
     "neg": _neg,
+    "clamp": _clamp,
+    "floordiv": _floordiv,
+    "remainder": _whole(1),
     "tanh": _tanh,
     "cast": _cast,
     "where": _where,

@@ -108,7 +108,7 @@ def _reads_item(user: fx.Node) -> bool:
 
 
 def _reads_weights(user: fx.Node) -> bool:
-    return _reads_item(user) and user.args[1] == 1 and bool(user.users)
+    return bool(_reads_item(user) and user.args[1] == 1 and len(user.users) > 0)
 
 
 def _replace(node: fx.Node, write: Writer) -> None:
@@ -169,7 +169,7 @@ def _record(graph: fx.Graph, before: set[fx.Node], source: fx.Node) -> None:
             if node.op == "call_method":
                 node.meta["example_value"] = getattr(args[0], str(node.target))(*args[1:], **kwargs)
             else:
-                node.meta["example_value"] = node.target(*args, **kwargs)  # type: ignore[operator]
+                node.meta["example_value"] = node.target(*args, **kwargs)
 
 
 # --- what the calls are ----------------------------------------------------------------------------------------------

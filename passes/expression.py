@@ -229,6 +229,8 @@ def inverse(expr: Expr) -> Expr:
             return Apply("le0", (integer(1 - value),))
         if expr.name in ("eq", "ne"):
             return Apply("ne" if expr.name == "eq" else "eq", expr.args)
+        if expr.name in _OPPOSITE and all(map(_is_integral, expr.args)):
+            return Apply(_OPPOSITE[expr.name], expr.args)
         if expr.name == "and":
             return disjunction(*map(inverse, expr.args))
         if expr.name == "or":
@@ -375,8 +377,13 @@ _COMPARE = {
 }
 
 
+_OPPOSITE = {"lt": "ge", "ge": "lt", "le": "gt", "gt": "le"}
+
+
 def _is_integral(expr: Expr) -> bool:
     """Whether x == x is sure to hold: not for floats, where NaN differs from itself."""
+    if isinstance(expr, Number):
+        return not isinstance(expr.value, float)
     if isinstance(expr, Load):
         value = expr.node.meta.get("example_value", expr.node.meta.get("val"))
         return value is not None and not value.dtype.is_floating_point

@@ -1,4 +1,5 @@
-"""From "which keys are kept" to a class that kernels know: causal, sliding window, key padding, or other.
+"""From "which keys are kept" to a class that kernels know: causal, sliding window, key padding, ranges of
+keys, groups that must agree, or other.
 
 A conjunction is classified part by part; each class is one function that takes a part or leaves it.
 """
@@ -7,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import reduce
 
 import sympy
 
-from .expression import Apply, Expr, Number, as_sympy, conjunction, symbols
+from .expression import Apply, Expr, Int, Number, arithmetic, as_sympy, conjunction, integer, symbols
 from .score import MaskTerm
 from .spec import MaskSpec
 from .symbols import Roots
@@ -44,13 +47,82 @@ def is_key_mask(part: Expr, roots: Roots) -> bool:
     return not symbols(part) & (roots.all - {roots.batch, roots.key_position})
 
 
+def group_pair(part: Expr, roots: Roots) -> tuple[Expr, Expr] | None:
+    """(of the query, of the key) for a part that says both are equal: packed documents, chunks."""
+    if not (isinstance(part, Apply) and part.name == "eq"):
+        return None
+    for query, key in (part.args, part.args[::-1]):
+        if _of_query(query, roots) and is_key_mask(key, roots) and roots.key_position in symbols(key):
+            return query, key
+    return None
+
+
+def _of_query(expr: Expr, roots: Roots) -> bool:
+    return not symbols(expr) & (roots.all - {roots.batch, roots.query_position})
+
+
+def stop_key(part: Expr, roots: Roots) -> Expr | None:
+    """The first key that a query does not see any more, over (b, i): of j <= f(b, i), and of several by `or`."""
+    if isinstance(part, Apply) and part.name == "or":
+        stops = [stop_key(p, roots) for p in part.args]
+        if any(s is None for s in stops):
+            return None
+        return reduce(lambda a, b: arithmetic("maximum", a, b), [s for s in stops if s is not None])
+    found = _bound(part, roots)
+    return found[1] if found is not None and found[0] == "stop" else None
+
+
+def first_key(part: Expr, roots: Roots) -> Expr | None:
+    """The first key that a query sees, over (b, i): of j >= f(b, i)."""
+    found = _bound(part, roots)
+    return found[1] if found is not None and found[0] == "first" else None
+
+
+def _bound(part: Expr, roots: Roots) -> tuple[str, Expr] | None:
+    """("stop", s) of j < s, ("first", f) of j >= f; s and f over (b, i)."""
+    j = roots.key_position
+    if j is None or not isinstance(part, Apply):
+        return None
+    if part.name == "le0":
+        return _integer_bound(part, j)
+    if part.name not in ("lt", "le", "gt", "ge"):
+        return None
+    left, right = part.args
+    name = part.name
+    if right == Int(j):  # f(i) < j says what j > f(i) says
+        left, right, name = right, left, {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}[name]
+    if left != Int(j) or not _of_query(right, roots):
+        return None
+    kind = "stop" if name in ("lt", "le") else "first"
+    return kind, right if name in ("lt", "ge") else arithmetic("add", right, Number(1))
+
+
+def _integer_bound(part: Apply, j: sympy.Symbol) -> tuple[str, Expr] | None:
+    value = as_sympy(part.args[0])
+    if value is None:
+        return None
+    for sign in (1, -1):
+        rest = sympy.expand(value - sign * j)
+        if j not in rest.free_symbols:  # sign·j + rest <= 0
+            return ("stop", integer(1 - rest)) if sign == 1 else ("first", integer(rest))
+    for floor in value.atoms(sympy.floor):  # whole chunks: floor(j / c) + rest <= 0
+        rest = sympy.expand(value - floor)
+        size = sympy.cancel(j / floor.args[0])
+        if j not in rest.free_symbols and not size.free_symbols & {j}:
+            return "stop", integer(sympy.expand(size * (1 - rest)))
+    return None
+
+
 def classify(keep: Expr, roots: Roots) -> MaskSpec:
     """The classes of a bool expression over (b, h, i, j), True = takes part; what has none goes to `other`."""
     upper: list[sympy.Expr] = []
     lower: list[sympy.Expr] = []
     padding: list[Expr] = []
+    groups: list[tuple[Expr, Expr]] = []
+    first: list[Expr] = []
+    stop: list[Expr] = []
     other: list[Expr] = []
-    for part in keep.args if isinstance(keep, Apply) and keep.name == "and" else (keep,):
+    for part in _parts(keep):
         if isinstance(part, Number):
             if not part.value:
                 other.append(part)
@@ -60,18 +132,27 @@ def classify(keep: Expr, roots: Roots) -> MaskSpec:
             lower.append(below)
         elif is_key_mask(part, roots):
             padding.append(part)
+        elif (pair := group_pair(part, roots)) is not None:
+            groups.append(pair)
+        elif (end := stop_key(part, roots)) is not None:
+            stop.append(end)
+        elif (start := first_key(part, roots)) is not None:
+            first.append(start)
         else:
             other.append(part)
     offset = _tightest(upper, sympy.Min)
-    start = _tightest(lower, sympy.Max)
-    # A window with no causal edge forbids nothing after i; one that may hold no key is no window of the op.
-    if start is not None and (offset is None or not sympy.expand(offset - start + 1).is_positive):
-        other.append(conjunction(*(p for p in _parts(keep) if window_start(p, roots) is not None)))
-        start = None
+    begin = _tightest(lower, sympy.Max)
+    # A window with no causal edge, or one that may hold no key, is no window of the op: it is a first key.
+    if begin is not None and (offset is None or not sympy.expand(offset - begin + 1).is_positive):
+        first.append(integer(sympy.expand(roots.query_position + begin)))
+        begin = None
     return MaskSpec(
         causal_offset=offset,
-        sliding_window=None if start is None or offset is None else sympy.expand(offset - start + 1),
+        sliding_window=None if begin is None or offset is None else sympy.expand(offset - begin + 1),
         key_mask=conjunction(*padding) if padding else None,
+        first_key=reduce(lambda a, b: arithmetic("maximum", a, b), first) if first else None,
+        stop_key=reduce(lambda a, b: arithmetic("minimum", a, b), stop) if stop else None,
+        groups=tuple(groups),
         other=conjunction(*other) if other else None,
     )
 
@@ -99,7 +180,7 @@ def lift(terms: tuple[MaskTerm, ...], roots: Roots) -> MaskSpec | None:
     empty = rows.pop() if len(rows) == 1 else "zero"
     if spec.other is not None:  # a tensor is needed anyway: it holds the whole mask
         return MaskSpec(other=keep, empty_rows=empty)
-    return MaskSpec(spec.causal_offset, spec.sliding_window, spec.key_mask, spec.other, empty)
+    return replace(spec, empty_rows=empty)
 
 
 def _uniform(terms: tuple[MaskTerm, ...]) -> bool:
@@ -111,7 +192,7 @@ def _uniform(terms: tuple[MaskTerm, ...]) -> bool:
 
 def may_have_empty_rows(spec: MaskSpec) -> bool:
     """Whether some query may see no key at all."""
-    if spec.key_mask is not None or spec.other is not None:
+    if any(part is not None for part in (spec.key_mask, spec.other, spec.first_key, spec.stop_key)) or spec.groups:
         return True
     if spec.causal_offset is None:
         return False

@@ -11,15 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import sympy
 import torch
 import torch.nn.functional as F
 from torch import fx
 
 from .canonical import CanonicalView
 from .dataflow import Dataflow
-from .emit import Axes, Emitter
+from .emit import Emitter
 from .expression import Expr, Load, Number, walk, where
 from .spec import AttentionSite
+from .symbols import Roots
 
 # Views of a result that fail on strides other than those the graph was traced with.
 STRIDE_BOUND = frozenset(("view", "view_as", "as_strided"))
@@ -35,8 +37,10 @@ class Lowering:
 
 def fits_sdpa(site: AttentionSite) -> bool:
     """Whether one SDPA call computes the site exactly with no mask tensor that the graph does not already hold."""
-    mask = site.spec.mask
-    if mask.key_mask is not None or mask.sliding_window is not None:
+    spec, mask = site.spec, site.spec.mask
+    if any(part is not None for part in (mask.key_mask, mask.sliding_window, mask.first_key, mask.stop_key)):
+        return False
+    if mask.groups or spec.softcap or spec.sink is not None:
         return False
     return mask.causal_offset is None or (mask.causal_offset == 0 and site.spec.bias is None)
 
@@ -97,9 +101,9 @@ def _attention(emitter: Emitter, view: CanonicalView, site: AttentionSite, lower
 def _multiplied(emitter: Emitter, query: fx.Node, factor: Expr, site: AttentionSite, dtype: torch.dtype) -> fx.Node:
     """Queries times a factor over (b, h, i)."""
     if any(isinstance(e, Load) and e.index for e in walk(factor)):
-        scale = _full_rank(emitter, factor, site)
+        scale = emitter.query_tensor(factor)
         return emitter.method("to", emitter.call(operator.mul, query, scale), dtype)
-    return emitter.call(operator.mul, query, emitter.tensor(factor, _axes(site)))
+    return emitter.call(operator.mul, query, emitter.tensor(factor, emitter.score_axes))
 
 
 def _needs_strides(node: fx.Node) -> bool:
@@ -114,11 +118,6 @@ def _needs_strides(node: fx.Node) -> bool:
             if str(user.target) in ("transpose", "permute", "unsqueeze", "squeeze", "expand", "to", "mT"):
                 stack.append(user)
     return False
-
-
-def _axes(site: AttentionSite) -> Axes:
-    heads: Axes = site.roots.heads or (None,)
-    return (site.roots.batch, *heads, site.roots.query_position, site.roots.key_position)
 
 
 def _sdpa(
@@ -140,7 +139,7 @@ def _sdpa(
         arguments["attn_mask"] = bias
     out = emitter.call(F.scaled_dot_product_attention, *operands, **arguments)
     if mask.other is not None and mask.empty_rows == "nan":
-        keep = _full_rank(emitter, mask.other, site)
+        keep = emitter.score_tensor(mask.other)
         seen = emitter.method("any", keep, -1, keepdim=True)
         out = emitter.call(torch.where, seen, out, float("nan"))
     return out
@@ -150,30 +149,16 @@ def _joined(emitter: Emitter, site: AttentionSite, dtype: torch.dtype) -> fx.Nod
     """Bias and unlifted mask as one tensor for `attn_mask` or `bias`: bool where there is only a mask."""
     spec, mask = site.spec, site.spec.mask
     if mask.other is None:
-        return None if spec.bias is None else _as_float(emitter, _full_rank(emitter, spec.bias, site), dtype)
+        return None if spec.bias is None else _as_float(emitter, emitter.score_tensor(spec.bias), dtype)
     if spec.bias is None and mask.empty_rows != "mean":
-        return _full_rank(emitter, mask.other, site)
+        return emitter.score_tensor(mask.other)
     fill = torch.finfo(dtype).min if mask.empty_rows == "mean" else float("-inf")
     joined = where(mask.other, spec.bias if spec.bias is not None else Number(0.0), Number(fill))
-    return _as_float(emitter, _full_rank(emitter, joined, site), dtype)
+    return _as_float(emitter, emitter.score_tensor(joined), dtype)
 
 
 def _as_float(emitter: Emitter, node: fx.Node, dtype: torch.dtype) -> fx.Node:
     return emitter.method("to", node, dtype)
-
-
-def _full_rank(emitter: Emitter, expr: Expr, site: AttentionSite) -> fx.Node:
-    """An expression over (b, h…, i, j) as a tensor [batch, heads, n_q, n_k], dims of size 1 where it does not vary."""
-    axes = _axes(site)
-    node = emitter.tensor(expr, axes)
-    if not isinstance(node, fx.Node):
-        shape = (1,) * len(axes)
-        node = emitter.call(torch.full, shape, node, device=emitter.device)
-    if len(axes) > 4:
-        sizes = [emitter.size(site.roots.size(h)) for h in site.roots.heads]
-        node = emitter.method("expand", node, -1, *sizes, -1, -1)
-        node = emitter.method("flatten", node, 1, len(sizes))
-    return node
 
 
 def _op(
@@ -195,14 +180,50 @@ def _op(
     if bias is not None and mask.other is not None and spec.bias is None and mask.empty_rows != "mean":
         zero = emitter.call(torch.where, bias, 0.0, float("-inf"))
         bias = _as_float(emitter, zero, dtype)
-    arguments: dict[str, Any] = {}
+    arguments = _ranges(emitter, site)
     if mask.causal_offset is not None:
         arguments["causal_offset"] = emitter.size(mask.causal_offset)
     if mask.sliding_window is not None:
         arguments["sliding_window"] = emitter.size(mask.sliding_window)
     arguments |= {"scale": spec.scale, "empty_rows": mask.empty_rows, **lowering.arguments}
     both = emitter.call(torch.ops.hyper.attention.default, *operands, key_mask, bias, **arguments)
-    return emitter.call(operator.getitem, both, 0)
+    out = emitter.call(operator.getitem, both, 0)
+    if spec.sink is None:
+        return out
+    # One more score without a value leaves every weight smaller by Σ / (Σ + e^sink) = sigmoid(lse − sink).
+    sink = emitter.method("squeeze", emitter.query_tensor(spec.sink), -1)
+    kept = emitter.call(torch.sigmoid, emitter.call(operator.sub, emitter.call(operator.getitem, both, 1), sink))
+    scaled = emitter.call(operator.mul, out, emitter.method("unsqueeze", kept, -1))
+    return emitter.method("to", scaled, dtype)
+
+
+def _ranges(emitter: Emitter, site: AttentionSite) -> dict[str, Any]:
+    """The op's arguments for key ranges, groups and softcap; tensors of O(n) elements."""
+    spec, mask, roots = site.spec, site.spec.mask, site.roots
+    arguments: dict[str, Any] = {}
+    for name, expr in (("first_key", mask.first_key), ("stop_key", mask.stop_key)):
+        if expr is not None:
+            rows = _rows(emitter, expr, roots.query_position, spec.n_q, roots)
+            arguments[name] = emitter.method("to", rows, torch.int64)
+    if mask.groups:
+        sides = ((roots.query_position, spec.n_q, 0), (roots.key_position, spec.n_k, 1))
+        for name, (position, count, side) in zip(("query_group", "key_group"), sides, strict=True):
+            columns = [_rows(emitter, pair[side], position, count, roots) for pair in mask.groups]
+            columns = [emitter.method("to", column, torch.int64) for column in columns]
+            if len(columns) > 1:
+                columns = list(emitter.each(torch.broadcast_tensors, columns))
+            arguments[name] = emitter.call(torch.stack, columns, -1)
+    if spec.softcap:
+        arguments["softcap"] = spec.softcap
+    return arguments
+
+
+def _rows(emitter: Emitter, expr: Expr, position: sympy.Symbol | None, count: sympy.Expr, roots: Roots) -> fx.Node:
+    """An expression over (b, position) as a tensor [batch or 1, count]."""
+    node = emitter.tensor(expr, (roots.batch, position))
+    if not isinstance(node, fx.Node):
+        node = emitter.call(torch.full, (1, 1), node, device=emitter.device)
+    return emitter.method("expand", node, -1, emitter.size(count))
 
 
 def _drop_dead(module: fx.GraphModule, sites: Sequence[AttentionSite]) -> None:

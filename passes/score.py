@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import sympy
 import torch
 from torch import fx
 
-from .expression import Apply, Expr, Number, Product, arithmetic, contains, inverse
+from .expression import Apply, Expr, Number, Product, arithmetic, contains, inverse, symbols, walk
 from .spec import Rejected, RejectionCode
 
 # A finite number added to a score that is at or under this forbids the key: exp() of the difference is 0 in float64
@@ -34,14 +35,16 @@ class MaskTerm:
 
 @dataclass(frozen=True, slots=True)
 class ScoreProgram:
-    """scale·Π factors·(QKᵀ) + Σ biases, masked by every term of `masks`. `product` is the element of QKᵀ.
+    """s = scale·Π factors·(QKᵀ), then softcap·tanh(s / softcap) where softcap > 0, then + Σ biases, then the masks.
 
-    Factors are what scores are multiplied by where it is no constant: a learned logit scale, a float attribute of a
-    module under dynamic=True. They multiply the queries, so they must not depend on the key.
+    `product` is the element of QKᵀ (None for an SDPA call). Factors are what scores are multiplied by where it is no
+    constant: a learned logit scale, a float attribute of a module under dynamic=True. They multiply the queries, so
+    they must not depend on the key.
     """
 
-    product: Product
+    product: Product | None
     scale: float
+    softcap: float = 0.0
     factors: tuple[Expr, ...] = ()
     biases: tuple[Expr, ...] = ()
     masks: tuple[MaskTerm, ...] = ()
@@ -57,19 +60,38 @@ def is_fill(value: float, dtype: torch.dtype, added: bool) -> bool:
     return value <= max(ADDED_FILL if added else REPLACED_FILL, 0.5 * lowest)
 
 
-def score_program(expr: Expr, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads the scores: the softmax, the dtype it reads, and the index symbol that it sums over."""
+
+    softmax: fx.Node
+    dtype: torch.dtype
+    key_position: sympy.Symbol
+    has_sink: bool = False
+
+    def unseen(self, term: Expr) -> bool:
+        """Whether softmax does not see a term that is added: it is the same for every key, and there is no sink."""
+        if any(isinstance(e, Number) and abs(e.value) >= -ADDED_FILL for e in walk(term)):
+            return False  # a fill swallows the scores: the row becomes a plain mean
+        return self.key_position not in symbols(term) and not self.has_sink
+
+
+def unsupported(message: str, node: fx.Node | None) -> Rejected:
+    """The rejection of a step that has no score form."""
+    return Rejected(RejectionCode.UNSUPPORTED_SCORE, message, node)
+
+
+def score_program(expr: Expr, reader: Reader) -> ScoreProgram:
     """Take apart what softmax reads. Raises Rejected(UNSUPPORTED_SCORE) naming the step that has no form."""
     if isinstance(expr, Product):
         return ScoreProgram(expr, 1.0)
     if isinstance(expr, Apply):
         form = FORMS.get(expr.name)
         if form is not None:
-            return form(expr, softmax, dtype)
-        node = expr.origin[0] if expr.origin else softmax
-        raise Rejected(
-            RejectionCode.UNSUPPORTED_SCORE, f"no score form for {expr.name!r} between QKᵀ and softmax", node
-        )
-    raise Rejected(RejectionCode.NO_QUERY_KEY_PRODUCT, "softmax does not read a product", softmax)
+            return form(expr, reader)
+        node = expr.origin[0] if expr.origin else reader.softmax
+        raise unsupported(f"no score form for {expr.name!r} between QKᵀ and softmax", node)
+    raise Rejected(RejectionCode.NO_QUERY_KEY_PRODUCT, "softmax does not read a product", reader.softmax)
 
 
 def _sides(expr: Apply) -> tuple[Expr, Expr, bool]:
@@ -77,29 +99,32 @@ def _sides(expr: Apply) -> tuple[Expr, Expr, bool]:
     left, right = expr.args
     if contains(left, Product) and contains(right, Product):
         node = expr.origin[0] if expr.origin else None
-        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "two products meet before softmax", node)  # type: ignore[arg-type]
+        raise unsupported("two products meet before softmax", node)
     return (left, right, True) if contains(left, Product) else (right, left, False)
 
 
 def _scaled(program: ScoreProgram, factor: float) -> ScoreProgram:
     masks = tuple(MaskTerm(m.keep, m.fill * factor, m.added) for m in program.masks)
     biases = tuple(arithmetic("mul", b, Number(factor)) for b in program.biases)
-    return replace(program, scale=program.scale * factor, biases=biases, masks=masks)
+    return replace(program, scale=program.scale * factor, softcap=program.softcap * factor, biases=biases, masks=masks)
 
 
-def _multiplied(program: ScoreProgram, factor: Expr, softmax: fx.Node) -> ScoreProgram:
-    if program.masks:
-        raise Rejected(
-            RejectionCode.UNSUPPORTED_SCORE, "masked scores are scaled by something that is no constant", softmax
+def _multiplied(program: ScoreProgram, factor: Expr, reader: Reader) -> ScoreProgram:
+    if program.masks or program.softcap:
+        raise unsupported(
+            "masked or capped scores are scaled by something that is no constant",
+            reader.softmax,
         )
     biases = tuple(arithmetic("mul", b, factor) for b in program.biases)
     return replace(program, factors=(*program.factors, factor), biases=biases)
 
 
-def _add(expr: Apply, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
+def _add(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, term, _ = _sides(expr)
-    program = score_program(inner, softmax, dtype)
-    biases, masks = added_terms(term, dtype)
+    program = score_program(inner, reader)
+    if reader.unseen(term):
+        return program  # softmax does not see what is added to all keys alike
+    biases, masks = added_terms(term, reader.dtype)
     return replace(program, biases=program.biases + biases, masks=program.masks + masks)
 
 
@@ -119,45 +144,77 @@ def added_terms(term: Expr, dtype: torch.dtype) -> tuple[tuple[Expr, ...], tuple
     return (term,), ()
 
 
-def _sub(expr: Apply, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
+def _sub(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, term, product_first = _sides(expr)
     if not product_first:
-        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scores are subtracted from something", softmax)
-    program = score_program(inner, softmax, dtype)
-    biases, masks = added_terms(arithmetic("mul", term, Number(-1)), dtype)
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scores are subtracted from something", reader.softmax)
+    program = score_program(inner, reader)
+    if reader.unseen(term):
+        return program  # the row maximum of a safe softmax
+    biases, masks = added_terms(arithmetic("mul", term, Number(-1)), reader.dtype)
     return replace(program, biases=program.biases + biases, masks=program.masks + masks)
 
 
-def _mul(expr: Apply, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
+def _mul(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, factor, _ = _sides(expr)
-    program = score_program(inner, softmax, dtype)
+    program = score_program(inner, reader)
     if not isinstance(factor, Number):
-        return _multiplied(program, factor, softmax)
+        return _multiplied(program, factor, reader)
     if not factor.value > 0:
-        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"scores are multiplied by {factor.value}", softmax)
+        raise unsupported(f"scores are multiplied by {factor.value}", reader.softmax)
     return _scaled(program, float(factor.value))
 
 
-def _div(expr: Apply, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
+def _div(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, divisor, product_first = _sides(expr)
     if not product_first:
-        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "something is divided by the scores", softmax)
-    program = score_program(inner, softmax, dtype)
+        raise unsupported("something is divided by the scores", reader.softmax)
+    program = score_program(inner, reader)
     if not isinstance(divisor, Number):
-        return _multiplied(program, Apply("div", (Number(1.0), divisor)), softmax)
+        return _multiplied(program, Apply("div", (Number(1.0), divisor)), reader)
     if not divisor.value > 0:
-        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"scores are divided by {divisor.value}", softmax)
+        raise unsupported(f"scores are divided by {divisor.value}", reader.softmax)
     return _scaled(program, 1.0 / float(divisor.value))
 
 
-def _where(expr: Apply, softmax: fx.Node, dtype: torch.dtype) -> ScoreProgram:
+def _where(expr: Apply, reader: Reader) -> ScoreProgram:
     keep, then, other = expr.args
     for condition, inner, fill in ((keep, then, other), (inverse(keep), other, then)):
-        if isinstance(fill, Number) and is_fill(float(fill.value), dtype, added=False) and contains(inner, Product):
-            program = score_program(inner, softmax, dtype)
+        if (
+            isinstance(fill, Number)
+            and is_fill(float(fill.value), reader.dtype, added=False)
+            and contains(inner, Product)
+        ):
+            program = score_program(inner, reader)
             masks = (*program.masks, MaskTerm(condition, float(fill.value), added=False))
             return replace(program, masks=masks)
-    raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "a where() of the scores does not forbid keys", softmax)
+    raise unsupported("a where() of the scores does not forbid keys", reader.softmax)
 
 
-FORMS = {"add": _add, "sub": _sub, "mul": _mul, "div": _div, "where": _where}
+def _tanh(expr: Apply, reader: Reader) -> ScoreProgram:
+    """tanh of scaled scores is a softcap of 1; what multiplies it afterwards is its height."""
+    program = score_program(expr.args[0], reader)
+    if program.softcap or program.biases or program.masks:
+        raise unsupported("tanh of scores that are biased, masked or capped", reader.softmax)
+    return replace(program, softcap=1.0)
+
+
+def _maximum(expr: Apply, reader: Reader) -> ScoreProgram:
+    """max(scores, lowest number): a fill of −inf becomes a finite one, and no real score is met."""
+    inner, floor, _ = _sides(expr)
+    if not isinstance(floor, Number) or not is_fill(float(floor.value), reader.dtype, added=True):
+        raise unsupported("scores are clamped", reader.softmax)
+    program = score_program(inner, reader)
+    masks = tuple(MaskTerm(m.keep, max(m.fill, float(floor.value)), added=False) for m in program.masks)
+    return replace(program, masks=masks)
+
+
+FORMS = {
+    "add": _add,
+    "sub": _sub,
+    "mul": _mul,
+    "div": _div,
+    "where": _where,
+    "tanh": _tanh,
+    "maximum": _maximum,
+}

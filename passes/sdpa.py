@@ -14,7 +14,7 @@ from .dataflow import Dataflow
 from .eager import ValueSide
 from .evaluate import Evaluator
 from .expression import ZERO, Expr, Index, Int, Number
-from .score import MaskTerm, added_terms
+from .score import MaskTerm, ScoreProgram, added_terms
 from .spec import AttentionSite, Rejected, RejectionCode
 from .symbols import Roots
 
@@ -62,9 +62,8 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
             j.value if isinstance(j, Int) else sympy.Integer(0),
         )
         masks = (*masks, MaskTerm(roots.domain.at_most_zero(two - one), -math.inf, added=True))
-    reading = Reading(
-        evaluator, roots, (query, q_at), (key, k_at), (value, v_at), (node,) * 3, scale, factors, biases, masks
-    )
+    program = ScoreProgram(None, scale, 0.0, factors, biases, masks)
+    reading = Reading(evaluator, roots, (query, q_at), (key, k_at), (value, v_at), (node,) * 3, program)
     index = _broadcast((*lead, i, e), out)
     site = bind(view, "sdpa", node, node, index, reading)
     if site.spec.mask.empty_rows == "nan":  # SDPA gives zeros where eager −inf gives NaN

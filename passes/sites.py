@@ -15,7 +15,7 @@ from .canonical import CanonicalView
 from .dataflow import Dataflow
 from .eager import read_eager
 from .evaluate import Evaluator
-from .expression import Apply, Expr, Load, walk, with_stable_origins
+from .expression import Apply, Load, walk, with_stable_origins
 from .sdpa import read_sdpa
 from .spec import AttentionSite, Rejected, Rejection, RejectionCode
 
@@ -61,8 +61,7 @@ def find_sites(module: fx.GraphModule) -> Findings:
 def _checked(flow: Dataflow, found: tuple[AttentionSite, Evaluator]) -> AttentionSite:
     """The site, if every tensor it would read later still holds what the graph read."""
     site, evaluator = found
-    spec, mask = site.spec, site.spec.mask
-    parts = [at for e in (mask.key_mask, mask.other, spec.bias, *spec.factors) if e is not None for at in walk(e)]
+    parts = [at for expr in site.spec.expressions() for at in walk(expr)]
     loads = [at.node for at in parts if isinstance(at, Load) and at.index]
     for node, reader in (*evaluator.reads, *((node, evaluator.readers[node]) for node in loads)):
         if not flow.stable(node, reader, site.output):
@@ -75,9 +74,4 @@ def _checked(flow: Dataflow, found: tuple[AttentionSite, Evaluator]) -> Attentio
     if all(at.origin is None or stands(at.origin[0]) for at in parts if isinstance(at, Apply)):
         return site
 
-    def fresh(expr: Expr | None) -> Expr | None:
-        return None if expr is None else with_stable_origins(expr, stands)
-
-    mask = replace(mask, key_mask=fresh(mask.key_mask), other=fresh(mask.other))
-    factors = tuple(with_stable_origins(f, stands) for f in spec.factors)
-    return replace(site, spec=replace(spec, mask=mask, bias=fresh(spec.bias), factors=factors))
+    return replace(site, spec=site.spec.mapped(lambda expr: with_stable_origins(expr, stands)))

@@ -7,7 +7,8 @@ candidate was not bound; its codes are a closed list.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import sympy
@@ -82,15 +83,26 @@ class MaskSpec:
     causal_offset   query i sees key j only if j <= i + causal_offset (an int or a symbolic size); None: no limit.
     sliding_window  … and only if j > i + causal_offset − sliding_window.
     key_mask        bool expression over (b, j), True = takes part.
-    other           bool expression over (b, h, i, j) of what no class above holds, True = takes part.
+    first_key, stop_key   integer expressions over (b, i): query i sees key j only if first_key <= j < stop_key.
+    groups          pairs of integer expressions, over (b, i) and over (b, j), that must be equal (documents, chunks).
+    other           bool expression over (b, h, i, j), True = takes part; where it is set it holds the whole mask.
     empty_rows      what a query that sees no key gives: "zero" (SDPA), "mean" (finite fill) or "nan" (−inf fill).
     """
 
     causal_offset: sympy.Expr | None = None
     sliding_window: sympy.Expr | None = None
     key_mask: Expr | None = None
+    first_key: Expr | None = None
+    stop_key: Expr | None = None
+    groups: tuple[tuple[Expr, Expr], ...] = ()
     other: Expr | None = None
     empty_rows: str = "zero"
+
+    @property
+    def lifted(self) -> bool:
+        """Whether some part of the mask is said by an index function, so that no mask tensor is needed for it."""
+        parts = (self.causal_offset, self.sliding_window, self.key_mask, self.first_key, self.stop_key)
+        return bool(self.groups) or any(part is not None for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +112,8 @@ class AttentionSpec:
     batch, heads, kv_heads, n_q, n_k, head_dim and value_dim are sizes (integers, or symbols of dynamic shapes);
     query head h reads kv head h // (heads // kv_heads). bias is an expression over (b, h, i, j) added to the scaled
     scores; factors are expressions over (b, h, i) that multiply the queries besides `scale`. dtype is that
-    of the queries.
+    of the queries. Where softcap > 0 the scaled score s becomes softcap·tanh(s / softcap). sink is an expression over
+    (b, h, i): one more score that takes part in the softmax and has no value.
     """
 
     batch: sympy.Expr
@@ -116,6 +129,32 @@ class AttentionSpec:
     mask: MaskSpec
     bias: Expr | None = None
     factors: tuple[Expr, ...] = ()
+    softcap: float = 0.0
+    sink: Expr | None = None
+
+    def expressions(self) -> tuple[Expr, ...]:
+        """Every expression that becomes a tensor when the site is written."""
+        mask = self.mask
+        single = (mask.key_mask, mask.first_key, mask.stop_key, mask.other, self.bias, self.sink)
+        pairs = (expr for pair in mask.groups for expr in pair)
+        return (*(expr for expr in single if expr is not None), *pairs, *self.factors)
+
+    def mapped(self, change: Callable[[Expr], Expr]) -> AttentionSpec:
+        """The spec with every expression changed."""
+
+        def one(expr: Expr | None) -> Expr | None:
+            return None if expr is None else change(expr)
+
+        mask = replace(
+            self.mask,
+            key_mask=one(self.mask.key_mask),
+            first_key=one(self.mask.first_key),
+            stop_key=one(self.mask.stop_key),
+            groups=tuple((change(q), change(k)) for q, k in self.mask.groups),
+            other=one(self.mask.other),
+        )
+        factors = tuple(change(f) for f in self.factors)
+        return replace(self, mask=mask, bias=one(self.bias), factors=factors, sink=one(self.sink))
 
     def in_words(self) -> str:
         """One line for people: "causal, key padding, 9 heads over 3 kv heads, scale 0.125"."""
@@ -128,11 +167,19 @@ class AttentionSpec:
             words = ["causal" if mask.causal_offset == 0 else f"causal with offset {mask.causal_offset}"]
         if mask.key_mask is not None:
             words.append("key padding")
+        if mask.groups:
+            words.append("within groups")
+        if mask.first_key is not None or mask.stop_key is not None:
+            words.append("key range")
         if mask.other is not None:
             words.append("mask tensor")
         if self.bias is not None:
             words.append("bias")
         words.append(f"{self.heads} heads" + (f" over {self.kv_heads} kv heads" if self.kv_heads != self.heads else ""))
+        if self.softcap:
+            words.append(f"softcap {self.softcap:.6g}")
+        if self.sink is not None:
+            words.append("sink logits")
         words.append(f"scale {self.scale:.6g}" + (" × tensor" if self.factors else ""))
         return ", ".join(words)
 

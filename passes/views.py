@@ -285,14 +285,26 @@ def _identity(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
 
 
 def _cat(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
-    """A cat in which only one part has elements: the first step of a KV cache."""
+    """The part of a cat that holds a position for sure; the only one with elements, at the first step of a KV cache."""
     parts = op.get("tensors")
-    if not isinstance(parts, tuple | list):
+    if not isinstance(parts, tuple | list) or not all(isinstance(p, fx.Node) for p in parts):
         return None
-    full = [p for p in parts if isinstance(p, fx.Node) and 0 not in views.view.tensor(p).shape]
-    if len(full) != 1 or len(views.view.shape(full[0])) != len(index):
+    full = [p for p in parts if 0 not in views.view.tensor(p).shape]
+    if len(full) == 1 and len(views.view.shape(full[0])) == len(index):
+        return full[0], index
+    dim, at = op.get("dim", 0), as_sympy(index[op.get("dim", 0)])
+    if at is None:
         return None
-    return full[0], index
+    low, high = views.domain.lower(at), views.domain.upper(at)
+    start = sympy.Integer(0)
+    for part in full:
+        stop = start + views.view.shape(part)[dim]
+        if low is not None and high is not None and (low - start).is_nonnegative and (stop - 1 - high).is_nonnegative:
+            position = list(index)
+            position[dim] = integer(sympy.expand(at - start))
+            return part, tuple(position)
+        start = stop
+    return None
 
 
 RULES: dict[str, Callable[[Views, fx.Node, Op, Index], Step | None]] = {

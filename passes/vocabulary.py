@@ -99,8 +99,11 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling]]
     )
     word("div", "left right rounding_mode", operator.itruediv, "div_", in_place=True)
     word("neg", "input", torch.neg, operator.neg, "neg", "negative")
-    word("minimum", "left right", torch.minimum, "minimum")
-    word("maximum", "left right", torch.maximum, "maximum")
+    word("minimum", "left right", torch.minimum, torch.min, "minimum", "min")
+    word("maximum", "left right", torch.maximum, torch.max, "maximum", "max")
+    word("clamp", "input min max", torch.clamp, torch.clip, "clamp", "clip")
+    word("floordiv", "left right", operator.floordiv, torch.floor_divide, "floor_divide", "__floordiv__")
+    word("remainder", "left right", operator.mod, torch.remainder, "remainder", "__mod__")
     word("tanh", "input", torch.tanh, F.tanh, "tanh")
     word("cast", "input *to", "to", "type", "type_as", "float", "half", "bfloat16", "double", "bool", "int", "long")
 

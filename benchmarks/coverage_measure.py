@@ -1,0 +1,334 @@
+"""One model type, measured in this process: what our passes find, rewrite and reject, and how far the output moves."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import coverage_detect as detect
+import coverage_inputs
+import coverage_models
+import torch
+from torch import fx
+
+CONDITIONS = ("none", "padded", "bf16", "training", "dropout", "batch1", "use_cache")
+IMPLEMENTATIONS = ("eager", "sdpa")
+SAMPLES = 4  # rejections and misses of one case that are kept with their graph
+
+
+class NotApplicable(Exception):
+    """The model has no such case: no mask to pad with, no cache."""
+
+
+@dataclass
+class Capture:
+    """A Dynamo backend that counts attention in every graph and runs the rewritten graph eagerly."""
+
+    rewrite: bool = True
+    inductor: bool = False
+    sites: int = 0
+    graphs: int = 0
+    missed: int = 0
+    actions: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    forms: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+
+    def __call__(self, module: fx.GraphModule, example_inputs: Any) -> Callable[..., Any]:
+        """Read one graph; give back what Dynamo shall run."""
+        self.graphs += 1
+        if not self.rewrite:
+            return module.forward
+        from hyperrewrite.analysis import analyse
+        from hyperrewrite.options import Options
+
+        analysis = analyse(module, Options.of({"approximate": False}))
+        report = analysis.report
+        self.failures.extend(report.failures)
+        for row in report.sites:
+            self.actions[row.action] += row.count
+            self.forms[f"{row.form}: {row.spec}"] += row.count
+        for rejection in report.rejections:
+            self.rejected[rejection.code] += rejection.count
+        self._look_again(module, bool(report.failures))
+        if not analysis.changed:
+            return module.forward
+        return self._guarded(analysis.module, module)
+
+    def _guarded(self, rewritten: fx.GraphModule, original: fx.GraphModule) -> Callable[..., Any]:
+        def run(*args: Any) -> Any:
+            try:
+                return rewritten(*args)
+            except Exception as error:
+                self.failures.append(f"the rewritten graph: {type(error).__name__}: {str(error)[:300]}")
+                return original(*args)
+
+        return run
+
+    def _look_again(self, module: fx.GraphModule, failed: bool) -> None:
+        """What the passes say of every softmax, beside what the dumb detector says."""
+        from hyperrewrite.passes.binding import NotAttention
+        from hyperrewrite.passes.canonical import CanonicalView
+        from hyperrewrite.passes.dataflow import Dataflow
+        from hyperrewrite.passes.eager import read_eager
+        from hyperrewrite.passes.sdpa import read_sdpa
+        from hyperrewrite.passes.sites import find_sites
+        from hyperrewrite.passes.spec import Rejected
+
+        view = CanonicalView(module)
+        flow = Dataflow(view)
+        for node in view.nodes:
+            word = view.op(node).word
+            softmax = word == "softmax" or detect.is_softmax(node)
+            if not softmax and not detect.is_fused(node):
+                continue
+            try:
+                if word == "softmax":
+                    read_eager(view, flow, node)
+                elif word == "sdpa":
+                    read_sdpa(view, flow, node)
+                elif word != "multi_head_attention" and "flex_attention" not in detect.name_of(node):
+                    raise NotAttention
+                self.sites += 1
+            except NotAttention:
+                if not softmax or detect.is_attention(node):
+                    self.missed += 1
+                    self.sites += 1
+                    self._keep("missed", "no word about it", node, view)
+            except Rejected as why:
+                self.sites += 1
+                self._keep(str(why.code), why.message, node, view)
+            except Exception as error:
+                self.sites += 1
+                self._keep("crash", f"{type(error).__name__}: {error}", node, view)
+        if failed:
+            try:
+                find_sites(module)
+            except Exception:
+                return
+            self._keep(
+                "failure",
+                self.failures[-1],
+                next(n for n in view.nodes if detect.is_softmax(n) or detect.is_fused(n)),
+                view,
+            )
+
+    def _keep(self, code: str, message: str, node: fx.Node, view: Any) -> None:
+        if sum(s["code"] == code for s in self.samples) < SAMPLES:
+            source = view.source(node)
+            place = f"{source.file}:{source.line}"
+            text = detect.excerpt(node) if detect.is_softmax(node) else str(node.format_node())
+            self.samples.append(
+                {"code": code, "message": message, "place": place, "module": source.module, "graph": text}
+            )
+
+
+def measure(
+    model_type: str, implementations: tuple[str, ...], conditions: tuple[str, ...], inductor: bool
+) -> Iterator[dict[str, Any]]:
+    """A row for each case: {"row": …} or, where the model cannot run, {"not_run": …} with the reason."""
+    for implementation in implementations:
+        models: dict[Any, torch.nn.Module] = {}
+        for condition in conditions:
+            key = {"model": model_type, "implementation": implementation, "condition": condition}
+            changes = _changes(condition)
+            failure: dict[str, str] | None = None
+            for proportion in (True, False):
+                start = time.perf_counter()
+                stage = "build"
+                try:
+                    name = (proportion, *changes)
+                    if name not in models:
+                        models[name] = coverage_models.build(model_type, implementation, proportion, **changes)
+                    stage = "run"
+                    row = key | _case(models[name], condition, inductor)
+                    yield {"row": row | {"seconds": round(time.perf_counter() - start, 2)}}
+                    break
+                except NotApplicable as why:
+                    yield {"not_run": key | {"stage": "not applicable", "reason": str(why)}}
+                    break
+                except Exception as error:
+                    stage = getattr(error, "coverage_stage", stage)
+                    failure = failure or {"stage": stage, "reason": f"{type(error).__name__}: {str(error)[:600]}"}
+                    if stage == "dynamo":
+                        yield {"not_run": key | failure}
+                        break
+            else:
+                yield {"not_run": key | (failure or {})}
+
+
+def warm_up() -> None:
+    """Load in this process whatever each process it forks would load again."""
+    import hyperrewrite.kernels.ops
+    import transformers.modeling_layers
+    import transformers.modeling_utils  # noqa: F401
+
+    import hyperrewrite.analysis  # noqa: F401
+
+    def attention(q: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(q @ q.transpose(-1, -2), -1) @ q
+
+    torch.compile(attention, backend=Capture(), dynamic=False)(torch.ones(1, 2, 4, 4))
+
+
+def _changes(condition: str) -> dict[str, Any]:
+    return {r".*(drop|mask_time_prob|mask_feature_prob).*": 0.0} if condition == "training" else {}
+
+
+def _case(model: torch.nn.Module, condition: str, inductor: bool) -> dict[str, Any]:
+    batch = 1 if condition == "batch1" else 2
+    padded = condition in ("padded", "bf16")
+    if padded and not coverage_inputs.takes_mask(model):
+        if condition == "padded":
+            raise NotApplicable("takes no attention_mask")
+        padded = False
+    if condition == "use_cache" and not getattr(model.config.get_text_config(), "use_cache", False):
+        raise NotApplicable("has no cache")
+    grad = condition in ("training", "dropout")
+    model.train(grad)
+    kind = torch.bfloat16 if condition == "bf16" else torch.float32
+    model.to(kind)
+    if condition != "bf16":
+        coverage_models.spread(model)
+
+    def run(inputs: dict[str, Any], called: Any = model) -> Any:
+        torch.manual_seed(7)
+        with torch.set_grad_enabled(grad):
+            return called(**{k: _as(v, kind) for k, v in inputs.items()})
+
+    inputs, reference = coverage_inputs.first_that_runs(model, batch, padded, condition == "use_cache", run)
+    expected = _outputs(reference)
+    gradients = _gradients(model, expected) if grad else {}
+    capture = Capture()
+    with _stage("dynamo"):
+        actual = _outputs(run(inputs, _compiled(model, capture)))
+    row: dict[str, Any] = {
+        "condition": condition,
+        "sites": capture.sites,
+        "rewritten": capture.actions["exact"] + capture.actions["leave"] if not capture.failures else 0,
+        "rejected": dict(capture.rejected),
+        "missed": capture.missed,
+        "inductor": _inductor_count(model, inputs, run) if inductor else None,
+        **difference(expected, actual),
+        "gradient_difference": None,
+        "actions": dict(capture.actions),
+        "graphs": capture.graphs,
+        "forms": dict(capture.forms),
+        "failures": sorted(set(capture.failures)),
+        "samples": capture.samples,
+        "inputs": {k: list(v.shape) for k, v in inputs.items() if isinstance(v, torch.Tensor)},
+    }
+    if grad and condition == "training":
+        row["gradient_difference"] = _norm_difference(gradients, _gradients(model, actual))
+    if is_wrong(row):  # whose fault: what the captured graph gives as it stood
+        plain = _outputs(run(inputs, _compiled(model, Capture(rewrite=False))))
+        row["without_rewrite"] = difference(expected, plain)
+    return row
+
+
+def is_wrong(row: dict[str, Any]) -> bool:
+    """Whether the output of a row is further from eager than allowed: 1e-4, or 2e-2 of the norm in bf16."""
+    if row.get("condition") == "bf16":
+        return not row["relative_norm"] <= 2e-2
+    return not (row["max_difference"] <= 1e-4 * max(1.0, row["largest"]))
+
+
+@contextmanager
+def _stage(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        error.coverage_stage = name  # type: ignore[attr-defined]
+        raise
+
+
+def _compiled(model: torch.nn.Module, backend: Any) -> Any:
+    torch._dynamo.reset()
+    return torch.compile(model, backend=backend, dynamic=False)
+
+
+def _as(value: Any, dtype: torch.dtype) -> Any:
+    if isinstance(value, list):
+        return [_as(v, dtype) for v in value]
+    return value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+
+def _outputs(result: Any) -> list[torch.Tensor]:
+    """Floating-point tensors of an output in order, caches left out."""
+    found: list[torch.Tensor] = []
+
+    def visit(value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            if value.is_floating_point():
+                found.append(value)
+        elif isinstance(value, dict):
+            for item in value.values():
+                visit(item)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                visit(item)
+
+    visit(result)
+    return found
+
+
+def difference(expected: list[torch.Tensor], actual: list[torch.Tensor]) -> dict[str, float]:
+    """Largest absolute difference, the largest expected value, and the relative norm of the difference."""
+    largest = worst = above = below = 0.0
+    if [t.shape for t in expected] != [t.shape for t in actual]:
+        return {"max_difference": float("inf"), "largest": 0.0, "relative_norm": float("inf")}
+    for a, b in zip(expected, actual, strict=True):
+        a, b = a.detach().double(), b.detach().double()
+        if not a.numel():
+            continue
+        same = (a == b) | (a.isnan() & b.isnan())
+        gap = torch.where(same, 0.0, (a - b).abs()).nan_to_num(nan=float("inf"))
+        finite = a[a.isfinite()]
+        worst = max(worst, float(gap.max()))
+        largest = max(largest, float(finite.abs().max()) if finite.numel() else 0.0)
+        above += float(gap.square().sum())
+        below += float(finite.square().sum())
+    return {"max_difference": worst, "largest": largest, "relative_norm": (above / below) ** 0.5 if below else 0.0}
+
+
+def _gradients(model: torch.nn.Module, outputs: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    loss = sum(t.float().square().mean() for t in outputs if t.requires_grad and t.numel())
+    if isinstance(loss, torch.Tensor):
+        loss.backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def _norm_difference(expected: dict[str, torch.Tensor], actual: dict[str, torch.Tensor]) -> float:
+    """Norm of the difference of all gradients together, relative to the expected norm."""
+    if expected.keys() != actual.keys():
+        return float("inf")
+    above = sum(float((expected[k] - actual[k]).double().square().sum()) for k in expected)
+    below = sum(float(g.double().square().sum()) for g in expected.values())
+    return (above / below) ** 0.5 if below else 0.0
+
+
+def _inductor_count(model: torch.nn.Module, inputs: dict[str, Any], run: Callable[..., Any]) -> int | None:
+    """How many attentions Inductor's own passes fuse in the same graphs; no code is generated. None: they failed."""
+    from functorch.compile import make_boxed_func
+    from torch._dynamo.utils import counters
+    from torch._inductor.compile_fx import compile_fx
+
+    reached = []
+
+    def uncompiled(module: fx.GraphModule, example_inputs: Any, **kwargs: Any) -> Callable[..., Any]:
+        reached.append(module)
+        return make_boxed_func(module.forward)
+
+    def backend(module: fx.GraphModule, example_inputs: Any) -> Any:
+        return compile_fx(module, example_inputs, inner_compile=uncompiled, config_patches={"fx_graph_cache": False})
+
+    counters.clear()
+    with suppress(Exception):  # Inductor's random primitives may not run uncompiled; the passes are over by then
+        run(inputs, _compiled(model, backend))
+    return int(counters["inductor"]["fuse_attention"]) if reached else None

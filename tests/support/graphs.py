@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,7 +96,7 @@ def run(function: Callable[..., Any], args: Sequence[Any], backend: Any = None, 
 
 
 def assert_same(actual: Any, expected: Any, tolerance: float = 1e-5) -> None:
-    """Equal trees of tensors: shape, dtype, strides of what has elements, NaN exactly where NaN is expected."""
+    """Equal trees of tensors: shape, dtype, NaN exactly where NaN is expected, and the numbers within tolerance."""
     mine, theirs = pytree.tree_leaves(actual), pytree.tree_leaves(expected)
     assert len(mine) == len(theirs)
     for a, b in zip(mine, theirs, strict=True):
@@ -109,14 +108,3 @@ def assert_same(actual: Any, expected: Any, tolerance: float = 1e-5) -> None:
         assert torch.equal(a.isnan(), b.isnan()), f"{int(a.isnan().sum())} NaN, expected {int(b.isnan().sum())}"
         scale = max(1.0, float(b.nan_to_num(0, 0, 0).abs().max())) if b.numel() and b.is_floating_point() else 1.0
         torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
-
-
-@contextlib.contextmanager
-def single_thread() -> Any:
-    """Sums in one order, whatever machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

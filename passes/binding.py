@@ -104,15 +104,15 @@ def _mask_and_bias(reading: Reading) -> tuple[MaskSpec, Expr | None]:
     biases = list(reading.program.biases)
     # A bias with fills of its own, added to a finite fill: where both forbid, what a row gives is the sum's business.
     sums = any(_holds_fill(b) for b in biases) and any(not math.isinf(t.fill) for t in reading.program.masks)
-    mask = None if sums else lift(reading.program.masks, reading.roots)
+    mask = None if sums else lift(reading.program.masks, reading.roots, reading.evaluator)
     if mask is None:
         hard = tuple(t for t in reading.program.masks if math.isinf(t.fill))
         soft = [t for t in reading.program.masks if not math.isinf(t.fill)]
         if not all(t.added for t in soft):
             origin = reading.evaluator.softmax
-            raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "masks of different kinds meet", origin)  # type: ignore[arg-type]
+            raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "masks of different kinds meet", origin)
         biases.extend(where(t.keep, Number(0.0), Number(t.fill)) for t in soft)
-        mask = lift(hard, reading.roots) or MaskSpec()  # −inf terms always join
+        mask = lift(hard, reading.roots, reading.evaluator) or MaskSpec()  # −inf terms always join
     total: Expr | None = None
     for term in biases:
         total = term if total is None else Apply("add", (total, term))

@@ -12,8 +12,10 @@ from dataclasses import replace
 from functools import reduce
 
 import sympy
+from torch import fx
 
-from .expression import Apply, Expr, Int, Number, arithmetic, as_sympy, conjunction, integer, symbols
+from .evaluate import Evaluator
+from .expression import Apply, Expr, Int, Load, Number, arithmetic, as_sympy, conjunction, integer, symbols
 from .score import MaskTerm
 from .spec import MaskSpec
 from .symbols import Roots
@@ -55,6 +57,42 @@ def group_pair(part: Expr, roots: Roots) -> tuple[Expr, Expr] | None:
         if _of_query(query, roots) and is_key_mask(key, roots) and roots.key_position in symbols(key):
             return query, key
     return None
+
+
+def is_document_order(part: Expr, parts: Iterable[Expr], roots: Roots, evaluator: Evaluator) -> bool:
+    """Whether position[j] <= position[i] says j <= i, because another part keeps queries inside their document.
+
+    Documents counted by cumsum(diff(position) != 1) are runs in which the position grows by one from token to token, so
+    inside one the order of positions is the order of tokens. Only for as many queries as keys.
+    """
+    if not (isinstance(part, Apply) and part.name == "le" and roots.size(roots.query_position) == roots.n_k):
+        return False
+    key, query = part.args
+    pairs = [pair for p in parts if (pair := group_pair(p, roots)) is not None]
+    return any(
+        isinstance(of_query, Load)
+        and isinstance(of_key, Load)
+        and of_query.node is of_key.node
+        and _runs_of(of_query, evaluator) == query
+        and _runs_of(of_key, evaluator) == key
+        for of_query, of_key in pairs
+    )
+
+
+def _runs_of(numbers: Load, evaluator: Evaluator) -> Expr | None:
+    """The position whose runs of +1 a tensor numbers by cumsum(diff(position) != 1), read where the numbers are."""
+    view = evaluator.view
+    node: object = numbers.node
+    for word in ("cumsum", "ne", "diff"):
+        if not isinstance(node, fx.Node) or view.op(node).word != word:
+            return None
+        op = view.op(node)
+        if word == "ne" and op.get("right") != 1:
+            return None
+        if word != "ne" and op.get("dim", -1) not in (-1, len(view.shape(node)) - 1):
+            return None
+        node = op.get("input", op.get("left"))
+    return evaluator.element(node, numbers.index, numbers.node)
 
 
 def _of_query(expr: Expr, roots: Roots) -> bool:
@@ -113,7 +151,7 @@ def _integer_bound(part: Apply, j: sympy.Symbol) -> tuple[str, Expr] | None:
     return None
 
 
-def classify(keep: Expr, roots: Roots) -> MaskSpec:
+def classify(keep: Expr, roots: Roots, evaluator: Evaluator) -> MaskSpec:
     """The classes of a bool expression over (b, h, i, j), True = takes part; what has none goes to `other`."""
     upper: list[sympy.Expr] = []
     lower: list[sympy.Expr] = []
@@ -138,6 +176,8 @@ def classify(keep: Expr, roots: Roots) -> MaskSpec:
             stop.append(end)
         elif (start := first_key(part, roots)) is not None:
             first.append(start)
+        elif is_document_order(part, _parts(keep), roots, evaluator):
+            upper.append(sympy.Integer(0))
         else:
             other.append(part)
     offset = _tightest(upper, sympy.Min)
@@ -165,7 +205,7 @@ def _tightest(values: list[sympy.Expr], choose: type[sympy.Min] | type[sympy.Max
     return choose(*values) if values else None
 
 
-def lift(terms: tuple[MaskTerm, ...], roots: Roots) -> MaskSpec | None:
+def lift(terms: tuple[MaskTerm, ...], roots: Roots, evaluator: Evaluator) -> MaskSpec | None:
     """All mask terms of a site as one MaskSpec; None where they cannot be joined without changing an output.
 
     Joining is a matter of the rows that see no key. One term has one fill: −inf gives NaN, a finite number a plain
@@ -173,7 +213,7 @@ def lift(terms: tuple[MaskTerm, ...], roots: Roots) -> MaskSpec | None:
     joined only where no row can be empty.
     """
     keep = conjunction(*(t.keep for t in terms))
-    spec = classify(keep, roots)
+    spec = classify(keep, roots, evaluator)
     rows = {"nan" if math.isinf(t.fill) else "mean" for t in terms}
     if may_have_empty_rows(spec) and not _uniform(terms):
         return None

@@ -54,7 +54,7 @@ def find_sites(module: fx.GraphModule) -> Findings:
         except NotAttention:
             continue
         except Rejected as why:
-            rejections.append(Rejection(why.code, why.message, why.node, view.source(node)))
+            rejections.append(Rejection(why.code, why.message, why.node or node, view.source(node)))
     return Findings(tuple(sites), tuple(rejections))
 
 

@@ -40,7 +40,7 @@ class RejectionCode(StrEnum):
 class Rejected(Exception):
     """Raised inside the matcher; caught at the site, where it becomes a `Rejection`."""
 
-    def __init__(self, code: RejectionCode, message: str, node: fx.Node) -> None:
+    def __init__(self, code: RejectionCode, message: str, node: fx.Node | None) -> None:
         super().__init__(message)
         self.code, self.message, self.node = code, message, node
 

@@ -45,6 +45,11 @@ class Roots:
         return sympy.Integer(1) if symbol is None else self.sizes[symbol]
 
     @property
+    def n_k(self) -> sympy.Expr:
+        """Number of keys."""
+        return self.size(self.key_position)
+
+    @property
     def head_count(self) -> sympy.Expr:
         """All heads together."""
         count = sympy.Integer(1)

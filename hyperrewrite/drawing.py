@@ -85,11 +85,17 @@ def _places(steps: Sequence[Step]) -> dict[str, tuple[int, int]]:
     behind = _behind(steps)
     side_count = sum(step.role == "side" for step in steps)
     side_columns = [-1, -2] if side_count > SIDE_COLUMN_HEIGHT else [-1]
+    met = [{behind[name] for name in step.inputs if name in behind} for step in steps]
+    beside = any(frozenset(("key",)) in reads and frozenset(("value",)) in reads for reads in met)
+    columns = {frozenset(("key",)): 1, frozenset(("value",)): 2 if beside else 1}  # else values fit below the keys
     taken: set[tuple[int, int]] = set()
     places: dict[str, tuple[int, int]] = {}
     for step in reversed(steps):
         lowest = max((places[name][1] + 1 for name in readers[step.name] if name in places), default=0)
-        choices = _choices(step, behind[step.name], side_columns, [places[r][0] for r in readers[step.name]])
+        choices = [columns.get(behind[step.name], 0)]
+        if step.role == "side":
+            beneath = {places[reader][0] for reader in readers[step.name]}
+            choices = [c for c in side_columns if c in beneath] + [c for c in side_columns if c not in beneath]
         rank, column = min(((_free(taken, column, lowest), column) for column in choices), key=lambda c: c[0])
         taken.add((column, rank))
         places[step.name] = (column, rank)
@@ -105,15 +111,6 @@ def _behind(steps: Sequence[Step]) -> Mapping[str, frozenset[str]]:
         else:
             found[step.name] = frozenset(role for name in step.inputs for role in found.get(name, ()))
     return found
-
-
-def _choices(step: Step, behind: frozenset[str], side_columns: list[int], readers: list[int]) -> list[int]:
-    """The columns that a step may stand in, the preferred ones first."""
-    if step.role == "side":
-        return sorted(side_columns, key=lambda column: column not in readers)
-    if behind == {"value"}:  # below the keys where there is room
-        return [2] if 2 in readers else [1, 2]
-    return [1] if behind == {"key"} else [0]
 
 
 def _free(taken: set[tuple[int, int]], column: int, rank: int) -> int:

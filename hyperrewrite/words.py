@@ -18,6 +18,10 @@ def sentences(spec: AttentionSpec) -> tuple[str, ...]:
         said = [f"Query i reads keys up to position i + {mask.causal_offset}, none after it."]
     if mask.key_mask is not None:
         said.append("Positions that are padding are not read.")
+    if mask.groups:
+        said.append("A position reads positions of its own group only, such as a document or a chunk.")
+    if mask.first_key is not None or mask.stop_key is not None:
+        said.append("Each query reads a range of keys of its own, which the graph computes.")
     if mask.other is not None:
         said.append("A mask tensor of no known class says which pairs of query and key count.")
     if spec.bias is not None:
@@ -27,6 +31,12 @@ def sentences(spec: AttentionSpec) -> tuple[str, ...]:
     else:
         said.append(f"{spec.heads} query heads share {spec.kv_heads} heads of keys and values.")
     said.append(f"Scores are multiplied by {spec.scale:.6g}" + (" and by a tensor." if spec.factors else "."))
+    if spec.softcap:
+        said.append(f"Scores are bent so that none is beyond ±{spec.softcap:.6g} (softcap).")
+    if spec.sink is not None:
+        said.append(
+            "One more score without a value takes part in the softmax (a sink), so that a head may read nothing."
+        )
     return tuple(said)
 
 

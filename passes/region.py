@@ -60,7 +60,7 @@ class Regions:
 
     def before(self, site: AttentionSite) -> tuple[Step, ...]:
         """What the site is made of, in graph order."""
-        operands = {site.query.node: "query", site.key.node: "key", site.value.node: "value"}
+        operands = _operands(site, lambda node: node)
         return _steps(self._before, site, site.output, operands)
 
     def after(self, site: AttentionSite) -> tuple[Step, ...]:
@@ -70,10 +70,7 @@ class Regions:
         if not written:
             return ()
         graph.record(written)
-        operands = {
-            graph.copy_of(operand.node): role
-            for operand, role in ((site.query, "query"), (site.key, "key"), (site.value, "value"))
-        }
+        operands = _operands(site, graph.copy_of)
         return _steps(graph, site, written[-1], operands)
 
 
@@ -160,7 +157,17 @@ def _is_attention_op(node: fx.Node) -> bool:
     return str(node.target).startswith("hyper.attention")
 
 
-def _steps(graph: _Graph, site: AttentionSite, output: fx.Node, operands: Mapping[fx.Node, str]) -> tuple[Step, ...]:
+def _operands(site: AttentionSite, copy_of: Callable[[fx.Node], fx.Node]) -> dict[fx.Node, list[str]]:
+    """Operand → its roles, which are several where one tensor serves as queries and keys."""
+    found: dict[fx.Node, list[str]] = {}
+    for operand, role in ((site.query, "query"), (site.key, "key"), (site.value, "value")):
+        found.setdefault(copy_of(operand.node), []).append(role)
+    return found
+
+
+def _steps(
+    graph: _Graph, site: AttentionSite, output: fx.Node, operands: Mapping[fx.Node, list[str]]
+) -> tuple[Step, ...]:
     end = _whole(output)
     sources: dict[fx.Node, list[fx.Node]] = {}
     queue = [end]
@@ -176,7 +183,9 @@ def _steps(graph: _Graph, site: AttentionSite, output: fx.Node, operands: Mappin
     plain: set[fx.Node] = {end}  # as large as an operand or as the output, whatever its sizes look like
     for node in order:
         reads = sources[node]
-        roles[node] = operands.get(node, "main" if any(roles[n] != "side" for n in reads) else "side")
+        roles[node] = "main" if any(roles[n] != "side" for n in reads) else "side"
+        if node in operands:
+            roles[node] = operands[node][0]
         contracts = graph.view.op(node).word in PRODUCTS
         if node in operands or (roles[node] == "main" and not contracts and all(n in plain for n in reads)):
             plain.add(node)
@@ -184,7 +193,9 @@ def _steps(graph: _Graph, site: AttentionSite, output: fx.Node, operands: Mappin
     for node in order:
         step = _step(graph, site, node, sources[node], roles[node], node in plain)
         word = graph.view.op(node).word
-        if word in PRODUCTS and (step.quadratic or node is end):
+        if node in operands:
+            step = replace(step, operation=" and ".join(_OPERANDS[role] for role in operands[node]))
+        elif word in PRODUCTS and (step.quadratic or node is end):
             words = "compare queries with keys" if step.quadratic else "weigh and sum the values"
             step = replace(step, operation=words)
         elif word == "add" and step.role == "main" and any(roles[n] == "side" for n in sources[node]):
@@ -194,7 +205,7 @@ def _steps(graph: _Graph, site: AttentionSite, output: fx.Node, operands: Mappin
 
 
 def _is_understood(view: CanonicalView, node: fx.Node) -> bool:
-    if _is_attention_op(node):
+    if _is_attention_op(node) or SITE in node.meta:
         return True
     return node.op in ("call_function", "call_method") and view.op(node).word != "opaque"
 
@@ -203,7 +214,7 @@ def _step(graph: _Graph, site: AttentionSite, node: fx.Node, sources: list[fx.No
     value = graph.value(node)
     tensor = value[0] if isinstance(value, tuple | list) and value else value
     new = node.meta.get(SITE) == site.output.name
-    step = Step(node.name, _words(graph, node, role, sources), (), (), "", None, False, role, new)
+    step = Step(node.name, _words(graph, node), (), (), "", None, False, role, new)
     if not isinstance(tensor, torch.Tensor):
         return replace(step, inputs=tuple(n.name for n in sources))
     sizes = [size_of(s) for s in tensor.shape]
@@ -310,10 +321,8 @@ _WITH_NUMBER = {
 }
 
 
-def _words(graph: _Graph, node: fx.Node, role: str, sources: list[fx.Node]) -> str:
+def _words(graph: _Graph, node: fx.Node) -> str:
     view = graph.view
-    if role in _OPERANDS:
-        return _OPERANDS[role]
     if _is_attention_op(node):
         name = str(node.kwargs.get("algorithm", "hyper"))
         return "exact attention, piece by piece" if name == "exact" else f"HyperAttention ({name})"

@@ -205,3 +205,14 @@ def test_the_command_writes_the_page(
 
 def test_every_rejection_has_a_sentence() -> None:
     assert set(REJECTIONS) == {str(code) for code in RejectionCode}
+
+
+def test_one_tensor_as_queries_keys_and_values() -> None:
+    def model(x: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(x @ x.mT, dim=-1) @ x
+
+    report = hyperrewrite.explain(model, torch.randn(1, 2, 63, 8))
+    (row,) = report.sites
+    assert "queries and keys and values" in {step.operation for step in row.before}
+    assert "compare queries with keys" in {step.operation for step in row.before if step.quadratic}
+    assert page(report)

@@ -16,7 +16,7 @@ ROOMS := hyperrewrite passes kernels
 TREE := .build/typecheck
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck unit wheel clean
+.PHONY: help demo test lint format typecheck unit fuzz wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ typecheck: $(VENV)/.test-installed ## mypy over the three rooms under their inst
 
 unit: $(VENV)/.test-installed ## pytest without lint and types (ARGS='tests/kernels -k paper')
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+fuzz: $(VENV)/.test-installed ## 10,000 random attention graphs, rewritten and compared (ARGS='--graphs 50000 --seed 9')
+	$(BIN)/python tests/fuzz.py $(ARGS)
 
 wheel: $(VENV)/.test-installed ## dist/*.whl
 	$(BIN)/python -m build --wheel --outdir dist .

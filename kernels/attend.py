@@ -111,7 +111,7 @@ def _attend_matmul(
     """The portable form: materialises the tiles' scores."""
     scores = _scores(query, key, scale, softcap)
     if log_weight is not None:
-        scores = scores + log_weight
+        scores = scores.add_(log_weight)
     if is_causal:
         rows, columns = scores.shape[-2:]
         future = torch.ones(rows, columns, dtype=torch.bool, device=scores.device).triu(1)
@@ -167,7 +167,7 @@ def attend_backward(
         delta = (grad_out * out).sum(-1)
     scores = _scores(query, key, scale)
     if log_weight is not None:
-        scores = scores + log_weight
+        scores = scores.add_(log_weight)
     if is_causal:
         scores = scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).triu(1), NEG_INF)
     return _backward_of_weights((scores - lse.unsqueeze(-1)).exp_(), grad_out, query, key, value, scale, delta)[:3]
@@ -190,9 +190,9 @@ def attend_row_backward(
     """
     scores = _scores(query, key, scale, softcap)
     # The slope of c·tanh(x / c) is 1 − tanh².
-    slope = (scores / softcap).square_().neg_().add_(1.0) if softcap else None
+    slope = torch.addcmul(scores.new_ones(()), scores, scores, value=-1.0 / softcap**2) if softcap else None
     if log_weight is not None:
-        scores = scores + log_weight
+        scores = scores.add_(log_weight)
     weights = torch.softmax(scores, -1)
     if log_weight is not None:
         weights = weights.masked_fill_((log_weight == NEG_INF).all(-1, keepdim=True), 0.0)
@@ -218,7 +218,7 @@ def _backward_of_weights(
     grad_rows = _grouped(grad_out, units)
     grad_scores = (grad_rows @ value.transpose(-1, -2)).reshape(weights.shape)
     if delta is None:
-        delta = (weights * grad_scores).sum(-1)
+        delta = torch.linalg.vecdot(weights, grad_scores)
         delta = delta if grad_lse is None else delta - grad_lse
     grad_value = _grouped(weights, units).transpose(-1, -2) @ grad_rows
     grad_scores = grad_scores.sub_(delta.unsqueeze(-1)).mul_(weights)

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
 from .call import AttentionCall
-from .exact import Scoring, span_backward, span_forward, span_row_backward
+from .exact import Scoring, span_backward, span_forward, span_row_backward, writes_all
 from .lifted import Lifted
 from .parts import Plan, Span, Tiles, visible_keys
 
@@ -112,11 +112,11 @@ def backward(
     """Gradients of query, key, value and bias (None unless needed), each in its input's shape and dtype, contiguous."""
     batch, heads, n_q, features = query.shape
     dtype = accumulation_dtype(query.dtype)
-    flat_query = torch.zeros(batch * heads * n_q + 1, features, dtype=dtype, device=query.device)
-    flat_key = torch.zeros(key.shape[0] * key.shape[1] * key.shape[2] + 1, features, dtype=dtype, device=query.device)
-    flat_value = torch.zeros(flat_key.shape[0], value.shape[-1], dtype=dtype, device=query.device)
+    count = key.shape[0] * key.shape[1] * key.shape[2] + 1
+    sizes = ((batch * heads * n_q + 1, features), (count, features), (count, value.shape[-1]))
+    flats = [torch.empty(size, dtype=dtype, device=query.device) for size in sizes]
     grad_query, grad_key, grad_value = (
-        flat[:-1].view(like.shape) for flat, like in ((flat_query, query), (flat_key, key), (flat_value, value))
+        flat[:-1].view(like.shape) for flat, like in zip(flats, (query, key, value), strict=True)
     )
     grad_bias = None
     if bias is not None and needs_bias_grad:
@@ -135,7 +135,12 @@ def backward(
         grad_lse = None if grad_lse is None else grad_lse.to(dtype).masked_fill(empty, 0.0)
         grads = (grad_query, grad_key, grad_value)
         whole = parts[0] if len(parts) == 1 and isinstance(parts[0], Span) else None
-        if whole is not None and _wants_rows(scoring, grad_bias, lse, dtype):
+        by_rows = whole is not None and _wants_rows(scoring, grad_bias, lse, dtype)
+        is_fresh = whole is not None and not by_rows and writes_all(whole, scoring, query)
+        if not is_fresh:
+            for flat in flats:
+                flat.zero_()
+        if whole is not None and by_rows:
             span_row_backward(wide_grad, *wide, whole, scoring, grad_lse, grads, grad_bias)
             parts = []
         delta = None
@@ -146,12 +151,14 @@ def backward(
         wide_lse = lse.to(dtype)
         for part in parts:
             if isinstance(part, Span):
-                span_backward(wide_grad, *wide, part, scoring, wide_lse, delta, grads, given)
+                span_backward(wide_grad, *wide, part, scoring, wide_lse, delta, grads, given, is_fresh)
             else:
                 assert delta is not None
-                flats = (flat_query, flat_key, flat_value)
-                _tiles_backward(wide_grad, *wide, part, call.scale, wide_lse, delta, flats)
-        _empty_backward(grad_out.to(dtype), empty, (grad_query, grad_key, grad_value), call)
+                _tiles_backward(wide_grad, *wide, part, call.scale, wide_lse, delta, (flats[0], flats[1], flats[2]))
+        _empty_backward(grad_out.to(dtype), empty, grads, call)
+    else:
+        for flat in flats:
+            flat.zero_()
     return (
         grad_query.to(query.dtype).contiguous(),
         grad_key.to(key.dtype).contiguous(),

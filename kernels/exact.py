@@ -6,7 +6,7 @@ A chunk reads only the keys between its window's far edge and its causal frontie
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from .lifted import Lifted, seen_by_some
 from .parts import Plan, Span, visible_keys
 
 SCORE_BUDGET = 1 << 24  # scores (or mask entries) that one chunk may hold
+DENSE_BUDGET = 1 << 20  # the same on the CPU where they are real scores: twice as fast while they stay in its cache
+LEAST_STRETCH = 64  # with fewer queries than this to a key range, masks of chunks are cheaper than a call for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,15 @@ class Scoring:
     def is_plain(self) -> bool:
         """A fused kernel knows the score without a mask of pairs, but for the bias."""
         return not self.softcap and self.lifted is None
+
+    def without_lifted(self, rows: slice) -> Scoring:
+        """The same for some batch rows, but for key ranges and groups."""
+        key_mask, bias = self.key_mask, self.bias
+        if key_mask is not None and key_mask.shape[0] != 1:
+            key_mask = key_mask[rows]
+        if bias is not None and bias.dim() == 4 and bias.shape[0] != 1:
+            bias = bias[rows]
+        return replace(self, key_mask=key_mask, bias=bias, lifted=None)
 
 
 def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Plan:
@@ -72,6 +83,13 @@ def span_forward(query: Tensor, key: Tensor, value: Tensor, span: Span, scoring:
     batch, heads, count = tile_query.shape[:3]
     out = tile_query.new_zeros(batch, heads, count, value.shape[-1])
     lse = tile_query.new_full((batch, heads, count), NEG_INF, dtype=dtype)
+    if (stretches := _stretches(span, scoring, query)) is not None:
+        for rows, piece in stretches:
+            tensors = (query[rows], key[rows], value[rows])
+            part = span_forward(*tensors, piece, scoring.without_lifted(rows))
+            place = slice(piece.query_start - span.query_start, piece.query_stop - span.query_start)
+            out[rows, :, place], lse[rows, :, place] = part
+        return out, lse
     if _splits(span, scoring, query):
         for number, piece in enumerate(_pieces(span)):
             part = span_forward(query, key, value, piece, scoring)
@@ -101,12 +119,29 @@ def span_backward(
     delta: Tensor | None,
     grads: tuple[Tensor, Tensor, Tensor],
     out: Tensor | None = None,
+    is_fresh: bool = False,
 ) -> None:
     """Add the span's share to grads = (query, key, value), in place; see `attend_backward` for lse, delta and out.
 
     lse and delta [B, H, n_q] and out are of whole rows over the whole sequence; grads have the inputs' shapes. Knows no
-    softcap: such rows are recomputed whole.
+    softcap: such rows are recomputed whole. is_fresh: the span is the whole call and `writes_all`, and
+    grads hold nothing yet.
     """
+    if (stretches := _stretches(span, scoring, query)) is not None:
+        for mine, piece in stretches:
+            span_backward(
+                grad_out[mine],
+                query[mine],
+                key[mine],
+                value[mine],
+                piece,
+                scoring.without_lifted(mine),
+                lse[mine],
+                None if delta is None else delta[mine],
+                (grads[0][mine], grads[1][mine], grads[2][mine]),
+                None if out is None else out[mine],
+            )
+        return
     if not (fuses := _fuses(span, scoring, query)) and _splits(span, scoring, query):
         for piece in _pieces(span):
             span_backward(grad_out, query, key, value, piece, scoring, lse, delta, grads, out)
@@ -125,7 +160,15 @@ def span_backward(
             None if out is None else out[:, :, rows],
         )
         for grad, part, share in zip(grads, (rows, keys, keys), found, strict=True):
-            grad[:, :, part] += share
+            if is_fresh:
+                grad.copy_(share)
+            else:
+                grad[:, :, part] += share
+
+
+def writes_all(span: Span, scoring: Scoring, query: Tensor) -> bool:
+    """Whether `span_backward` writes every gradient of a span that is the whole call once."""
+    return _fuses(span, scoring, query)
 
 
 def span_row_backward(
@@ -184,6 +227,29 @@ def _splits(span: Span, scoring: Scoring, query: Tensor) -> bool:
     return fusible and span.causal_offset is not None and span.sliding_window is None
 
 
+def _stretches(span: Span, scoring: Scoring, query: Tensor) -> list[tuple[slice, Span]] | None:
+    """Batch rows and spans without key ranges that make up the span, for the CPU's fused kernel: packed documents.
+
+    None where that is impossible (groups, softcap) or too small to pay.
+    """
+    lifted = scoring.lifted
+    if lifted is None or scoring.softcap or query.device.type != "cpu" or lifted.query_group is not None:
+        return None
+    found = []
+    for row in range(lifted.batch):
+        ranges = lifted.stretches(row, span.query_start, span.query_stop, span.key_stop)
+        if len(ranges) * LEAST_STRETCH > span.query_stop - span.query_start:
+            return None
+        rows = slice(None) if lifted.batch == 1 else slice(row, row + 1)
+        for start, stop, first, end in ranges:
+            rules = (span.causal_offset, span.sliding_window)
+            low, high = Span(start, stop, max(first, span.key_start), end, *rules).key_range(start, stop - 1)
+            piece = Span(start, stop, low, high, *rules)
+            if not piece.is_empty:
+                found.append((rows, piece))
+    return found
+
+
 def _pieces(span: Span) -> list[Span]:
     """A causal span as a rectangle that every query sees and a square on the diagonal; each is one fused call.
 
@@ -224,6 +290,8 @@ def _query_chunks(span: Span, scoring: Scoring, query: Tensor, dense: bool = Fal
     if span.sliding_window is not None:
         width = min(width, span.sliding_window + 256)
     step = max(SCORE_BUDGET // max(copies * width, 1), 16)
+    if dense and query.device.type == "cpu":
+        step = max(DENSE_BUDGET // max(copies * width, 1), min(step, 64))
     if span.causal_offset is not None or lifted is not None:
         step = min(step, 1024 if span.sliding_window is None and lifted is None else 256)
     narrow = lifted is not None and query.device.type == "cpu"

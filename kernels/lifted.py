@@ -116,6 +116,26 @@ class Lifted:
             return low, low
         return int(first.where(some, high).min()), int(stop.where(some, low).max())
 
+    def stretches(self, row: int, query_start: int, query_stop: int, num_keys: int) -> list[tuple[int, int, int, int]]:
+        """Queries of one batch row in stretches of one key range: (query_start, query_stop, first_key, stop_key).
+
+        Looks at values; groups are not looked at.
+        """
+        rows = slice(query_start, query_stop)
+        sides = []
+        for tensor, default in ((self.first_key, 0), (self.stop_key, num_keys)):
+            if tensor is None:
+                sides.append(torch.full((query_stop - query_start,), default))
+            else:
+                sides.append(tensor[min(row, tensor.shape[0] - 1), rows].clamp(0, num_keys))
+        first, stop = sides
+        changes = (first[1:] != first[:-1]) | (stop[1:] != stop[:-1])
+        starts = [0, *(changes.nonzero().flatten() + 1).tolist()]
+        ends = [*starts[1:], query_stop - query_start]
+        ranges = zip(first[starts].tolist(), stop[starts].tolist(), strict=True)
+        bounds = zip(starts, ends, strict=True)
+        return [(query_start + s, query_start + e, *r) for (s, e), r in zip(bounds, ranges, strict=True)]
+
 
 def _is_sorted(tensor: Tensor) -> bool:
     """Whether no row of [rows, n] ever decreases."""

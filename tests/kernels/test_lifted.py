@@ -67,6 +67,32 @@ def test_chunks_join(kind: str, softcap: float, monkeypatch: pytest.MonkeyPatch)
             check_against_oracle(with_lifted(case, kind), softcap=softcap, **EXACT, **rules)
 
 
+@pytest.mark.parametrize("kind", ["first", "range", "packed"])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_stretches_of_one_key_range_join(kind: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where many queries share their range, each stretch is a call of its own without a mask: here every stretch is."""
+    monkeypatch.setattr("hyperrewrite.kernels.exact.LEAST_STRETCH", 1)
+    for n_q, n_k, offset, window in ((70, 70, 0, None), (48, 61, 13, 7), (61, 48, -9, None), (50, 50, None, None)):
+        for masked, bias in ((0.0, None), (0.5, None), (0.3, (1, 1, n_k)), (0.0, (2, 1, n_q, n_k))):
+            inputs = make_inputs(n_q, n_k, kv_heads=2, value_features=24, masked=masked, bias=bias)
+            case = with_lifted(inputs, kind, rows)
+            check_against_oracle(case, causal_offset=offset, sliding_window=window, **EXACT)
+            if bias is not None:  # no gradient for it: the backward that goes by stretches too
+                case = replace(case, bias=case.bias.detach() if case.bias is not None else None)
+                check_against_oracle(case, causal_offset=offset, sliding_window=window, **EXACT)
+
+
+def test_long_documents_need_no_mask() -> None:
+    """Documents above LEAST_STRETCH run as they would alone, bit for bit."""
+    inputs = make_inputs(700, batch=1, heads=2, features=16).to(torch.float32)
+    group = (torch.arange(700) >= 301).long()[None, :, None]
+    out, _ = replace(inputs, lifted=Lifted(None, None, group, group)).run(causal_offset=0, **EXACT)
+    for rows in (slice(0, 301), slice(301, 700)):
+        alone = (tensor[:, :, rows] for tensor in (inputs.query, inputs.key, inputs.value))
+        want = F.scaled_dot_product_attention(*alone, is_causal=True, scale=0.3)
+        assert torch.equal(out[:, :, rows], want)
+
+
 def test_strides() -> None:
     for kind in ("range", "mixed"):
         for softcap in (0.0, 4.0):

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from attention_cases import SMALL, Inputs, make_inputs
+from attention_cases import LIFTED_KINDS, SMALL, Inputs, lifted_fields, make_inputs, with_lifted
+from hyperrewrite.kernels.lifted import Lifted
 
 pytestmark = pytest.mark.gpu
 
@@ -21,6 +22,7 @@ RULES: list[dict[str, Any]] = [
 
 def on_cuda(inputs: Inputs) -> list[torch.Tensor | None]:
     tensors = (inputs.query, inputs.key, inputs.value, inputs.key_mask, inputs.bias)
+    tensors += lifted_fields(inputs.lifted or Lifted())
     moved = [None if tensor is None else tensor.detach().cuda() for tensor in tensors]
     return [
         tensor.requires_grad_() if tensor is not None and tensor.is_floating_point() else tensor for tensor in moved
@@ -52,4 +54,29 @@ def test_gradients(rules: dict[str, Any], masked: float) -> None:
     leaves = [tensor for tensor in tensors if tensor is not None and tensor.requires_grad]
     got = torch.autograd.grad((out * along.cuda()).sum(), leaves)
     for mine, theirs in zip(got, torch.autograd.grad((want * along).sum(), inputs.leaves), strict=True):
+        torch.testing.assert_close(mine.cpu().double(), theirs.double(), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", LIFTED_KINDS)
+@pytest.mark.parametrize("softcap", [0.0, 3.0])
+@pytest.mark.parametrize("causal", [None, 20])
+def test_lifted_masks_and_softcap(kind: str, softcap: float, causal: int | None) -> None:
+    """Values and gradients, without one wait for the device."""
+    inputs = with_lifted(make_inputs(150, 170, kv_heads=2, features=24, masked=0.3), kind)
+    tensors = on_cuda(inputs)
+    rules = {"algorithm": "exact", "scale": 0.1, "softcap": softcap, "causal_offset": causal}
+    along = torch.randn(2, 4, 150, 24).cuda()
+    leaves = [tensor for tensor in tensors if tensor is not None and tensor.requires_grad]
+    torch.ops.hyper.attention(*tensors, **rules)  # loads what is loaded once
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        out, lse = torch.ops.hyper.attention(*tensors, **rules)
+        got = torch.autograd.grad((out * along).sum(), leaves)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    want, want_lse = inputs.oracle(**rules)
+    torch.testing.assert_close(out.cpu().double(), want, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(lse.cpu().double(), want_lse, atol=1e-4, rtol=1e-4)
+    for mine, theirs in zip(got, torch.autograd.grad((want * along.cpu()).sum(), inputs.leaves), strict=True):
         torch.testing.assert_close(mine.cpu().double(), theirs.double(), atol=1e-3, rtol=1e-3)

@@ -33,7 +33,9 @@ class Views:
         if rule is None:
             return None
         source = op.get("input")
-        if op.word != "cat" and not (isinstance(source, fx.Node) and isinstance(self.view.value(source), torch.Tensor)):
+        if op.word not in ("cat", "einsum") and not (
+            isinstance(source, fx.Node) and isinstance(self.view.value(source), torch.Tensor)
+        ):
             return None
         found = rule(self, node, op, index)
         if found is None:
@@ -154,7 +156,7 @@ def regroup(domain: Domain, index: Index, outer: tuple[sympy.Expr, ...], inner: 
             at = as_sympy(index[dim])
             if at is None:
                 return None
-            flat = sympy.expand(flat * outer[dim] + at)
+            flat = recombined(sympy.expand(flat * outer[dim] + at))
         tail: list[Expr] = []
         for dim in reversed(ins[1:]):
             flat, rest = domain.divide(flat, inner[dim])
@@ -162,6 +164,16 @@ def regroup(domain: Domain, index: Index, outer: tuple[sympy.Expr, ...], inner: 
         result.extend((integer(flat), *reversed(tail)))
         o, k = outs[-1] + 1, ins[-1] + 1
     return tuple(result)
+
+
+def recombined(value: sympy.Expr) -> sympy.Expr:
+    """c·⌊x / c⌋ + x mod c is x again: an index that was divided by one view and is merged by the next."""
+    for mod in value.atoms(sympy.Mod):
+        inner, divisor = mod.args
+        factor, quotient = value.coeff(mod), sympy.floor(inner / divisor)
+        if factor != 0 and value.coeff(quotient) == sympy.expand(factor * divisor):
+            value = sympy.expand(value + factor * (inner - mod - divisor * quotient))
+    return value
 
 
 def _smaller(a: sympy.Expr, b: sympy.Expr) -> bool | None:
@@ -307,6 +319,17 @@ def _cat(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
     return None
 
 
+def _einsum(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    """An einsum of one operand that only moves dims: "ijbn->bnij"."""
+    equation, operands = op.get("equation"), op.get("operands", ())
+    if len(operands) != 1 or not isinstance(operands[0], fx.Node) or not isinstance(equation, str):
+        return None
+    before, _, after = equation.replace(" ", "").partition("->")
+    if sorted(before) != sorted(after) or len(set(before)) != len(before) or len(before) != len(index):
+        return None
+    return operands[0], tuple(index[after.index(label)] for label in before)
+
+
 RULES: dict[str, Callable[[Views, fx.Node, Op, Index], Step | None]] = {
     "transpose": _transpose,
     "permute": _permute,
@@ -322,4 +345,5 @@ RULES: dict[str, Callable[[Views, fx.Node, Op, Index], Step | None]] = {
     "repeat_interleave": _repeat_interleave,
     "identity": _identity,
     "cat": _cat,
+    "einsum": _einsum,
 }

@@ -153,6 +153,9 @@ def measure(
                     yield {"not_run": key | {"stage": "not applicable", "reason": str(why)}}
                     break
                 except Exception as error:
+                    if "does not support an attention implementation" in str(error):
+                        yield {"not_run": key | {"stage": "not applicable", "reason": f"has no {implementation}"}}
+                        break
                     stage = getattr(error, "coverage_stage", stage)
                     failure = failure or {"stage": stage, "reason": f"{type(error).__name__}: {str(error)[:600]}"}
                     if stage == "dynamo":

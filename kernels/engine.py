@@ -81,7 +81,12 @@ def forward(
         dtype = accumulation_dtype(query.dtype)
         flat_out = torch.zeros(batch * heads * n_q + 1, value_features, dtype=dtype, device=query.device)
         flat_lse = torch.full((batch * heads * n_q + 1,), NEG_INF, dtype=dtype, device=query.device)
-        wide = (query.to(dtype), clean_key.to(dtype), clean_value.to(dtype))
+        # Contiguous once: every part gathers rows from these, and a model's q, k and v are strided views.
+        wide = (
+            query.to(dtype).contiguous(),
+            clean_key.to(dtype).contiguous(),
+            clean_value.to(dtype).contiguous(),
+        )
         out = flat_out[:-1].view(batch, heads, n_q, value_features)
         lse = flat_lse[:-1].view(batch, heads, n_q)
         for place, part in enumerate(parts):
@@ -129,6 +134,8 @@ def backward(
             _without_masked(key, key_mask).to(dtype),
             _without_masked(value, key_mask).to(dtype),
         )
+        if any(isinstance(part, Tiles) for part in parts):  # tiles gather rows, each part again
+            wide = (wide[0].contiguous(), wide[1].contiguous(), wide[2].contiguous())
         scoring = _scoring(key_mask, bias, lifted, query, call)
         empty = lse == NEG_INF
         wide_grad, wide_out = _without_empty(grad_out.to(dtype), empty), _without_empty(out.to(dtype), empty)

@@ -26,11 +26,17 @@ Expr: TypeAlias = Element
 Index: TypeAlias = tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Number(Element):
-    """A constant: a bool, an int or a float."""
+    """A constant: a bool, an int or a float. 0, 0.0 and False are three different constants."""
 
     value: bool | int | float
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Number) and type(other.value) is type(self.value) and other.value == self.value
+
+    def __hash__(self) -> int:
+        return hash((type(self.value), self.value))
 
 
 @dataclass(frozen=True, slots=True)

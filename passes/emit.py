@@ -16,7 +16,7 @@ import torch
 from torch import fx
 
 from .canonical import CanonicalView
-from .expression import ZERO, Apply, Expr, Index, Int, Load, Number, as_sympy
+from .expression import ZERO, Apply, Expr, Index, Int, Load, Number, Remainder, as_sympy
 from .spec import Operand, Rejected, RejectionCode
 from .symbols import Roots, position
 
@@ -275,7 +275,7 @@ class Emitter:
                 at = self._integer(part, axes)
                 total = at if total is None else self.call(operator.add if value.is_Add else operator.mul, total, at)
             return total
-        if isinstance(value, sympy.floor | sympy.Mod):
+        if isinstance(value, sympy.floor | Remainder):
             if isinstance(value, sympy.floor):
                 top, bottom = value.args[0].as_numer_denom()
                 join: Callable[..., Any] = operator.floordiv

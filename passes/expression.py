@@ -273,6 +273,22 @@ def truth(expr: Expr) -> Expr:
     return Apply("ne", (expr, ZERO))
 
 
+class Remainder(sympy.Function):
+    """value mod divisor of integers that are not negative; simplified only where both are numbers.
+
+    Not sympy.Mod: sympy 1.14 takes Mod(3·Mod(y, 4), 4) for 3·Mod(y, 4).
+    """
+
+    nargs = 2
+    is_integer = True
+    is_nonnegative = True
+
+    @classmethod
+    def eval(cls, value: sympy.Expr, divisor: sympy.Expr) -> sympy.Expr | None:
+        """The number, where both are numbers."""
+        return sympy.Integer(int(value) % int(divisor)) if value.is_Integer and divisor.is_Integer else None
+
+
 # --- the ranges of symbols ----------------------------------------------------------------------------------------
 
 
@@ -312,7 +328,7 @@ class Domain:
         if isinstance(value, sympy.floor):
             bound = self._fraction_bound(value.args[0], high)
             return None if bound is None else sympy.floor(bound)
-        if isinstance(value, sympy.Mod):
+        if isinstance(value, Remainder):
             return sympy.expand(value.args[1] - 1) if high else sympy.Integer(0)
         return None
 
@@ -324,7 +340,7 @@ class Domain:
         return None if bound is None else bound / bottom
 
     def divide(self, value: sympy.Expr, divisor: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
-        """Quotient and remainder of a merged index: exact where the terms show it, else floor and Mod of sympy."""
+        """Quotient and remainder of a merged index: exact where the terms show it, else floor and Remainder."""
         if divisor == 1:
             return value, sympy.Integer(0)
         quotient, rest = sympy.Integer(0), sympy.Integer(0)
@@ -337,7 +353,7 @@ class Domain:
         top, bottom = self.upper(rest), self.lower(rest)
         if top is not None and bottom is not None and bottom.is_nonnegative and (divisor - 1 - top).is_nonnegative:
             return quotient, rest
-        return quotient + sympy.floor(rest / divisor), sympy.Mod(rest, divisor)
+        return quotient + sympy.floor(rest / divisor), Remainder(rest, divisor)
 
     def at_most_zero(self, value: sympy.Expr) -> Expr:
         """`value <= 0`, decided where the ranges decide it."""

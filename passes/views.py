@@ -15,7 +15,7 @@ import torch
 from torch import fx
 
 from .canonical import CanonicalView, Op, size_of
-from .expression import ZERO, Domain, Expr, Index, as_sympy, integer
+from .expression import ZERO, Domain, Expr, Index, Remainder, as_sympy, integer
 
 Step = tuple[fx.Node, Index]
 
@@ -168,7 +168,7 @@ def regroup(domain: Domain, index: Index, outer: tuple[sympy.Expr, ...], inner: 
 
 def recombined(value: sympy.Expr) -> sympy.Expr:
     """c·⌊x / c⌋ + x mod c is x again: an index that was divided by one view and is merged by the next."""
-    for mod in value.atoms(sympy.Mod):
+    for mod in value.atoms(Remainder):
         inner, divisor = mod.args
         factor, quotient = value.coeff(mod), sympy.floor(inner / divisor)
         if factor != 0 and value.coeff(quotient) == sympy.expand(factor * divisor):

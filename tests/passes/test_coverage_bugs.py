@@ -6,6 +6,7 @@ import pytest
 import sympy
 import torch
 from graphs import Backend, assert_same, capture, run
+from hyperrewrite.passes.expression import Remainder
 from hyperrewrite.passes.views import recombined
 from torch import Tensor
 
@@ -48,7 +49,7 @@ def test_found_and_right(name: str) -> None:
 
 def test_recombined_only_what_belongs_together() -> None:
     b, h = sympy.symbols("b h", integer=True, nonnegative=True)
-    assert recombined(64 * sympy.floor(b / 64) + sympy.Mod(b, 64)) == b
-    assert recombined(128 * sympy.floor(b / 64) + 2 * sympy.Mod(b, 64) + h) == 2 * b + h
-    for value in (32 * sympy.floor(b / 64) + sympy.Mod(b, 64), 64 * sympy.floor(h / 64) + sympy.Mod(b, 64)):
+    assert recombined(64 * sympy.floor(b / 64) + Remainder(b, 64)) == b
+    assert recombined(128 * sympy.floor(b / 64) + 2 * Remainder(b, 64) + h) == 2 * b + h
+    for value in (32 * sympy.floor(b / 64) + Remainder(b, 64), 64 * sympy.floor(h / 64) + Remainder(b, 64)):
         assert recombined(value) == value

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sympy
 import torch
-from hyperrewrite.passes.expression import FALSE, ONE, TRUE, ZERO, Number
+from hyperrewrite.passes.expression import FALSE, ONE, TRUE, ZERO, Domain, Number
 from torch import Tensor
 
 from hyperrewrite.analysis import analyse
@@ -13,6 +14,14 @@ from hyperrewrite.options import Options
 def test_constants_of_different_types_differ() -> None:
     assert len({Number(0), Number(0.0), Number(False), ZERO, FALSE}) == 3
     assert ONE != TRUE and Number(0) == ZERO and Number(2.0) == Number(2.0)
+
+
+def test_remainders_of_multiples_are_not_simplified_away() -> None:
+    """Found by the view chains: sympy 1.14 takes Mod(3·Mod(y, 4), 4) for 3·Mod(y, 4)."""
+    y = sympy.Symbol("y", integer=True, nonnegative=True)
+    _, inner = Domain({y: sympy.Integer(8)}).divide(y, sympy.Integer(4))
+    _, outer = Domain({y: sympy.Integer(8)}).divide(3 * inner, sympy.Integer(4))
+    assert [int(outer.subs(y, k)) for k in range(8)] == [3 * (k % 4) % 4 for k in range(8)]
 
 
 def test_a_float_zero_is_no_index() -> None:

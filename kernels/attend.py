@@ -278,8 +278,10 @@ def _backward_cpu(
 def merge(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Join two partial results over disjoint keys: out [..., D_v], lse [...]. Safe where one or both lse are −inf."""
     (out1, lse1), (out2, lse2) = first, second
-    weight = torch.sigmoid(lse2 - lse1).nan_to_num_(nan=0.0)  # share of the second; NaN where both are −inf
-    return torch.lerp(out1, out2, weight.unsqueeze(-1)), torch.logaddexp(lse1, lse2)
+    lse = torch.logaddexp(lse1, lse2)
+    base = lse.masked_fill(lse == NEG_INF, 0.0)
+    weight1, weight2 = torch.exp(lse1 - base), torch.exp(lse2 - base)
+    return out1 * weight1.unsqueeze(-1) + out2 * weight2.unsqueeze(-1), lse
 
 
 def flat_index(rows: Tensor, heads: int, length: int) -> Tensor:

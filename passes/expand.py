@@ -18,6 +18,7 @@ from torch import fx
 from torch._subclasses.fake_tensor import FakeTensor
 
 from .canonical import CanonicalView
+from .copying import copied_graph
 
 MASKED = float("-inf")
 
@@ -27,13 +28,7 @@ def expand(module: fx.GraphModule) -> fx.GraphModule:
     view = CanonicalView(module)
     if not any(_writer(node) is not None and _usable(view, node) for node in view.nodes):
         return module
-    copied: dict[fx.Node, fx.Node] = {}
-    graph = fx.Graph(owning_module=module)
-    found = graph.graph_copy(module.graph, copied, return_output_node=True)
-    assert isinstance(found, tuple)
-    value, old_output = found
-    graph.output(value).meta.update(old_output.meta)
-    graph._codegen = module.graph._codegen
+    graph, copied = copied_graph(module)
     for node in view.nodes:
         writer = _writer(node)
         if writer is not None and _usable(view, node):

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import fx
 
 from .canonical import CanonicalView
+from .copying import copied_graph
 from .dataflow import Dataflow
 from .emit import Emitter
 from .expression import Expr, Load, Number, walk, where
@@ -48,14 +49,7 @@ def fits_sdpa(site: AttentionSite) -> bool:
 def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lowering]]) -> fx.GraphModule:
     """A copy of the module with every given site written as its lowering says. Raises Rejected if one cannot be."""
     view = CanonicalView(module)
-    copied: dict[fx.Node, fx.Node] = {}
-    graph = fx.Graph(owning_module=module)
-    output = graph.graph_copy(module.graph, copied, return_output_node=True)
-    assert isinstance(output, tuple)
-    value, old_output = output
-    graph.output(value).meta.update(old_output.meta)
-    copied[old_output] = next(iter(reversed(graph.nodes)))
-    graph._codegen = module.graph._codegen
+    graph, copied = copied_graph(module)
     for site, lowering in lowered:
         emitter = Emitter(view, copied, site.output, site.roots, site.spec.device)
         new = _attention(emitter, view, site, lowering)

@@ -120,15 +120,11 @@ def _read(node: fx.Node) -> Op:
             rest = []
         elif rest:
             arguments[name] = rest.pop(0)
-    keywords = {{"other": "right", "input": spelling.parameters[0]}.get(k, k): v for k, v in node.kwargs.items()}
-    if spelling.word in ("matmul", "baddbmm"):
-        renames = {"mat1": "left", "mat2": "right", "batch1": "left", "batch2": "right", "tensor2": "right"}
-        keywords = {renames.get(k, k): v for k, v in keywords.items()}
-    if "self" in node.kwargs:
-        keywords.setdefault(spelling.parameters[0], keywords.pop("self"))
-    if spelling.word == "where" and "right" in keywords:
-        keywords["other"] = keywords.pop("right")
-    arguments.update(keywords)
+    for name, value in node.kwargs.items():
+        parameter = spelling.parameter(name)
+        if parameter is None:
+            return OPAQUE  # an argument that no rule knows may change what the call does
+        arguments[parameter] = value
     in_place = spelling.in_place or bool(node.kwargs.get("inplace")) or arguments.get("inplace") is True
     return Op(spelling.word, arguments, in_place)
 

@@ -17,7 +17,7 @@ from .canonical import CanonicalView
 from .contraction import Contraction, contraction_of
 from .dataflow import Dataflow
 from .evaluate import Evaluator
-from .expression import ZERO, Apply, Expr, Int, Load, Probability, Product, contains, integer, symbols, walk
+from .expression import ZERO, Apply, Expr, Int, Load, Probability, Product, contains, integer, mapped, symbols, walk
 from .score import Reader, ScoreProgram, score_program
 from .spec import AttentionSite, Rejected, RejectionCode
 from .symbols import Roots, position, symbol
@@ -218,6 +218,7 @@ def _read_back(
     scores = evaluator.at(source, probability.index, softmax)
     scores, sink = _without_sink(view, evaluator, roots, softmax, dim, scores, probability.index)
     reader = Reader(softmax, dtype, roots.key_position, has_sink=sink is not None)
+    scores = _with_one_product(view, scores, roots)
     program = _program(view, scores, reader)
     query, key, qk = _query_and_key(view, program, roots, softmax)
     value = (plan.value, product.position(plan.value_labels, at, view.shape(plan.value)))
@@ -266,6 +267,44 @@ def _minuend(expr: Expr) -> Expr:
 def _behind_product(view: CanonicalView, expr: Expr) -> bool:
     """Whether a captured tensor of the expression is computed from scores."""
     return any(isinstance(e, Load) and _behind(view, e.node) for e in walk(expr))
+
+
+def _with_one_product(view: CanonicalView, scores: Expr, roots: Roots) -> Expr:
+    """The scores with QKᵀ as their only product: of several, the others are tensors that the graph holds anyway.
+
+    QKᵀ is the product of a tensor over the queries with one over the keys alone. Content-dependent position scores
+    (q times a table, relative to the query) are not, and are captured like any bias. Of several such products (LiLT
+    adds scores of text and of layout) the one with the most features stays.
+    """
+    found = list(dict.fromkeys(at for at in walk(scores) if isinstance(at, Product)))
+    if len(found) < 2:
+        return scores
+    widths = {at: width for at in found if (width := _width(view, at, roots)) is not None}
+    kept = max(widths, key=lambda at: widths[at], default=None)
+    if kept is None or any(view.op(at.node).word == "baddbmm" for at in found):
+        return scores
+
+    def captured(at: Expr) -> Expr:
+        return Load(at.node, at.index) if isinstance(at, Product) and at != kept else at
+
+    return mapped(scores, captured)
+
+
+def _width(view: CanonicalView, element: Product, roots: Roots) -> int | None:
+    """How many features a product sums over, if it is one of queries and keys; None otherwise."""
+    product = contraction_of(view, element.node)
+    if product is None or len(product.summed) != 1:
+        return None
+    at = dict(zip(product.out_labels, element.index, strict=True)) | {product.summed[0]: ZERO}
+    reads = []
+    for operand, labels in ((product.left, product.left_labels), (product.right, product.right_labels)):
+        places = product.position(labels, at, view.shape(operand))
+        reads.append(frozenset(s for place in places for s in symbols(place)))
+    of_keys = [read for read in reads if roots.key_position in read]
+    if len(of_keys) != 1 or roots.query_position in of_keys[0]:
+        return None
+    size = view.shape(product.left)[product.left_labels.index(product.summed[0])]
+    return int(size) if size.is_Integer else 0
 
 
 def _program(view: CanonicalView, expr: Expr, reader: Reader) -> ScoreProgram:
@@ -333,8 +372,18 @@ def _merged_heads(reading: Reading) -> sympy.Expr | None:
     for step in (reading.query, reading.key, reading.value):
         for _, index in reading.evaluator.views.trace(*step):
             for at in index:
-                if isinstance(at, Int) and isinstance(at.value, sympy.floor):
-                    divisor = sympy.cancel(roots.batch / at.value.args[0])
-                    if not divisor.free_symbols & roots.all:
-                        return divisor
+                heads = _divisor(at, roots.batch, roots)
+                if heads is not None:
+                    return heads
     return None
+
+
+def _divisor(at: Expr, batch: sympy.Symbol, roots: Roots) -> sympy.Expr | None:
+    """c of ⌊(batch + …) / c⌋."""
+    if not (isinstance(at, Int) and isinstance(at.value, sympy.floor)):
+        return None
+    factor = sympy.expand(at.value.args[0]).coeff(batch)
+    if factor == 0 or factor.free_symbols & roots.all:
+        return None
+    divisor = sympy.cancel(1 / factor)
+    return divisor if divisor.as_numer_denom()[1] == 1 and divisor != 1 else None

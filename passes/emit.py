@@ -18,7 +18,7 @@ from torch import fx
 from .canonical import CanonicalView
 from .expression import ZERO, Apply, Expr, Index, Int, Load, Number, Remainder, as_sympy
 from .spec import Operand, Rejected, RejectionCode
-from .symbols import Roots, position
+from .symbols import Roots, extent, places, position, unmerged
 
 Axes = tuple[sympy.Symbol | None, ...]
 SITE = "hyperrewrite_site"  # in the meta of a new node: the name of the output of the site that it is written for
@@ -101,6 +101,7 @@ class Emitter:
         heads: Axes = self.roots.heads or (None,)
         node, index = self.copied[operand.node], operand.index
         slots: list[sympy.Symbol | None] = [self.roots.batch, *heads, row, feature]
+        node, index = self._unmerged(node, index)
         if len(slots) == 4 and len(index) == 4 and self._stands(index, slots):
             return self._over_batch(node, index[0])
         kept: list[Expr] = []
@@ -125,6 +126,17 @@ class Emitter:
             elif len(absent) == len(heads):
                 node = self.method("unsqueeze", node, 1)
         return self._over_batch(node, ZERO if 0 in missing else position(self.roots.batch))
+
+    def _unmerged(self, node: fx.Node, index: Index) -> tuple[fx.Node, Index]:
+        """A tensor with its merged dims (b·H + h) taken apart, a view for any strides, and its index."""
+        whole: list[Expr] = []
+        for at in index:
+            parts = unmerged(at, self.roots)
+            if len(parts) > 1:
+                sizes = [extent(part.value, self.roots) for part in parts if isinstance(part, Int)]
+                node = self.method("unflatten", node, len(whole), tuple(self.size(s) for s in sizes if s is not None))
+            whole.extend(parts)
+        return node, tuple(whole)
 
     def _stands(self, index: Index, slots: list[sympy.Symbol | None]) -> bool:
         for slot, (at, symbol) in enumerate(zip(index, slots, strict=True)):
@@ -230,13 +242,15 @@ class Emitter:
         if not isinstance(self.view.value(source), torch.Tensor):
             return self.copied[source]  # a symbolic number
         plain = [position(a) for a in axes if a is not None]
-        kept = [at for at in index if at != ZERO]
+        kept = [part for at in index for part in unmerged(at, self.roots) if part != ZERO]
         if any(at not in plain for at in kept) or len(set(kept)) != len(kept):
             return None
         node = self.copied[source]
         for dim, (at, size) in enumerate(zip(index, self.view.shape(source), strict=True)):
-            if isinstance(at, Int) and at.value in self.roots.sizes and self.roots.sizes[at.value] != size:
-                node = self.method("narrow", node, dim, 0, self.size(self.roots.sizes[at.value]))
+            wanted = places(at, self.roots)
+            if at != ZERO and wanted is not None and wanted != size:
+                node = self.method("narrow", node, dim, 0, self.size(wanted))
+        node, index = self._unmerged(node, index)
         if index == tuple(position(a) for a in axes):
             return node
         for dim in range(len(index) - 1, -1, -1):

@@ -130,12 +130,20 @@ def with_origin(expr: Expr, node: fx.Node, index: Index) -> Expr:
     return expr
 
 
-def with_stable_origins(expr: Expr, stands: Callable[[fx.Node], bool]) -> Expr:
-    """The expression without the origins whose nodes do not hold its value any more."""
-    if not isinstance(expr, Apply):
-        return expr
-    origin = expr.origin if expr.origin is not None and stands(expr.origin[0]) else None
-    return Apply(expr.name, tuple(with_stable_origins(a, stands) for a in expr.args), origin)
+def mapped(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """The expression with every part changed, inner parts first; each part is looked at once. Positions stay."""
+    done: dict[int, Expr] = {}
+
+    def visit(at: Expr) -> Expr:
+        if id(at) not in done:
+            inner = at
+            if isinstance(at, Apply):
+                args = tuple(map(visit, at.args))
+                inner = at if all(a is b for a, b in zip(args, at.args, strict=True)) else replace(at, args=args)
+            done[id(at)] = change(inner)
+        return done[id(at)]
+
+    return visit(expr)
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import sympy
 from .canonical import CanonicalView
 from .expression import ZERO, Expr, Index, Int
 from .spec import Operand
-from .symbols import Roots, position
+from .symbols import Roots, places, position, unmerged
 from .views import Step
 
 
@@ -43,7 +43,8 @@ def candidates(
     """Every tensor of a chain of views that holds one row per (batch, head, position) and no more, nearest first."""
     found = []
     for depth, (node, index) in enumerate(chain):
-        group = _group(index, roots, row, feature)
+        parts = tuple(part for at in index for part in unmerged(at, roots))
+        group = _group(parts, roots, row, feature)
         if group is None or not _covered(view.shape(node), index, roots):
             continue
         wanted = [position(roots.batch), *_heads(roots, group), position(row), position(feature)]
@@ -54,18 +55,8 @@ def candidates(
 
 def _covered(sizes: tuple[sympy.Expr, ...], index: Index, roots: Roots) -> bool:
     """Whether every dim is read from end to end: a view that took a part of a longer tensor must not be skipped."""
-    for size, at in zip(sizes, index, strict=True):
-        if at == ZERO:
-            runs: sympy.Expr = sympy.Integer(1)
-        elif isinstance(at, Int) and at.value.is_Symbol:
-            runs = roots.sizes[at.value]
-        elif isinstance(at, Int) and isinstance(at.value, sympy.floor):
-            runs = sympy.cancel(at.value.args[0].subs(roots.sizes))
-        else:
-            return False
-        if sympy.expand(runs - size) != 0:
-            return False
-    return True
+    runs = [places(at, roots) for at in index]
+    return all(run is not None and sympy.expand(run - size) == 0 for run, size in zip(runs, sizes, strict=True))
 
 
 def _heads(roots: Roots, group: sympy.Expr) -> list[Expr]:

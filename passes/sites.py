@@ -15,7 +15,7 @@ from .canonical import CanonicalView
 from .dataflow import Dataflow
 from .eager import read_eager
 from .evaluate import Evaluator
-from .expression import Apply, Load, walk, with_stable_origins
+from .expression import Apply, Expr, Load, mapped, walk
 from .sdpa import read_sdpa
 from .spec import AttentionSite, Rejected, Rejection, RejectionCode
 
@@ -59,19 +59,27 @@ def find_sites(module: fx.GraphModule) -> Findings:
 
 
 def _checked(flow: Dataflow, found: tuple[AttentionSite, Evaluator]) -> AttentionSite:
-    """The site, if every tensor it would read later still holds what the graph read."""
+    """The site, if every tensor it would read later still holds what the graph read.
+
+    Where one does not, a node that was computed from it may: positions times a mask, in place, hold the product.
+    """
     site, evaluator = found
-    parts = [at for expr in site.spec.expressions() for at in walk(expr)]
-    loads = [at.node for at in parts if isinstance(at, Load) and at.index]
-    for node, reader in (*evaluator.reads, *((node, evaluator.readers[node]) for node in loads)):
-        if not flow.stable(node, reader, site.output):
-            message = f"{node.name} is written in place while the site still reads it"
-            raise Rejected(RejectionCode.IN_PLACE, message, node)
 
     def stands(node: fx.Node) -> bool:
         return flow.stable(node, evaluator.readers[node], site.output)
 
-    if all(at.origin is None or stands(at.origin[0]) for at in parts if isinstance(at, Apply)):
-        return site
+    def settled(at: Expr) -> Expr:
+        if not isinstance(at, Apply):
+            return at
+        origin = at.origin if at.origin is not None and stands(at.origin[0]) else None
+        if origin is not None and any(isinstance(a, Load) and a.index and not stands(a.node) for a in at.args):
+            return Load(*origin)
+        return at if origin is at.origin else replace(at, origin=origin)
 
-    return replace(site, spec=site.spec.mapped(lambda expr: with_stable_origins(expr, stands)))
+    spec = site.spec.mapped(lambda expr: mapped(expr, settled))
+    loads = [at.node for expr in spec.expressions() for at in walk(expr) if isinstance(at, Load) and at.index]
+    for node, reader in (*evaluator.reads, *((node, evaluator.readers[node]) for node in loads)):
+        if not flow.stable(node, reader, site.output):
+            message = f"{node.name} is written in place while the site still reads it"
+            raise Rejected(RejectionCode.IN_PLACE, message, node)
+    return replace(site, spec=spec)

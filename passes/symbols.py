@@ -7,7 +7,7 @@ from functools import cached_property
 
 import sympy
 
-from .expression import ZERO, Domain, Expr, Int
+from .expression import ZERO, Domain, Expr, Index, Int
 
 
 def symbol(name: str) -> sympy.Symbol:
@@ -61,3 +61,53 @@ class Roots:
 def position(symbol: sympy.Symbol | None) -> Expr:
     """The index expression of a symbol."""
     return ZERO if symbol is None else Int(symbol)
+
+
+def unmerged(at: Expr, roots: Roots) -> Index:
+    """What a merged position such as b·H + h is merged from, outermost first; the position itself where it is plain.
+
+    Each part is a symbol or a group ⌊h / g⌋, and together they count every place of the dim once and in order, so that
+    the dim may be unflattened into them.
+    """
+    if not (isinstance(at, Int) and at.value.is_Add):
+        return (at,)
+    order = [s for s in (roots.batch, *roots.heads, roots.query_position, roots.key_position) if s is not None]
+    found: list[tuple[int, sympy.Expr, sympy.Expr]] = []
+    for term in at.value.args:
+        mine = term.free_symbols & roots.all
+        floors = [f for f in term.atoms(sympy.floor) if f.free_symbols & roots.all]
+        if len(mine) != 1 or len(floors) > 1:
+            return (at,)
+        (symbol,) = mine
+        atom = floors[0] if floors else symbol
+        if symbol not in order:
+            return (at,)
+        found.append((order.index(symbol), atom, sympy.cancel(term / atom)))
+    stride = sympy.Integer(1)
+    found.sort(key=lambda part: part[0])
+    for _, atom, factor in reversed(found):
+        size = extent(atom, roots)
+        if size is None or sympy.expand(factor - stride) != 0:
+            return (at,)
+        stride = sympy.expand(stride * size)
+    return tuple(Int(atom) for _, atom, _ in found)
+
+
+def places(at: Expr, roots: Roots) -> sympy.Expr | None:
+    """How many places a position runs over, from 0 on and without a gap; None where that is not known."""
+    count: sympy.Expr = sympy.Integer(1)
+    for part in unmerged(at, roots):
+        size = sympy.Integer(1) if part == ZERO else extent(part.value, roots) if isinstance(part, Int) else None
+        if size is None:
+            return None
+        count = sympy.expand(count * size)
+    return count
+
+
+def extent(value: sympy.Expr, roots: Roots) -> sympy.Expr | None:
+    """How many places a symbol or a group ⌊h / g⌋ stands at; None for anything else."""
+    if value.is_Symbol:
+        return roots.sizes.get(value)
+    if isinstance(value, sympy.floor):
+        return sympy.cancel(value.args[0].subs(roots.sizes))
+    return None

@@ -109,6 +109,8 @@ def _getattr(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
 
 def _reshape(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
     source = op.get("input")
+    if views.view.tensor(node).dtype != views.view.tensor(source).dtype:  # view(dtype) reads the bytes anew
+        return None
     position = regroup(views.domain, index, views.view.shape(node), views.view.shape(source))
     return None if position is None else (source, position)
 

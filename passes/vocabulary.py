@@ -7,7 +7,6 @@ elsewhere.
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,50 @@ class Spelling:
     word: str
     parameters: tuple[str, ...]
     in_place: bool = False
+
+    def parameter(self, keyword: str) -> str | None:
+        """The parameter that a keyword argument gives, in canonical words; None for one that is not known."""
+        if keyword in self.parameters or keyword in KEYWORDS.get(self.word, ()) or self.word in ANY_KEYWORD:
+            return keyword
+        name = ALIASES.get(self.word, {}).get(keyword, COMMON_ALIASES.get(keyword, keyword))
+        if isinstance(name, int):
+            return self.parameters[name] if name < len(self.parameters) else None
+        return name if name in self.parameters or name in FACTORY_KEYWORDS else None
+
+
+# What torch calls a parameter elsewhere: a position in the parameter list, or a name. torch takes numpy's names too.
+COMMON_ALIASES: dict[str, int | str] = {
+    "input": 0,
+    "self": 0,
+    "x": 0,
+    "a": 0,
+    "x1": 0,
+    "other": 1,
+    "x2": 1,
+    "axis": "dim",
+    "axis0": "dim0",
+    "axis1": "dim1",
+}
+ALIASES: dict[str, dict[str, int | str]] = {
+    "matmul": {"mat1": 0, "mat2": 1, "tensor2": 1},
+    "baddbmm": {"batch1": 1, "batch2": 2, "other": "other"},
+    "where": {"input": 1, "self": 1, "x": 1},
+    "where_method": {"self": 0, "input": 0},
+}
+# Keywords that matter beside the parameters, and those that say only what kind of tensor a call makes.
+KEYWORDS = {
+    "add": ("alpha",),
+    "sub": ("alpha",),
+    "arange": ("start", "end", "step"),
+    "repeat_interleave": ("output_size",),
+    "tensor": ("s",),
+    "einsum": ("operands",),
+    "minimum": ("dim", "keepdim"),
+    "maximum": ("dim", "keepdim"),
+}
+FACTORY_KEYWORDS = frozenset(("dtype", "device", "layout", "memory_format", "requires_grad", "pin_memory"))
+# Words that are read by the shapes of what goes in and out, or not at all.
+ANY_KEYWORD = frozenset(("reshape", "expand", "identity", "cast", "filled", "full", "multi_head_attention", "write"))
 
 
 def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling]]:
@@ -202,15 +245,3 @@ FILLED_VALUE = {
     "new_zeros": 0,
     "new_ones": 1,
 }
-
-CAST_METHODS = {
-    "float": torch.float32,
-    "half": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "double": torch.float64,
-    "bool": torch.bool,
-    "int": torch.int32,
-    "long": torch.int64,
-}
-
-NEGATIVE_INFINITY = -math.inf

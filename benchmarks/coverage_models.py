@@ -2,7 +2,7 @@
 
 A config is shrunk in proportion: one factor divides every head count and every width of the whole tree of configs, so
 whatever the sizes have to do with each other still holds, and head dims stay as they are. Layers are cut to one of
-each kind (at least two), vocabularies, positions, experts and images to small ones. `OVERRIDES` has the rest.
+each kind (at least two), vocabularies, positions, experts and images to small ones. `coverage_special` has the rest.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from copy import deepcopy
 from functools import reduce
 from importlib import import_module
 from math import gcd
 from typing import Any
 
 import torch
+from coverage_special import DEFAULTS, MODELS, OVERRIDES
 
 MAX_PARAMETERS = 250_000_000
 VOCABULARY = 256
@@ -24,18 +27,20 @@ FIRST_SPECIAL = 200  # token ids of configs that do not fit are put from here on
 _HEADS = re.compile(r"(^|_)(num_)?heads$|(^|_)(num|n)_head$")
 _WIDTH = re.compile(
     r"(hidden_size|hidden_dim|embed_dim|d_model|n_embd|^dim|_dim|width|ffn|d_ff|intermediate_size|_inner|hidden_sizes)"
-    r"|(projection_size|embedding_size|feature_size)"
+    r"|(projection_size|embedding_size|feature_size|adapter_input_size|channel_list)"
 )
 _NO_WIDTH = re.compile(
     r"head_dim|rope|rotary|patch|image|window|vocab|kernel|position|chunk|block|pool|stride|merge|token|num_labels|"
     r"^max_|_multiplier|multiple|n_dims|expert_dim|dim_ratio|width_mult|time_|conv_|state|output_hidden|axes_dim|lora|"
-    r"num_|divisor|group|resolution|pixel|scal|codebook|dt_rank|qk_nope|_rank$|index_"
+    r"num_|divisor|group|resolution|pos_emb|pixel|scal|codebook|dt_rank|qk_nope|_rank$|index_"
 )
 _KV_HEADS = re.compile(r"kv_heads|key_value_heads")
 _FREE_WIDTH = re.compile(r"intermediate|ffn|d_ff")  # need not be divided without a rest
 _NARROW = 32  # a width under this is left alone
 _LAYERS = re.compile(r"(^|_)(layers?|n_layers?|depth)$|^n_layers?$|num_blocks$|num_layers_")
-_NOT_LAYERS = re.compile(r"first_|max_window|window_layers|feature_layer|shared_layers|vision_feature|select|norm")
+_NOT_LAYERS = re.compile(
+    r"first_|max_window|window_layers|feature_layer|feat_extract|shared_layers|vision_feature|select|norm"
+)
 _DERIVED = (
     "architectures", "transformers_version", "_name_or_path", "id2label", "label2id", "stage_names", "out_features",
     "out_indices", "_out_features", "_out_indices", "torch_dtype", "dtype", "num_labels", "_attn_implementation",
@@ -58,25 +63,6 @@ PINNED = (
     "gpt2", "gpt_neo", "gpt_neox", "gpt_oss", "gptj", "llama", "mistral", "mpt", "opt", "phi", "qwen3", "roformer",
     "swin", "t5", "vit", "wav2vec2", "whisper", "xglm", "xlnet",
 )  # fmt: skip
-
-# What proportion does not do. Dots lead into nested configs.
-OVERRIDES: dict[str, dict[str, Any]] = {
-    "whisper": {"max_source_positions": 64},
-    "audio-spectrogram-transformer": {"max_length": 128},
-    "autoformer": {"prediction_length": 8, "context_length": 24, "lags_sequence": [1, 2, 3]},
-    "falcon": {"hidden_size": 256, "num_attention_heads": 4, "ffn_hidden_size": 512, "num_kv_heads": 1},
-    "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 8},
-    "informer": {"prediction_length": 8, "context_length": 24, "lags_sequence": [1, 2, 3]},
-    "time_series_transformer": {"prediction_length": 8, "context_length": 24, "lags_sequence": [1, 2, 3]},
-    "hunyuan_v1_dense": {"head_dim": 64},
-    "hunyuan_v1_moe": {"head_dim": 64},
-    "hunyuan_vl_text": {"head_dim": 64},
-    "ministral": {"head_dim": 64},
-    "nemotron": {"num_key_value_heads": 2},
-    "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},
-    "dbrx": {"attn_config.rope_theta": 10000.0},
-    "reformer": {"axial_pos_shape": [8, 8]},
-}
 
 
 def model_types() -> list[str]:
@@ -151,10 +137,13 @@ def model_class(model_type: str, config: Any) -> type[torch.nn.Module]:
     """The bare model of a config; for a config no auto class knows, the first model of its module that takes it."""
     from transformers import MODEL_MAPPING, PreTrainedModel
 
-    if type(config) in MODEL_MAPPING:
-        found = MODEL_MAPPING[type(config)]
-        return found[0] if isinstance(found, tuple) else found
+    if type(config) in MODEL_MAPPING and model_type not in MODELS:
+        with suppress(ValueError):  # some name a class that does not exist
+            found = MODEL_MAPPING[type(config)]
+            return found[0] if isinstance(found, tuple) else found
     module = import_module(type(config).__module__.replace(".configuration_", ".modeling_"))
+    if model_type in MODELS:
+        return getattr(module, MODELS[model_type])
     kinds = [k for k in vars(module).values() if isinstance(k, type) and issubclass(k, PreTrainedModel)]
     kinds = [k for k in kinds if k.config_class is type(config) and not k.__name__.endswith("PreTrainedModel")]
     if not kinds:
@@ -167,20 +156,29 @@ def small_config(model_type: str, proportion: bool = True) -> Any:
     from transformers import CONFIG_MAPPING
 
     kind = CONFIG_MAPPING[model_type]
-    values = kind().to_dict()
+    values = kind(**DEFAULTS.get(model_type, {})).to_dict()
     factor = _factor(values) if proportion else 1
     seen: dict[int, int] = {}
     small = _shrunk(values, factor, seen)
+    _override(small, model_type)
+    if dataclasses.is_dataclass(kind):
+        known = {f.name for f in dataclasses.fields(kind)}
+        known |= {"out_features", *(path.split(".")[0] for path in OVERRIDES.get(model_type, ()))}
+        small = {k: v for k, v in small.items() if k in known}
+    return kind(**small)
+
+
+def _override(small: dict[str, Any], model_type: str) -> None:
+    """Write the overrides of a model type, and those of the types of its nested configs, into a shrunk config."""
+    for value in small.values():
+        if isinstance(value, dict) and isinstance(value.get("model_type"), str):
+            _override(value, value["model_type"])
     for path, value in OVERRIDES.get(model_type, {}).items():
         at = small
         *parents, last = path.split(".")
         for parent in parents:
             at = at.setdefault(parent, {})
-        at[last] = value
-    if dataclasses.is_dataclass(kind):
-        known = {f.name for f in dataclasses.fields(kind)}
-        small = {k: v for k, v in small.items() if k in known}
-    return kind(**small)
+        at[last] = deepcopy(value)
 
 
 def _numbers(values: Any, name: str = "") -> Iterator[tuple[str, int]]:
@@ -198,9 +196,13 @@ def _is_width(name: str) -> bool:
     return bool(_WIDTH.search(name)) and not _NO_WIDTH.search(name) and not _HEADS.search(name)
 
 
+def _is_heads(name: str) -> bool:
+    return bool(_HEADS.search(name)) and not _KV_HEADS.search(name) and not name.startswith("index_")
+
+
 def _factor(values: dict[str, Any]) -> int:
     """The largest power of two (or three) that divides every width and leaves two heads everywhere."""
-    heads = [n for name, n in _numbers(values) if _HEADS.search(name) and not _KV_HEADS.search(name) and n > 1]
+    heads = [n for name, n in _numbers(values) if _is_heads(name) and n > 1]
     widths = [n for name, n in _numbers(values) if _is_width(name) and not _FREE_WIDTH.search(name) and n >= _NARROW]
     if not widths:
         return 1
@@ -217,13 +219,15 @@ def _shrunk(values: dict[str, Any], factor: int, tokens: dict[int, int]) -> dict
         if name in _DERIVED:
             continue
         if isinstance(value, dict):
-            result[name] = _shrunk(value, factor, tokens)
+            result[name] = _shrunk(value, factor, tokens) if all(isinstance(k, str) for k in value) else value
         elif isinstance(value, list | tuple) and layers is not None and len(value) == layers[0] > 2:
             result[name] = [value[k] for k in layers[1]]
         elif isinstance(value, list | tuple):
             result[name] = [_number(name, v, factor, tokens, layers) if isinstance(v, int) else v for v in value]
         else:
             result[name] = _number(name, value, factor, tokens, layers)
+    if len(_outputs(values)) > 1:
+        result["out_features"] = _outputs(values, layers)
     heads, shared = result.get("num_attention_heads"), values.get("num_key_value_heads")
     if isinstance(heads, int) and isinstance(shared, int) and shared > 1 and heads > 2 and heads % 2 == 0:
         result["num_key_value_heads"] = max(result["num_key_value_heads"], 2)
@@ -247,12 +251,21 @@ def _kept_layers(values: dict[str, Any]) -> tuple[int, list[int]] | None:
     for k in range(count):
         kinds.setdefault(tuple(str(v[k]) for v in lists), k)
     kept = sorted(kinds.values())[:5]
+    least = max(2, len(_outputs(values)))
     for k in range(count):
-        if len(kept) >= 2:
+        if len(kept) >= least:
             break
         if k not in kept:
             kept.append(k)
     return count, sorted(kept)
+
+
+def _outputs(values: dict[str, Any], layers: tuple[int, list[int]] | None = None) -> list[str]:
+    """The names of a backbone's outputs: as they are, or of the last layers where layers were cut."""
+    names = values.get("out_features") or []
+    if not all(isinstance(name, str) for name in names):
+        return []
+    return names if layers is None else [f"stage{k + 1}" for k in range(len(layers[1]))][-len(names) :]
 
 
 def _number(name: str, value: Any, factor: int, tokens: dict[int, int], layers: tuple[int, list[int]] | None) -> Any:
@@ -269,7 +282,7 @@ def _number(name: str, value: Any, factor: int, tokens: dict[int, int], layers: 
         return min(value, 2)
     if _LAYERS.search(name) and not _NOT_LAYERS.search(name) and value < 200:
         return len(layers[1]) if layers is not None and value == layers[0] else min(value, 2)
-    if re.search(r"image_size$|^img_size|input_size$", name):
+    if re.search(r"image_size$|^img_size|^input_size$", name):
         while value > 256 and value % 2 == 0:
             value //= 2
         return value
@@ -277,4 +290,7 @@ def _number(name: str, value: Any, factor: int, tokens: dict[int, int], layers: 
         return max(value // factor, 1)
     if _HEADS.search(name) and value > 1:
         return max(value // factor, 1)
-    return value // factor if _is_width(name) and value >= _NARROW else value
+    if not _is_width(name) or value < _NARROW:
+        return value
+    value //= factor
+    return value // 8 * 8 if _FREE_WIDTH.search(name) and value > 8 else value  # grouped_mm wants whole 16 bytes

@@ -1,0 +1,105 @@
+"""What single model types need beyond the rules: sizes, classes, attributes that are missing, inputs.
+
+Every entry is data. A type stands here only where its default config cannot be built or run as it is (`DEFAULTS`,
+many `OVERRIDES`), or where the rules of `coverage_models` break what its sizes have to do with each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+_SERIES = {"prediction_length": 8, "context_length": 24, "lags_sequence": [1, 2, 3]}
+_TEXT = {"hidden_size": 512, "intermediate_size": 1024, "num_attention_heads": 4, "num_key_value_heads": 4}
+_DEPTH_PRO = {"image_size": 64, "patch_size": 16}
+_GEMMA4_ASSISTANT = {"text_config.num_kv_shared_layers": 2, "text_config.num_hidden_layers": 2}
+
+# Arguments that a config's constructor cannot do without.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "aya_vision": {
+        "vision_config": {"model_type": "siglip_vision_model", "hidden_size": 1152, "num_attention_heads": 16}
+    },
+    "nougat": {"encoder": {"model_type": "donut-swin"}, "decoder": {"model_type": "mbart"}},
+    "gemma4_assistant": {
+        "text_config": {
+            "model_type": "gemma4_text", "hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0,
+        }
+    },
+}  # fmt: skip
+
+# The class of a type whose config no auto class and no model names, or where that is the wrong one.
+MODELS: dict[str, str] = {
+    "musicgen_melody": "MusicgenMelodyForConditionalGeneration",
+    "t5_gemma_module": "T5GemmaEncoder",
+    "idefics_vision": "IdeficsVisionTransformer",
+}
+
+# What proportion does not do. Dots lead into nested configs; nested configs have the overrides of their own type too.
+OVERRIDES: dict[str, dict[str, Any]] = {
+    "whisper": {"max_source_positions": 64},
+    "audio-spectrogram-transformer": {"max_length": 128},
+    "autoformer": _SERIES,
+    "falcon": {"hidden_size": 256, "num_attention_heads": 4, "ffn_hidden_size": 512, "num_kv_heads": 1},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 8},
+    "informer": _SERIES,
+    "time_series_transformer": _SERIES,
+    "hunyuan_v1_dense": {"head_dim": 64},
+    "hunyuan_v1_moe": {"head_dim": 64},
+    "hunyuan_vl_text": {"head_dim": 64, "rope_parameters": {**_ROPE, "mrope_section": [8, 8, 8, 8]}},
+    "ministral": {"head_dim": 64},
+    "nemotron": {"num_attention_heads": 4, "num_key_value_heads": 2},
+    "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},
+    "dbrx": {"attn_config.rope_theta": 10000.0, "attn_config.clip_qkv": 8.0},
+    "reformer": {"axial_pos_shape": [8, 8]},
+    "codegen": {"n_head": 4},
+    "cohere_compass_text": {
+        "layer_types": ["sliding_attention", "full_attention"],
+        "rope_parameters": {"sliding_attention": _ROPE, "full_attention": _ROPE},
+    },
+    "chameleon": {"vocabulary_map": {"<image>": 250}},
+    "cvt": {"depth": [1, 2, 3]},
+    "deepseek_ocr2_text": {"mlp_layer_types": ["dense", "sparse"], "num_experts_per_tok": 2},
+    "deepseek_v2": {"num_experts_per_tok": 2},
+    "diffusion_gemma_text": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 128},
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "first_k_dense_replace": 1},
+    "deepseek_ocr2_vision": {
+        "sam_config.downsample_channels": [128, 256], "encoder_config.hidden_size": 256,
+        "encoder_config.num_attention_heads": 4, "encoder_config.num_key_value_heads": 4,
+        "encoder_config.intermediate_size": 512,
+    },
+    "depth_pro": {
+        "patch_size": 64, "intermediate_hook_ids": [1, 0],
+        **{f"{part}_model_config.{k}": v for part in ("image", "patch", "fov") for k, v in _DEPTH_PRO.items()},
+    },
+    "emu3": {"vocabulary_map": {"<image>": 250, "<|extra_200|>": 251}},
+    "falcon_h1": {"mamba_d_ssm": 128},
+    "gemma3n_text": {"num_kv_shared_layers": 2, "intermediate_size": [512, 512, 512, 512]},
+    "gemma4_assistant": _GEMMA4_ASSISTANT,
+    "gemma4_unified_assistant": _GEMMA4_ASSISTANT,
+    "glm4v_moe_text": {"head_dim": 128},
+    "glm4v_text": {"rope_parameters.partial_rotary_factor": 0.5},
+    "glm_image_text": {"rope_parameters.partial_rotary_factor": 0.5},
+    "granite4_vision": {"deepstack_layer_map": [[-1, 0], [-2, 1]], "downsample_rate": "4/8"},
+    "granite_speech": {f"text_config.{k}": v for k, v in _TEXT.items()},
+    "granite_speech_plus": {f"text_config.{k}": v for k, v in _TEXT.items()},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    "llama4_vision_model": {"intermediate_size": 384},
+    "lw_detr": {"projector_scale_factors": [1.0], "backbone_config.window_block_indices": [0]},
+    "lw_detr_vit": {"window_block_indices": [0]},
+    "mimi_decoder": {"upsample_groups": 128},
+    "molmo2": {"adapter_config.vision_feature_layer": [1, 0]},
+    "moonshine_streaming": {"num_key_value_heads": 2},
+    "pix2struct_text_model": {"initializer_range": 0.02},
+    "t5_gemma_module": {"dropout_rate": 0.0},
+    "t5gemma2_decoder": {"dropout_rate": 0.0},
+    "t5gemma2_text": {"dropout_rate": 0.0},
+    "qwen3_omni_moe_text": {"num_attention_heads": 8, "num_key_value_heads": 2},
+    "sam2_vision_model": {"backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]]},
+    "vibevoice_asr": {f"text_config.{k}": v for k, v in _TEXT.items()},
+    "vibevoice_acoustic_tokenizer_encoder": {"num_filters": 16},
+    "zamba": {
+        "hidden_size": 128, "attention_hidden_size": 256, "attention_head_dim": 64, "num_attention_heads": 4,
+        "num_key_value_heads": 4, "intermediate_size": 512, "mamba_dt_rank": 8, "num_hidden_layers": 4,
+        "layers_block_type": ["linear_attention", "hybrid", "linear_attention", "hybrid"],
+    },
+}  # fmt: skip

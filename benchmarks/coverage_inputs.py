@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
-
-LENGTH = 24
-_HIGHEST_TOKEN = 150  # special ids stand above
-
-Inputs = dict[str, Any]
+from coverage_special import LENGTH, RECIPES, Inputs
+from coverage_special import tokens as ordinary_tokens
 
 
 def candidates(model: torch.nn.Module, batch: int, mask: bool, use_cache: bool) -> Iterator[Inputs]:
@@ -26,10 +24,14 @@ def candidates(model: torch.nn.Module, batch: int, mask: bool, use_cache: bool) 
     needed = [
         n for n, p in signature.items() if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
     ]
+    recipe = RECIPES.get(config.model_type)
+    if recipe is not None:
+        found = {**base, **{k: v for k, v in recipe(config, batch).items() if k in signature or "kwargs" in signature}}
+        yield {**found, **_masks(signature, found, batch)} if mask else found
     for tensors in _sets(model, signature, needed, batch):
         found = {k: v for k, v in {**base, **tensors}.items() if k in signature}
         if mask:
-            found |= _masks(signature, found, batch, config)
+            found |= _masks(signature, found, batch)
         if any(n not in found for n in needed):
             continue
         yield found
@@ -37,22 +39,35 @@ def candidates(model: torch.nn.Module, batch: int, mask: bool, use_cache: bool) 
 
 def takes_mask(model: torch.nn.Module) -> bool:
     """Whether a padding mask can be given."""
-    return "attention_mask" in inspect.signature(model.forward).parameters
+    config: Any = model.config
+    recipe = RECIPES.get(config.model_type)
+    known = recipe(config, 1) if recipe is not None else {}
+    return "attention_mask" in inspect.signature(model.forward).parameters or any(map(_is_mask, known, known.values()))
 
 
-def _masks(signature: Any, found: Inputs, batch: int, config: Any) -> Inputs:
+def _is_mask(name: str, value: Any) -> bool:
+    """Whether an argument says which keys of a sequence are there, one number each."""
+    return name.endswith("_mask") and isinstance(value, torch.Tensor) and value.ndim == 2 and value.shape[1] >= LENGTH
+
+
+def _masks(signature: Any, found: Inputs, batch: int) -> Inputs:
+    """Masks with padding on the left of one sample and on the right of another."""
     masks: Inputs = {}
     for name, source in (("attention_mask", None), ("decoder_attention_mask", "decoder_input_ids")):
-        if name not in signature or name in found:
-            continue
         length = _length(found, source)
-        if length is None:
-            continue
-        mask = torch.ones(batch, length, dtype=torch.int64)
-        mask[0, : max(length // 5, 1)] = 0
-        mask[1:2, length - max(length // 4, 1) :] = 0
-        masks[name] = mask
+        if name in signature and name not in found and length is not None:
+            masks[name] = _padded(torch.ones(batch, length, dtype=torch.int64))
+    for name, value in found.items():
+        if _is_mask(name, value) and bool((value == 1).all()):
+            masks[name] = _padded(value.clone())
     return masks
+
+
+def _padded(mask: torch.Tensor) -> torch.Tensor:
+    length = mask.shape[1]
+    mask[0, : max(length // 5, 1)] = 0
+    mask[1:2, length - max(length // 4, 1) :] = 0
+    return mask
 
 
 def _length(found: Inputs, source: str | None) -> int | None:
@@ -68,6 +83,7 @@ def _sets(model: torch.nn.Module, signature: Any, needed: list[str], batch: int)
     """Sets of tensors: text alone, picture alone, both, audio, patches, embeddings."""
     config: Any = model.config
     text: Inputs = {}
+    tokens = partial(ordinary_tokens, highest=_highest(config))
     for k, name in enumerate(("input_ids", "decoder_input_ids", "text_input_ids", "qformer_input_ids")):
         if name in signature:
             text[name] = tokens(batch, LENGTH - 6 * (name == "decoder_input_ids"), k)
@@ -105,9 +121,9 @@ def _sets(model: torch.nn.Module, signature: Any, needed: list[str], batch: int)
             yield {**text, "encoder_hidden_states": torch.randn(batch, 10, width, generator=_generator(6))}
 
 
-def tokens(batch: int, length: int, seed: int = 0) -> torch.Tensor:
-    """Ordinary token ids."""
-    return torch.randint(3, _HIGHEST_TOKEN, (batch, length), generator=_generator(seed))
+def _highest(config: Any) -> int:
+    """Token ids stay below this."""
+    return min([150, *(n for n in _values(config, "vocab_size") if isinstance(n, int) and n > 16)])
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -153,17 +169,26 @@ def _pictures(config: Any, signature: Any, batch: int) -> Iterator[Inputs]:
             if "pixel_values_videos" in signature:
                 clip = (frames or [4])[0]
                 yield {"pixel_values_videos": torch.randn(batch, clip, count, *size, generator=_generator(1))}
+    if "pixel_values" in signature:  # pairs of pictures to match
+        yield {"pixel_values": torch.randn(batch, 2, channels[0], 128, 128, generator=_generator(1))}
 
 
 def _sounds(config: Any, signature: Any, batch: int) -> Iterator[Inputs]:
     bands = [
         n
         for n in _values(
-            config, "num_mel_bins", "feature_size", "input_dim", "mel_bins", "n_mels", "input_feat_per_channel"
+            config,
+            "num_mel_bins",
+            "feature_size",
+            "input_dim",
+            "mel_bins",
+            "n_mels",
+            "input_feat_per_channel",
+            "feature_projection_input_dim",
         )
         if isinstance(n, int)
     ]
-    positions = [2 * n for n in _values(config, "max_source_positions") if isinstance(n, int) and n <= 128]
+    positions = sorted(2 * n for n in _values(config, "max_source_positions") if isinstance(n, int) and n <= 512)
     for name in ("input_features", "input_values", "audio_values", "audio_features", "input_audio_embeds", "features"):
         if name not in signature:
             continue
@@ -171,12 +196,12 @@ def _sounds(config: Any, signature: Any, batch: int) -> Iterator[Inputs]:
             yield {name: torch.randn(batch, 7680, generator=_generator(2))}
             yield {name: torch.randn(batch, 1, 7680, generator=_generator(2))}
         for count in dict.fromkeys([*bands, 80, 128]):
-            for length in dict.fromkeys([*positions, 128]):
+            for length in sorted({*positions, 128}):
                 yield {name: torch.randn(batch, count, length, generator=_generator(2))}
                 yield {name: torch.randn(batch, length, count, generator=_generator(2))}
         for codes in (
-            tokens(batch, 8 * LENGTH).view(batch, 8, LENGTH),
-            tokens(batch, 8 * LENGTH).view(batch, LENGTH, 8),
+            ordinary_tokens(batch, 8 * LENGTH).view(batch, 8, LENGTH),
+            ordinary_tokens(batch, 8 * LENGTH).view(batch, LENGTH, 8),
         ):
             yield {name: codes}
 
@@ -189,7 +214,7 @@ def _others(model: torch.nn.Module, config: Any, signature: Any, batch: int) -> 
         patch = (_values(config, "patch_size") or [14])[0]
         side = patch if isinstance(patch, int) else patch[0]
         channels = (_values(config, "in_channels", "num_channels", "in_chans") or [3])[0]
-        depth = (_values(config, "temporal_patch_size") or [1])[0]
+        depth = (_values(config, "temporal_patch_size", "patch_temporal") or [1])[0]
         grid = torch.tensor([[1, 4, 4], [1, 4, 8]])
         for width in (channels * depth * side * side, channels * side * side):
             yield {values: torch.randn(48, width, generator=_generator(4)), grid_name: grid}
@@ -200,7 +225,7 @@ def _others(model: torch.nn.Module, config: Any, signature: Any, batch: int) -> 
         yield {"past_values": torch.randn(batch, context, width, generator=_generator(7))}
         yield {"past_values": [torch.randn(context, generator=_generator(7)) for _ in range(batch)]}
     if "inputs" in signature:
-        yield {"inputs": tokens(batch, LENGTH)}
+        yield {"inputs": ordinary_tokens(batch, LENGTH)}
 
 
 def first_that_runs(

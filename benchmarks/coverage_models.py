@@ -135,12 +135,15 @@ def configs(config: Any) -> Iterator[Any]:
 
 def model_class(model_type: str, config: Any) -> type[torch.nn.Module]:
     """The bare model of a config; for a config no auto class knows, the first model of its module that takes it."""
+    import transformers
     from transformers import MODEL_MAPPING, PreTrainedModel
 
     if type(config) in MODEL_MAPPING and model_type not in MODELS:
         with suppress(ValueError):  # some name a class that does not exist
             found = MODEL_MAPPING[type(config)]
             return found[0] if isinstance(found, tuple) else found
+    if model_type in MODELS and hasattr(transformers, MODELS[model_type]):
+        return getattr(transformers, MODELS[model_type])
     module = import_module(type(config).__module__.replace(".configuration_", ".modeling_"))
     if model_type in MODELS:
         return getattr(module, MODELS[model_type])

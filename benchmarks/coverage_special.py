@@ -27,7 +27,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "aya_vision": {
         "vision_config": {"model_type": "siglip_vision_model", "hidden_size": 1152, "num_attention_heads": 16}
     },
-    "nougat": {"encoder": {"model_type": "donut-swin"}, "decoder": {"model_type": "mbart"}},
     "gemma4_assistant": {
         "text_config": {
             "model_type": "gemma4_text", "hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0,
@@ -38,6 +37,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 # The class of a type whose config no auto class and no model names, or where that is the wrong one.
 MODELS: dict[str, str] = {
     "musicgen_melody": "MusicgenMelodyForConditionalGeneration",
+    "pp_chart2table": "GotOcr2Model",
     "t5_gemma_module": "T5GemmaEncoder",
     "idefics_vision": "IdeficsVisionTransformer",
 }
@@ -115,7 +115,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "minicpmv4_7_vision": {"insert_layer_id": 0},
     "mllama_vision_model": {"intermediate_layers_indices": [0, 1]},
     "seggpt": {
-        "image_size": [256, 128], "num_hidden_layers": 4, "intermediate_hidden_state_indices": [0, 1, 2, 3],
+        "image_size": [256, 128], "num_hidden_layers": 5, "intermediate_hidden_state_indices": [1, 2, 3, 4],
         "merge_index": 1,
     },
     "slanext_vision": {"global_attn_indexes": [1]},
@@ -264,7 +264,7 @@ RECIPES: dict[str, Callable[[Any, int], Inputs]] = {
         "pixel_values": noise(48, *(2 * [c.patch_size * c.spatial_merge_size]), c.num_channels),
         "image_grid_thw": torch.tensor([[1, 4, 4], [1, 4, 8]]),
     },
-    "inkling_audio": lambda c, b: {"audio_input_ids": tokens(b, LENGTH * 8, 0, 10).view(b, LENGTH, 8)},
+    "inkling_audio": lambda c, b: {"audio_input_ids": tokens(b, LENGTH * c.num_codebooks, 0, 10).view(b, LENGTH, -1)},
     "instructblip": _picture_and_text,
     "instructblipvideo": _picture_and_text,
     "jev": lambda c, b: {
@@ -308,6 +308,7 @@ RECIPES: dict[str, Callable[[Any, int], Inputs]] = {
         "pixel_values": noise(b, 3, c.vision_config.image_size, c.vision_config.image_size),
     },
     "phi4_multimodal_audio": lambda c, b: {"hidden_states": noise(b, 160, c.input_size), "mask": None},
+    "pp_ocrv5_mobile_det": lambda c, b: {"hidden_states": noise(b, 3, 64, 64)},
     "pi0": lambda c, b: {
         "action_embeds": noise(b, c.chunk_size, c.dit_config.hidden_size),
         "input_ids": _after(c.vlm_config.image_token_id, (224 // 14) ** 2, b),
@@ -322,6 +323,10 @@ RECIPES: dict[str, Callable[[Any, int], Inputs]] = {
         "hidden_states": noise(b, 48, c.mel_dim), "condition_vector": noise(b, 40, c.mel_dim),
         "speaker_embedding": noise(b, 48, c.enc_emb_dim), "quantized_code": tokens(b, 24),
         "time_step": torch.tensor(0.5),
+    },
+    "qwen2_5_omni_token2wav": lambda c, b: {
+        "code": tokens(b, 24), "conditioning": noise(b, c.dit_config.enc_emb_dim),
+        "reference_mel": noise(b, 40, c.dit_config.mel_dim), "num_steps": 2,
     },
     "qwen3_asr_encoder": lambda c, b: {
         "input_features": noise(b, c.num_mel_bins, 4 * c.n_window), "input_features_mask": ones(b, 4 * c.n_window),
@@ -352,6 +357,7 @@ RECIPES: dict[str, Callable[[Any, int], Inputs]] = {
         "input_ids": tokens(b, LENGTH), "attention_mask": ones(b, LENGTH),
         "pixel_values": noise(b, c.num_frames, 3, c.max_img_size, c.max_img_size),
     },
+    "time_series_transformer": _series,
     "unlimited_ocr_vision_encoder": lambda c, b: {
         "patch_embeds": noise(b, c.hidden_size, *(2 * [c.image_size // c.patch_size]))
     },

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from coverage_special import LENGTH, RECIPES, Inputs
-from coverage_special import tokens as ordinary_tokens
+from coverage_recipes import LENGTH, RECIPES, Inputs
+from coverage_recipes import tokens as ordinary_tokens
 
 
 def candidates(model: torch.nn.Module, batch: int, mask: bool, use_cache: bool) -> Iterator[Inputs]:
@@ -84,11 +84,12 @@ def _sets(model: torch.nn.Module, signature: Any, needed: list[str], batch: int)
     config: Any = model.config
     text: Inputs = {}
     tokens = partial(ordinary_tokens, highest=_highest(config))
+    longest = min([LENGTH, *(n for n in _values(config, "max_position_embeddings") if isinstance(n, int) and n >= 16)])
     for k, name in enumerate(("input_ids", "decoder_input_ids", "text_input_ids", "qformer_input_ids")):
         if name in signature:
-            text[name] = tokens(batch, LENGTH - 6 * (name == "decoder_input_ids"), k)
+            text[name] = tokens(batch, longest - 6 * (name == "decoder_input_ids"), k)
     if "bbox" in signature and "input_ids" in signature:
-        low = torch.randint(0, 100, (batch, LENGTH, 2), generator=_generator(3))
+        low = torch.randint(0, 100, (batch, longest, 2), generator=_generator(3))
         text["bbox"] = torch.cat([low, low + 50], -1)
     main = str(getattr(model, "main_input_name", "input_ids"))
     pictures = list(_pictures(config, signature, batch))

@@ -113,8 +113,8 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "sam2_vision_model": {"backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]]},
     "sam3_tracker": {"vision_config.backbone_feature_sizes": [[72, 72], [36, 36], [18, 18]]},
     "sam_hq_prompt_encoder": {"image_embedding_size": 16},
-    "sam": {"vision_config.output_channels": 64},
-    "sam_hq": {"vision_config.output_channels": 64},
+    "sam": {"vision_config.output_channels": 64, "vision_config.num_pos_feats": 32},
+    "sam_hq": {"vision_config.output_channels": 64, "vision_config.num_pos_feats": 32},
     "sam_prompt_encoder": {"image_embedding_size": 16},
     "seggpt": {
         "image_size": [256, 128], "num_hidden_layers": 5, "intermediate_hidden_state_indices": [1, 2, 3, 4],

@@ -72,51 +72,29 @@ class Capture:
 
     def _look_again(self, module: fx.GraphModule, failed: bool) -> None:
         """What the passes say of every softmax, beside what the dumb detector says."""
-        from hyperrewrite.passes.binding import NotAttention
         from hyperrewrite.passes.canonical import CanonicalView
-        from hyperrewrite.passes.dataflow import Dataflow
-        from hyperrewrite.passes.eager import read_eager
-        from hyperrewrite.passes.sdpa import read_sdpa
         from hyperrewrite.passes.sites import find_sites
-        from hyperrewrite.passes.spec import Rejected
 
         view = CanonicalView(module)
-        flow = Dataflow(view)
-        for node in view.nodes:
-            word = view.op(node).word
-            softmax = word == "softmax" or detect.is_softmax(node)
-            if not softmax and not detect.is_fused(node):
-                continue
-            try:
-                if word == "softmax":
-                    read_eager(view, flow, node)
-                elif word == "sdpa":
-                    read_sdpa(view, flow, node)
-                elif word != "multi_head_attention" and "flex_attention" not in detect.name_of(node):
-                    raise NotAttention
+        suspects = [n for n in view.nodes if detect.is_fused(n) or (detect.is_softmax(n) and detect.is_attention(n))]
+        try:
+            findings = find_sites(module)
+        except Exception as error:
+            self.sites += len(suspects)
+            if suspects:
+                self._keep("crash", f"{type(error).__name__}: {error}", suspects[0], view)
+            return
+        self.sites += len(findings.sites) + len(findings.rejections)
+        for rejection in findings.rejections:
+            self._keep(str(rejection.code), rejection.message, rejection.anchor, view)
+        said = {site.anchor for site in findings.sites} | {rejection.anchor for rejection in findings.rejections}
+        for node in suspects:
+            if node not in said:
+                self.missed += 1
                 self.sites += 1
-            except NotAttention:
-                if not softmax or detect.is_attention(node):
-                    self.missed += 1
-                    self.sites += 1
-                    self._keep("missed", "no word about it", node, view)
-            except Rejected as why:
-                self.sites += 1
-                self._keep(str(why.code), why.message, node, view)
-            except Exception as error:
-                self.sites += 1
-                self._keep("crash", f"{type(error).__name__}: {error}", node, view)
-        if failed:
-            try:
-                find_sites(module)
-            except Exception:
-                return
-            self._keep(
-                "failure",
-                self.failures[-1],
-                next(n for n in view.nodes if detect.is_softmax(n) or detect.is_fused(n)),
-                view,
-            )
+                self._keep("missed", "no word about it", node, view)
+        if failed and suspects:
+            self._keep("failure", self.failures[-1], suspects[0], view)
 
     def _keep(self, code: str, message: str, node: fx.Node, view: Any) -> None:
         if sum(s["code"] == code for s in self.samples) < SAMPLES:

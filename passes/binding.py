@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
+import torch
 from torch import fx
 
 from .canonical import CanonicalView
 from .evaluate import Evaluator
-from .expression import Apply, Expr, Index, Number, symbols, walk, where
-from .masks import lift
+from .expression import Apply, Expr, Index, Number, arithmetic, conjunction, walk, where
+from .masks import lift, parts
 from .operands import best, candidates, shared_group
-from .score import ADDED_FILL, ScoreProgram
+from .probabilities import After
+from .score import ADDED_FILL, MaskTerm, ScoreProgram, is_fill
 from .spec import AttentionSite, AttentionSpec, MaskSpec, Rejected, RejectionCode
 from .symbols import Roots
 from .views import Step
@@ -25,7 +27,10 @@ class NotAttention(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A site half read: evaluator and roots, positions of the operands, and the score program."""
+    """A site half read: evaluator and roots, positions of the operands, and the score program.
+
+    dtype is that of the scores; sink and after say what else softmax reads and what is done to what it gives.
+    """
 
     evaluator: Evaluator
     roots: Roots
@@ -34,7 +39,9 @@ class Reading:
     value: Step
     readers: tuple[fx.Node, fx.Node, fx.Node]
     program: ScoreProgram
+    dtype: torch.dtype
     sink: Expr | None = None
+    after: After | None = None
 
 
 def bind(
@@ -60,8 +67,8 @@ def bind(
     dtypes = {view.tensor(c.step[0]).dtype for c in (query, key, value)}
     if not all(d.is_floating_point for d in dtypes):
         raise Rejected(RejectionCode.DTYPE, f"operands of {', '.join(map(str, dtypes))}", output)
-    mask, bias = _mask_and_bias(reading)
     sample = view.tensor(query.step[0])
+    mask, bias = _mask_and_bias(reading, sample.dtype)
     spec = AttentionSpec(
         batch=roots.size(roots.batch),
         heads=roots.head_count,
@@ -79,8 +86,6 @@ def bind(
         softcap=reading.program.softcap,
         sink=reading.sink,
     )
-    if any(roots.key_position in symbols(f) for f in reading.program.factors):
-        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scale differs from key to key", anchor)
     return AttentionSite(
         form=form,
         anchor=anchor,
@@ -99,21 +104,53 @@ def _holds_fill(bias: Expr) -> bool:
     return any(isinstance(e, Number) and e.value <= ADDED_FILL for e in walk(bias))
 
 
-def _mask_and_bias(reading: Reading) -> tuple[MaskSpec, Expr | None]:
-    """The lifted mask; terms that cannot be lifted together go back to being biases, which is always exact."""
-    biases = list(reading.program.biases)
-    # A bias with fills of its own, added to a finite fill: where both forbid, what a row gives is the sum's business.
-    sums = any(_holds_fill(b) for b in biases) and any(not math.isinf(t.fill) for t in reading.program.masks)
-    mask = None if sums else lift(reading.program.masks, reading.roots, reading.evaluator)
-    if mask is None:
-        hard = tuple(t for t in reading.program.masks if math.isinf(t.fill))
-        soft = [t for t in reading.program.masks if not math.isinf(t.fill)]
-        if not all(t.added for t in soft):
-            origin = reading.evaluator.softmax
-            raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "masks of different kinds meet", origin)
-        biases.extend(where(t.keep, Number(0.0), Number(t.fill)) for t in soft)
-        mask = lift(hard, reading.roots, reading.evaluator) or MaskSpec()  # −inf terms always join
+def _mask_and_bias(reading: Reading, dtype: torch.dtype) -> tuple[MaskSpec, Expr | None]:
+    """The lifted mask and the sum of the biases, for queries of this dtype."""
+    terms, after = reading.program.masks, reading.after
+    if after is not None and after.keep is not None:
+        terms = _masked_twice(reading, after.keep)
+    mask, biases = _joined(reading, terms, dtype)
+    if after is not None and (after.keep is not None or after.without_nan) and mask.empty_rows == "nan":
+        mask = replace(mask, empty_rows="zero")
     total: Expr | None = None
     for term in biases:
         total = term if total is None else Apply("add", (total, term))
     return mask, total
+
+
+def _masked_twice(reading: Reading, keep: Expr) -> tuple[MaskTerm, ...]:
+    """The mask terms of scores whose probabilities are masked again, by the same mask: what is left of the fills.
+
+    Only rows that see no key can tell: they give zeros, whatever the fills were.
+    """
+    terms = reading.program.masks
+    before = conjunction(*(t.keep for t in terms))
+    if set(parts(keep)) != set(parts(before)):
+        message = "the probabilities are masked by something that the scores are not masked by"
+        raise Rejected(RejectionCode.PROBABILITIES_CHANGED, message, reading.evaluator.softmax)
+    return tuple(replace(t, fill=-math.inf) for t in terms)
+
+
+def _joined(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -> tuple[MaskSpec, list[Expr]]:
+    """The lifted mask; terms that cannot be lifted together go back to being biases, which is always exact."""
+    biases = list(reading.program.biases)
+    # A bias with fills of its own, added to a finite fill: where both forbid, what a row gives is the sum's business.
+    sums = any(_holds_fill(b) for b in biases) and any(not math.isinf(t.fill) for t in terms)
+    mask = None if sums else lift(terms, reading.roots, reading.evaluator)
+    if mask is not None:
+        return mask, biases
+    hard = tuple(t for t in terms if math.isinf(t.fill))
+    soft = [t for t in terms if not math.isinf(t.fill)]
+    # A fill that is put in a score's place is an added one where a score added to it is lost in rounding.
+    if not all(t.added or (is_fill(t.fill, reading.dtype, added=True) and not sums) for t in soft):
+        origin = reading.evaluator.softmax
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "masks of different kinds meet", origin)
+    total: Expr = Number(0.0)
+    for term in biases:
+        total = arithmetic("add", total, term)
+    for mask_term in soft:  # in the order in which they were applied
+        fill = Number(max(mask_term.fill, torch.finfo(dtype).min))
+        forbidden = arithmetic("add", total, where(mask_term.keep, Number(0.0), fill))
+        total = forbidden if mask_term.added else where(mask_term.keep, total, fill)
+    mask = lift(hard, reading.roots, reading.evaluator) or MaskSpec()  # −inf terms always join
+    return replace(mask, empty_rows="nan"), [total]  # two lowest numbers add up to −inf

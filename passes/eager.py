@@ -17,15 +17,13 @@ from .canonical import CanonicalView
 from .contraction import Contraction, contraction_of
 from .dataflow import Dataflow
 from .evaluate import Evaluator
-from .expression import ZERO, Apply, Expr, Int, Load, Probability, Product, contains, integer, mapped, symbols, walk
+from .expression import ZERO, Apply, Expr, Int, Load, Product, contains, integer, symbols, walk
+from .probabilities import after_softmax, changed_before_values, readers_of_probabilities
+from .products import query_and_key, with_one_product
 from .score import Reader, ScoreProgram, score_program
 from .spec import AttentionSite, Rejected, RejectionCode
+from .suspects import compares
 from .symbols import Roots, position, symbol
-from .views import Step
-
-PASS_THROUGH = frozenset(
-    ("transpose", "permute", "movedim", "t", "getattr", "reshape", "expand", "getitem", "identity", "cast", "dropout")
-)
 
 
 def read_eager(view: CanonicalView, flow: Dataflow, softmax: fx.Node) -> tuple[AttentionSite, Evaluator]:
@@ -36,9 +34,9 @@ def read_eager(view: CanonicalView, flow: Dataflow, softmax: fx.Node) -> tuple[A
         raise NotAttention
     rank = len(view.shape(softmax))
     dim %= max(rank, 1)
-    products, escapes = _readers_of_probabilities(view, softmax)
+    products, escapes = readers_of_probabilities(view, softmax)
     if not products:
-        changed = _changed_before_values(view, escapes)
+        changed = changed_before_values(view, escapes)
         if changed is not None and _comes_from_attention_scores(view, source, dim, rank):
             message = f"the probabilities are changed at {changed.name} before they meet the values"
             raise Rejected(RejectionCode.PROBABILITIES_CHANGED, message, changed)
@@ -61,51 +59,11 @@ def read_eager(view: CanonicalView, flow: Dataflow, softmax: fx.Node) -> tuple[A
     return bind(view, "eager", softmax, product.node, index, reading), reading.evaluator
 
 
-def _readers_of_probabilities(
-    view: CanonicalView, softmax: fx.Node
-) -> tuple[list[tuple[Contraction, fx.Node]], list[fx.Node]]:
-    """Products that read the probabilities (with the operand they read), and whoever else reads them."""
-    products: list[tuple[Contraction, fx.Node]] = []
-    escapes: list[fx.Node] = []
-    stack, seen = [softmax], {softmax}
-    while stack:
-        node = stack.pop(0)
-        for user in node.users:
-            contraction = contraction_of(view, user)
-            if contraction is not None and (contraction.left is node) != (contraction.right is node):
-                products.append((contraction, node))
-            elif view.op(user).word in PASS_THROUGH and isinstance(view.value(user), torch.Tensor):
-                if user not in seen:
-                    seen.add(user)
-                    stack.append(user)
-            elif user.op == "output" or isinstance(view.value(user), torch.Tensor | tuple | list):
-                escapes.append(user)
-    return products, escapes
-
-
-def _changed_before_values(view: CanonicalView, escapes: list[fx.Node]) -> fx.Node | None:
-    """The reader of the probabilities behind which, element by element, a product follows; None where none does."""
-    for first in escapes:
-        if not isinstance(view.value(first), torch.Tensor):
-            continue
-        stack, seen = [first], {first}
-        while stack and len(seen) < 64:
-            node = stack.pop()
-            for user in node.users:
-                if contraction_of(view, user) is not None:
-                    return first
-                value = view.value(user)
-                if user not in seen and isinstance(value, torch.Tensor) and value.shape == view.tensor(node).shape:
-                    seen.add(user)
-                    stack.append(user)
-    return None
-
-
 def _comes_from_attention_scores(view: CanonicalView, node: fx.Node, dim: int, rank: int) -> bool:
     """Whether softmax reads a square-ish product over its last dim: scores whose way to the values was not seen."""
     for _ in range(6):
         if contraction_of(view, node) is not None:
-            return dim == rank - 1 and rank >= 3
+            return dim == rank - 1 and rank >= 3 and compares(view, node)
         op = view.op(node)
         source = op.get("input", op.get("left"))
         if op.word == "opaque" or not isinstance(source, fx.Node):
@@ -175,16 +133,17 @@ def _value_side(view: CanonicalView, product: Contraction, probabilities: fx.Nod
     if product.right is probabilities:
         mine, theirs, value = product.right_labels, product.left_labels, product.left
     rows, features = product.only(mine, theirs), product.only(theirs, mine)
-    if len(product.summed) != 1 or len(rows) != 1 or len(features) != 1:
+    if len(product.summed) != 1 or not rows or len(features) != 1:
         raise Rejected(RejectionCode.LAYOUT, "the product with values has no single row, key and feature", product.node)
     sizes: dict[str, sympy.Expr] = {}
     for node, labels in ((probabilities, mine), (value, theirs), (product.node, product.out_labels)):
         for label, size in zip(labels, view.shape(node), strict=True):
             if sizes.get(label, 1) == 1:
                 sizes[label] = size
-    batch = tuple(k for k in mine if k in product.out_labels and k not in rows)
+    # Of several rows (values without a dim for the members of a group) the last is the queries', the others heads.
+    batch = tuple(k for k in mine if k in product.out_labels and k != rows[-1])
     batch += tuple(k for k in product.out_labels if k in theirs and k not in features and k not in batch)
-    return ValueSide(probabilities, mine, value, theirs, batch, rows[0], product.summed[0], features[0], sizes)
+    return ValueSide(probabilities, mine, value, theirs, batch, rows[-1], product.summed[0], features[0], sizes)
 
 
 def _read_back(
@@ -201,11 +160,13 @@ def _read_back(
     at = plan.at(roots, heads)
     evaluator = Evaluator(view, flow, roots.domain, softmax)
     index = product.position(plan.probability_labels, at, view.shape(plan.probabilities))
-    probability = evaluator.at(plan.probabilities, index, product.node)
-    if not isinstance(probability, Probability):
-        node = probability.origin[0] if isinstance(probability, Apply) and probability.origin else plan.probabilities
+    element = evaluator.at(plan.probabilities, index, product.node)
+    after = after_softmax(element)
+    if after is None:
+        node = element.origin[0] if isinstance(element, Apply) and element.origin else plan.probabilities
         message = f"the probabilities are changed at {node.name} before they meet the values"
         raise Rejected(RejectionCode.PROBABILITIES_CHANGED, message, node)
+    probability = after.probability
     if roots.key_position is None:
         raise Rejected(RejectionCode.LAYOUT, "there is a single key", softmax)
     summed = [k for k, p in enumerate(probability.index) if roots.key_position in symbols(p)]
@@ -218,12 +179,11 @@ def _read_back(
     scores = evaluator.at(source, probability.index, softmax)
     scores, sink = _without_sink(view, evaluator, roots, softmax, dim, scores, probability.index)
     reader = Reader(softmax, dtype, roots.key_position, has_sink=sink is not None)
-    scores = _with_one_product(view, scores, roots)
-    program = _program(view, scores, reader)
-    query, key, qk = _query_and_key(view, program, roots, softmax)
+    program = _program(view, with_one_product(view, scores, roots), reader)
+    query, key, qk = query_and_key(view, program, roots, softmax)
     value = (plan.value, product.position(plan.value_labels, at, view.shape(plan.value)))
     readers = (qk.node, qk.node, product.node)
-    return Reading(evaluator, roots, query, key, value, readers, program, sink)
+    return Reading(evaluator, roots, query, key, value, readers, program, dtype, sink, after)
 
 
 def _without_sink(
@@ -269,45 +229,19 @@ def _behind_product(view: CanonicalView, expr: Expr) -> bool:
     return any(isinstance(e, Load) and _behind(view, e.node) for e in walk(expr))
 
 
-def _with_one_product(view: CanonicalView, scores: Expr, roots: Roots) -> Expr:
-    """The scores with QKᵀ as their only product: of several, the others are tensors that the graph holds anyway.
-
-    QKᵀ is the product of a tensor over the queries with one over the keys alone. Content-dependent position scores
-    (q times a table, relative to the query) are not, and are captured like any bias. Of several such products (LiLT
-    adds scores of text and of layout) the one with the most features stays.
-    """
-    found = list(dict.fromkeys(at for at in walk(scores) if isinstance(at, Product)))
-    if len(found) < 2:
-        return scores
-    widths = {at: width for at in found if (width := _width(view, at, roots)) is not None}
-    kept = max(widths, key=lambda at: widths[at], default=None)
-    if kept is None or any(view.op(at.node).word == "baddbmm" for at in found):
-        return scores
-
-    def captured(at: Expr) -> Expr:
-        return Load(at.node, at.index) if isinstance(at, Product) and at != kept else at
-
-    return mapped(scores, captured)
+def _program(view: CanonicalView, choices: list[Expr], reader: Reader) -> ScoreProgram:
+    """The program of the first choice that has one. Raises what the first choice raises where none has."""
+    first: Rejected | None = None
+    for choice in choices:
+        try:
+            return _program_of(view, choice, reader)
+        except Rejected as why:
+            first = first or why
+    assert first is not None
+    raise first
 
 
-def _width(view: CanonicalView, element: Product, roots: Roots) -> int | None:
-    """How many features a product sums over, if it is one of queries and keys; None otherwise."""
-    product = contraction_of(view, element.node)
-    if product is None or len(product.summed) != 1:
-        return None
-    at = dict(zip(product.out_labels, element.index, strict=True)) | {product.summed[0]: ZERO}
-    reads = []
-    for operand, labels in ((product.left, product.left_labels), (product.right, product.right_labels)):
-        places = product.position(labels, at, view.shape(operand))
-        reads.append(frozenset(s for place in places for s in symbols(place)))
-    of_keys = [read for read in reads if roots.key_position in read]
-    if len(of_keys) != 1 or roots.query_position in of_keys[0]:
-        return None
-    size = view.shape(product.left)[product.left_labels.index(product.summed[0])]
-    return int(size) if size.is_Integer else 0
-
-
-def _program(view: CanonicalView, expr: Expr, reader: Reader) -> ScoreProgram:
+def _program_of(view: CanonicalView, expr: Expr, reader: Reader) -> ScoreProgram:
     if isinstance(expr, Load):
         if contraction_of(view, expr.node) is not None:
             message = f"{expr.node.name} is written in place through another view of it before softmax"
@@ -335,30 +269,6 @@ def _behind(view: CanonicalView, node: fx.Node, depth: int = 8) -> bool:
     shape = view.shape(node)
     sources = [n for n in node.all_input_nodes if isinstance(view.value(n), torch.Tensor) and view.shape(n) == shape]
     return len(shape) >= 3 and any(_behind(view, n, depth - 1) for n in sources)
-
-
-def _query_and_key(
-    view: CanonicalView, program: ScoreProgram, roots: Roots, softmax: fx.Node
-) -> tuple[Step, Step, Contraction]:
-    assert program.product is not None
-    node, index = program.product.node, program.product.index
-    product = contraction_of(view, node)
-    if product is None or len(product.summed) != 1:
-        raise Rejected(RejectionCode.LAYOUT, f"{node.name} is no product of queries and keys", node)
-    at: dict[str, Expr] = dict(zip(product.out_labels, index, strict=True))
-    at[product.summed[0]] = Int(roots.feature)
-    sides: list[Step] = []
-    for operand, labels in ((product.left, product.left_labels), (product.right, product.right_labels)):
-        sizes = view.shape(operand)
-        sides.append((operand, product.position(labels, at, sizes)))
-        roots.sizes.setdefault(roots.feature, sizes[labels.index(product.summed[0])])
-    with_key = [k for k, (_, position_) in enumerate(sides) if any(roots.key_position in symbols(p) for p in position_)]
-    if len(with_key) != 1:
-        raise Rejected(RejectionCode.LAYOUT, f"in {node.name} not exactly one operand runs over the keys", node)
-    query, key = sides[1 - with_key[0]], sides[with_key[0]]
-    if any(roots.query_position is not None and roots.query_position in symbols(p) for p in key[1]):
-        raise Rejected(RejectionCode.LAYOUT, f"in {node.name} the keys differ from query to query", node)
-    return query, key, product
 
 
 def _merged_heads(reading: Reading) -> sympy.Expr | None:

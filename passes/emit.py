@@ -335,6 +335,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "gt": operator.gt,
     "ge": operator.ge,
     "tanh": torch.tanh,
+    "isnan": torch.isnan,
     "minimum": torch.minimum,
     "maximum": torch.maximum,
 }

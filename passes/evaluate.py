@@ -67,12 +67,12 @@ class Evaluator:
         known = self.readers.get(node)
         if known is None or self.view.position[reader] < self.view.position[known]:
             self.readers[node] = reader
-        if node is self.softmax:
-            return Probability(node, index)
         if self._depth <= MAX_DEPTH and (written := self.flow.same_tensor(node, reader)) is not None:
             return self.at(written, index, reader)  # x.masked_fill_(…) as a statement, x read after it
         if self._depth > MAX_DEPTH or self.flow.rewritten_behind(node, reader):
             return Load(node, index)
+        if node is self.softmax:
+            return Probability(node, index)
         key = (node, index)
         if key not in self._memo:
             self._depth += 1
@@ -222,6 +222,19 @@ def _neg(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
 def _tanh(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     value = ev.number(op.get("input"), index, node)
     return None if value is None else Apply("tanh", (value,))
+
+
+def _nan_to_num(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    """NaN → 0 of probabilities, which are never infinite; of anything else the value stays captured."""
+    value = ev.number(op.get("input"), index, node)
+    if value is None or not contains(value, Probability) or op.get("nan", 0.0) != 0:
+        return None
+    return where(inverse(Apply("isnan", (value,))), value, ZERO)
+
+
+def _isnan(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    value = ev.number(op.get("input"), index, node)
+    return None if value is None else Apply("isnan", (value,))
 
 
 def _cast(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
@@ -418,6 +431,8 @@ RULES: dict[str, Rule] = {
     "floordiv": _floordiv,
     "remainder": _whole(1),
     "tanh": _tanh,
+    "nan_to_num": _nan_to_num,
+    "isnan": _isnan,
     "cast": _cast,
     "where": _where,
     "where_method": _where,

@@ -160,7 +160,7 @@ def classify(keep: Expr, roots: Roots, evaluator: Evaluator) -> MaskSpec:
     first: list[Expr] = []
     stop: list[Expr] = []
     other: list[Expr] = []
-    for part in _parts(keep):
+    for part in parts(keep):
         if isinstance(part, Number):
             if not part.value:
                 other.append(part)
@@ -176,7 +176,7 @@ def classify(keep: Expr, roots: Roots, evaluator: Evaluator) -> MaskSpec:
             stop.append(end)
         elif (start := first_key(part, roots)) is not None:
             first.append(start)
-        elif is_document_order(part, _parts(keep), roots, evaluator):
+        elif is_document_order(part, parts(keep), roots, evaluator):
             upper.append(sympy.Integer(0))
         else:
             other.append(part)
@@ -197,7 +197,8 @@ def classify(keep: Expr, roots: Roots, evaluator: Evaluator) -> MaskSpec:
     )
 
 
-def _parts(keep: Expr) -> Iterable[Expr]:
+def parts(keep: Expr) -> Iterable[Expr]:
+    """What must hold, one by one."""
     return keep.args if isinstance(keep, Apply) and keep.name == "and" else (keep,)
 
 

@@ -132,10 +132,11 @@ def _sdpa(
     if bias is not None:
         arguments["attn_mask"] = bias
     out = emitter.call(F.scaled_dot_product_attention, *operands, **arguments)
-    if mask.other is not None and mask.empty_rows == "nan":
-        keep = emitter.score_tensor(mask.other)
-        seen = emitter.method("any", keep, -1, keepdim=True)
-        out = emitter.call(torch.where, seen, out, float("nan"))
+    if bias is not None and mask.empty_rows == "nan":
+        keep = emitter.score_tensor(mask.other) if spec.bias is None and mask.other is not None else None
+        if keep is None:
+            keep = emitter.call(operator.gt, bias, float("-inf"))
+        out = emitter.call(torch.where, emitter.method("any", keep, -1, keepdim=True), out, float("nan"))
     return out
 
 

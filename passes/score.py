@@ -83,6 +83,14 @@ def unsupported(message: str, node: fx.Node | None) -> Rejected:
 
 def score_program(expr: Expr, reader: Reader) -> ScoreProgram:
     """Take apart what softmax reads. Raises Rejected(UNSUPPORTED_SCORE) naming the step that has no form."""
+    program = _taken_apart(expr, reader)
+    if any(reader.key_position in symbols(factor) for factor in program.factors):
+        raise unsupported("the scale differs from key to key", reader.softmax)
+    # What is added to all keys alike (the row maximum of a safe softmax) does not show in what softmax gives.
+    return replace(program, biases=tuple(b for b in program.biases if not reader.unseen(b)))
+
+
+def _taken_apart(expr: Expr, reader: Reader) -> ScoreProgram:
     if isinstance(expr, Product):
         return ScoreProgram(expr, 1.0)
     if isinstance(expr, Apply):
@@ -121,9 +129,7 @@ def _multiplied(program: ScoreProgram, factor: Expr, reader: Reader) -> ScorePro
 
 def _add(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, term, _ = _sides(expr)
-    program = score_program(inner, reader)
-    if reader.unseen(term):
-        return program  # softmax does not see what is added to all keys alike
+    program = _taken_apart(inner, reader)
     biases, masks = added_terms(term, reader.dtype)
     return replace(program, biases=program.biases + biases, masks=program.masks + masks)
 
@@ -148,16 +154,14 @@ def _sub(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, term, product_first = _sides(expr)
     if not product_first:
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scores are subtracted from something", reader.softmax)
-    program = score_program(inner, reader)
-    if reader.unseen(term):
-        return program  # the row maximum of a safe softmax
+    program = _taken_apart(inner, reader)
     biases, masks = added_terms(arithmetic("mul", term, Number(-1)), reader.dtype)
     return replace(program, biases=program.biases + biases, masks=program.masks + masks)
 
 
 def _mul(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, factor, _ = _sides(expr)
-    program = score_program(inner, reader)
+    program = _taken_apart(inner, reader)
     if not isinstance(factor, Number):
         return _multiplied(program, factor, reader)
     if not factor.value > 0:
@@ -169,7 +173,7 @@ def _div(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, divisor, product_first = _sides(expr)
     if not product_first:
         raise unsupported("something is divided by the scores", reader.softmax)
-    program = score_program(inner, reader)
+    program = _taken_apart(inner, reader)
     if not isinstance(divisor, Number):
         return _multiplied(program, Apply("div", (Number(1.0), divisor)), reader)
     if not divisor.value > 0:
@@ -179,13 +183,15 @@ def _div(expr: Apply, reader: Reader) -> ScoreProgram:
 
 def _where(expr: Apply, reader: Reader) -> ScoreProgram:
     keep, then, other = expr.args
+    if contains(keep, Product):
+        raise unsupported("which keys take part depends on the scores themselves", reader.softmax)
     for condition, inner, fill in ((keep, then, other), (inverse(keep), other, then)):
         if (
             isinstance(fill, Number)
             and is_fill(float(fill.value), reader.dtype, added=False)
             and contains(inner, Product)
         ):
-            program = score_program(inner, reader)
+            program = _taken_apart(inner, reader)
             masks = (*program.masks, MaskTerm(condition, float(fill.value), added=False))
             return replace(program, masks=masks)
     raise unsupported("a where() of the scores does not forbid keys", reader.softmax)
@@ -193,7 +199,7 @@ def _where(expr: Apply, reader: Reader) -> ScoreProgram:
 
 def _tanh(expr: Apply, reader: Reader) -> ScoreProgram:
     """tanh of scaled scores is a softcap of 1; what multiplies it afterwards is its height."""
-    program = score_program(expr.args[0], reader)
+    program = _taken_apart(expr.args[0], reader)
     if program.softcap or program.biases or program.masks:
         raise unsupported("tanh of scores that are biased, masked or capped", reader.softmax)
     return replace(program, softcap=1.0)
@@ -204,7 +210,7 @@ def _maximum(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, floor, _ = _sides(expr)
     if not isinstance(floor, Number) or not is_fill(float(floor.value), reader.dtype, added=True):
         raise unsupported("scores are clamped", reader.softmax)
-    program = score_program(inner, reader)
+    program = _taken_apart(inner, reader)
     masks = tuple(MaskTerm(m.keep, max(m.fill, float(floor.value)), added=False) for m in program.masks)
     return replace(program, masks=masks)
 

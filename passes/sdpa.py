@@ -63,7 +63,9 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
         )
         masks = (*masks, MaskTerm(roots.domain.at_most_zero(two - one), -math.inf, added=True))
     program = ScoreProgram(None, scale, 0.0, factors, biases, masks)
-    reading = Reading(evaluator, roots, (query, q_at), (key, k_at), (value, v_at), (node,) * 3, program)
+    reading = Reading(
+        evaluator, roots, (query, q_at), (key, k_at), (value, v_at), (node,) * 3, program, view.tensor(node).dtype
+    )
     index = _broadcast((*lead, i, e), out)
     site = bind(view, "sdpa", node, node, index, reading)
     if site.spec.mask.empty_rows == "nan":  # SDPA gives zeros where eager −inf gives NaN

@@ -18,6 +18,7 @@ from .evaluate import Evaluator
 from .expression import Apply, Expr, Load, mapped, walk
 from .sdpa import read_sdpa
 from .spec import AttentionSite, Rejected, Rejection, RejectionCode
+from .suspects import suspicion
 
 OPAQUE_ATTENTION = {"multi_head_attention": RejectionCode.OPAQUE_CALL}
 
@@ -44,6 +45,7 @@ def find_sites(module: fx.GraphModule) -> Findings:
             "flex_attention_hop",
         ):
             code = RejectionCode.FLEX_ATTENTION
+        why: Rejected | None = None
         try:
             if code is not None:
                 raise Rejected(code, f"{node.name} is one call with attention inside", node)
@@ -52,9 +54,11 @@ def find_sites(module: fx.GraphModule) -> Findings:
             elif word == "sdpa":
                 sites.append(_checked(flow, read_sdpa(view, flow, node)))
         except NotAttention:
-            continue
-        except Rejected as why:
-            rejections.append(Rejection(why.code, why.message, why.node or node, view.source(node)))
+            why = suspicion(view, node)
+        except Rejected as found:
+            why = found
+        if why is not None:
+            rejections.append(Rejection(why.code, why.message, why.node or node, view.source(node), node))
     return Findings(tuple(sites), tuple(rejections))
 
 

@@ -60,12 +60,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A candidate that was left alone: a code of the closed list, one sentence, the node that decided it."""
+    """A candidate that was left alone: a code of the closed list, one sentence, the node that decided it.
+
+    anchor is the softmax or the attention call itself.
+    """
 
     code: RejectionCode
     message: str
     node: fx.Node
     source: Source
+    anchor: fx.Node
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,9 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling]]
     word("floordiv", "left right", operator.floordiv, torch.floor_divide, "floor_divide", "__floordiv__")
     word("remainder", "left right", operator.mod, torch.remainder, "remainder", "__mod__")
     word("tanh", "input", torch.tanh, F.tanh, "tanh")
+    word("nan_to_num", "input nan posinf neginf", torch.nan_to_num, "nan_to_num")
+    word("nan_to_num", "input nan posinf neginf", torch.nan_to_num_, "nan_to_num_", in_place=True)
+    word("isnan", "input", torch.isnan, "isnan")
     word("cast", "input *to", "to", "type", "type_as", "float", "half", "bfloat16", "double", "bool", "int", "long")
 
     # masks

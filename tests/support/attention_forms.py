@@ -18,7 +18,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Form:
-    """One way to write attention. of: the form a near miss belongs to; code: the rejection it must get, "" for none."""
+    """One way to write attention. of: the form a near miss belongs to; code: the rejection it must get, "" for none.
+
+    products: how many matrix products stay in the graph (captured scores).
+    """
 
     name: str
     function: Callable[..., Any]
@@ -28,6 +31,7 @@ class Form:
     code: str = ""
     tolerance: float = 1e-5
     empty_rows: str | None = None
+    products: int = 0
 
 
 FORMS: dict[str, Form] = {}
@@ -421,9 +425,9 @@ def gqa_rank_five_expanded(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (torch.softmax(q @ k.transpose(-1, -2), dim=-1) @ v).flatten(1, 2)
 
 
-@miss("gqa_rank_five_expanded", qkv(heads=8, kv_heads=2), code="layout")
+@form(qkv(heads=8, kv_heads=2), "full, 8 heads over 2 kv heads")
 def gqa_rank_five(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Groups in a dim that K and V lack: the product with V has two rows. Not read yet."""
+    """Members of a group in a dim that K and V lack: the product with V has two rows, the last one of queries."""
     q = q.view(2, 2, 4, 63, 40)
     weights = torch.softmax(torch.einsum("bgmqd,bgkd->bgmqk", q, k), dim=-1)
     return torch.einsum("bgmqk,bgkd->bgmqd", weights, v)
@@ -719,13 +723,21 @@ def hard_and_soft_masks(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor
     return torch.softmax(scores + (1.0 - mask.bool()[:, None, None, :].float()) * -1e30, dim=-1) @ v
 
 
-@miss("hard_and_soft_masks", padded(), code="unsupported_score")
+@form(padded(), "full, bias, 4 heads", empty_rows="nan")
 def replaced_then_added(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    """A finite fill put in place, then another added: a row without keys is no plain mean."""
+    """GPT-Neo: the lowest number put in place, then another added. Where both forbid all keys, −inf is all there is."""
     n = q.shape[-2]
     low = torch.finfo(q.dtype).min
     scores = (q @ k.mT).masked_fill(torch.ones(n, n, dtype=torch.bool).triu(0), low)
     return torch.softmax(scores + (1.0 - mask.bool()[:, None, None, :].float()) * low, dim=-1) @ v
+
+
+@miss("replaced_then_added", padded(), code="unsupported_score")
+def replaced_mildly_then_added(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """−1e4 put in place does not swallow what is added to it: a row without keys is no plain mean."""
+    n = q.shape[-2]
+    scores = (q @ k.mT).masked_fill(torch.ones(n, n, dtype=torch.bool).triu(0), -1e4)
+    return torch.softmax(scores + (1.0 - mask.bool()[:, None, None, :].float()) * -1e30, dim=-1) @ v
 
 
 @miss("hard_and_soft_masks", qkv(n=5, n_k=2), words="causal with offset -3, key range", empty_rows="mean")
@@ -855,3 +867,6 @@ def flex(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def all_forms() -> list[Form]:
     """Forms and near misses, in order of declaration."""
     return [*FORMS.values(), *MISSES.values()]
+
+
+import attention_forms_more  # noqa: E402, F401  (its forms belong to the same lists)

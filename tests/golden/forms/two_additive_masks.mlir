@@ -3,7 +3,7 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,1,63,63],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,1,63,63],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK: return
@@ -43,7 +43,7 @@ module {
     %18 = torch.aten.where.Scalar %17, %float0.000000e00, %float-3.402820e38 : !torch.vtensor<[1,1,63,63],i1>, !torch.float, !torch.float -> !torch.vtensor<[1,1,63,63],f32>
     %19 = torch.aten.add.Tensor %8, %18, %int1 : !torch.vtensor<[2,1,1,63],f32>, !torch.vtensor<[1,1,63,63],f32>, !torch.int -> !torch.vtensor<[2,1,63,63],f32>
     %20 = torch.aten.to.dtype %19, %int6, %false, %false, %none : !torch.vtensor<[2,1,63,63],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[2,1,63,63],f32>
-    %21:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %arg2, value = %arg3, bias = %20, algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,1,63,63],f32>) -> (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63],f32>) 
+    %21:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %arg2, value = %arg3, bias = %20, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,1,63,63],f32>) -> (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63],f32>) 
     return %21#0 : !torch.vtensor<[2,4,63,40],f32>
   }
 }

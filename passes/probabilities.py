@@ -1,0 +1,106 @@
+"""From softmax to the product with the values: who reads the probabilities, and what happens to them on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import fx
+
+from .canonical import CanonicalView
+from .contraction import Contraction, contraction_of
+from .expression import Apply, Expr, Number, Probability, conjunction, contains, inverse
+from .vocabulary import VIEWS
+
+# Steps that may stand between softmax and the values. What they do to an element is for the evaluator to say.
+PASSED = VIEWS | {"dropout", "masked_fill", "where", "where_method", "mul", "nan_to_num", "isnan", "not"}
+
+
+def readers_of_probabilities(
+    view: CanonicalView, softmax: fx.Node
+) -> tuple[list[tuple[Contraction, fx.Node]], list[fx.Node]]:
+    """Products that read the probabilities (with the operand they read), and whoever else reads them."""
+    products: list[tuple[Contraction, fx.Node]] = []
+    escapes: list[fx.Node] = []
+    stack, seen = [softmax], {softmax}
+    while stack:
+        node = stack.pop(0)
+        for user in node.users:
+            contraction = contraction_of(view, user)
+            if contraction is not None and (contraction.left is node) != (contraction.right is node):
+                products.append((contraction, node))
+            elif view.op(user).word in PASSED and isinstance(view.value(user), torch.Tensor):
+                if user not in seen:
+                    seen.add(user)
+                    stack.append(user)
+            elif user.op == "output" or isinstance(view.value(user), torch.Tensor | tuple | list):
+                escapes.append(user)
+    return products, escapes
+
+
+def changed_before_values(view: CanonicalView, escapes: list[fx.Node]) -> fx.Node | None:
+    """The reader of the probabilities behind which, element by element, a product follows; None where none does."""
+    for first in escapes:
+        if not isinstance(view.value(first), torch.Tensor):
+            continue
+        stack, seen = [first], {first}
+        while stack and len(seen) < 64:
+            node = stack.pop()
+            for user in node.users:
+                if contraction_of(view, user) is not None:
+                    return first
+                value = view.value(user)
+                if user not in seen and isinstance(value, torch.Tensor) and value.shape == view.tensor(node).shape:
+                    seen.add(user)
+                    stack.append(user)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What is done to the probabilities after softmax: keys where `keep` does not hold get 0, and NaN becomes 0.
+
+    keep is None where nothing is masked.
+    """
+
+    probability: Probability
+    keep: Expr | None = None
+    without_nan: bool = False
+
+
+def after_softmax(expr: Expr) -> After | None:
+    """An element of what meets the values, as an element of what softmax gave; None where it is more than masked."""
+    kept: list[Expr] = []
+    without_nan = False
+    while not isinstance(expr, Probability):
+        step = _kept(expr)
+        if step is None:
+            return None
+        keep, expr = step
+        if keep == inverse(Apply("isnan", (expr,))):
+            without_nan = True
+        elif contains(keep, Probability):
+            return None
+        else:
+            kept.append(keep)
+    return After(expr, conjunction(*kept) if kept else None, without_nan)
+
+
+def _kept(expr: Expr) -> tuple[Expr, Expr] | None:
+    """(keep, inner) of an expression that is `inner` where keep holds and 0 elsewhere."""
+    if not isinstance(expr, Apply):
+        return None
+    if expr.name == "where":
+        keep, then, other = expr.args
+        for condition, inner, rest in ((keep, then, other), (inverse(keep), other, then)):
+            if isinstance(rest, Number) and rest.value == 0:
+                return condition, inner
+    if expr.name == "mul":
+        for inner, factor in (expr.args, expr.args[::-1]):
+            if contains(inner, Probability) and isinstance(factor, Apply) and factor.name == "where":
+                keep, then, other = factor.args
+                if all(isinstance(b, Number) for b in (then, other)):
+                    values = tuple(float(b.value) for b in (then, other) if isinstance(b, Number))
+                    if values in ((1.0, 0.0), (0.0, 1.0)):
+                        return (keep if values[0] else inverse(keep)), inner
+    return None

@@ -1,0 +1,23 @@
+// Near miss `masked_again_inverted` of `masked_again`: The other polarity.
+// Left alone: probabilities_changed
+// CHECK: func.func @main{{.*}}
+// CHECK-NOT: torch.hyper.attention
+// CHECK: return
+
+// torch 2.13
+module {
+  func.func @main(%arg0: !torch.vtensor<[3,4,63,40],f32>, %arg1: !torch.vtensor<[3,4,63,40],f32>, %arg2: !torch.vtensor<[3,1,63,63],i1>, %arg3: !torch.vtensor<[3,4,63,40],f32>) -> !torch.vtensor<[3,4,63,40],f32> {
+    %0 = torch.operator "torch.aten.mT"(%arg0) : (!torch.vtensor<[3,4,63,40],f32>) -> !torch.vtensor<[3,4,40,63],f32> 
+    %1 = torch.aten.matmul %arg1, %0 : !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,40,63],f32> -> !torch.vtensor<[3,4,63,63],f32>
+    %2 = torch.aten.bitwise_not %arg2 : !torch.vtensor<[3,1,63,63],i1> -> !torch.vtensor<[3,1,63,63],i1>
+    %float-1.000000e09 = torch.constant.float -1.000000e+09
+    %3 = torch.aten.masked_fill.Scalar %1, %2, %float-1.000000e09 : !torch.vtensor<[3,4,63,63],f32>, !torch.vtensor<[3,1,63,63],i1>, !torch.float -> !torch.vtensor<[3,4,63,63],f32>
+    %int-1 = torch.constant.int -1
+    %none = torch.constant.none
+    %4 = torch.aten.softmax.int %3, %int-1, %none : !torch.vtensor<[3,4,63,63],f32>, !torch.int, !torch.none -> !torch.vtensor<[3,4,63,63],f32>
+    %float0.000000e00 = torch.constant.float 0.000000e+00
+    %5 = torch.aten.masked_fill.Scalar %4, %arg2, %float0.000000e00 : !torch.vtensor<[3,4,63,63],f32>, !torch.vtensor<[3,1,63,63],i1>, !torch.float -> !torch.vtensor<[3,4,63,63],f32>
+    %6 = torch.aten.matmul %5, %arg3 : !torch.vtensor<[3,4,63,63],f32>, !torch.vtensor<[3,4,63,40],f32> -> !torch.vtensor<[3,4,63,40],f32>
+    return %6 : !torch.vtensor<[3,4,63,40],f32>
+  }
+}

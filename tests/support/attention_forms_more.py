@@ -1,0 +1,177 @@
+"""More forms and near misses: several products in the scores, steps after softmax, dims merged or left out."""
+
+from __future__ import annotations
+
+import torch
+from attention_forms import form, miss, padded, qkv, random, with_more
+from torch import Tensor
+
+# --- more products than one before softmax -----------------------------------------------------------------------
+
+
+def _table(n: int = 63, heads: int = 4, width: int = 40) -> Tensor:
+    return random(heads, n, n, width, seed=5)
+
+
+@form(with_more(qkv(), _table), "full, bias, 4 heads", products=1)
+def content_dependent_bias(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
+    """Queries compared with a table of their own beside QKᵀ (SAM, BROS): the other product is captured."""
+    relative = torch.einsum("bhid,hijd->bhij", q, table)
+    return torch.softmax((q @ k.mT + relative) * 0.125, dim=-1) @ v
+
+
+@miss("content_dependent_bias", with_more(qkv(), _table), code="unsupported_score")
+def only_a_table(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
+    """Two products, and in neither the keys are the same for all queries."""
+    relative = torch.einsum("bhid,hijd->bhij", q, table)
+    other = torch.einsum("bhid,hijd->bhij", k, table)
+    return torch.softmax(relative + other, dim=-1) @ v
+
+
+@form(qkv(), "full, bias, 4 heads", products=1)
+def text_and_layout(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Two products of queries and keys (LiLT): the wider one stays."""
+    return torch.softmax(q @ k.mT + q[..., :8] @ k[..., 8:16].mT, dim=-1) @ v
+
+
+@form(qkv(), "full, bias, 4 heads", products=1)
+def product_times_mask_in_place(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The captured product is written over (Funnel): what was written is read."""
+    n = q.shape[-2]
+    relative = torch.einsum("bhid,hjd->bhij", q, k[0])
+    relative *= torch.ones(n, n).tril(3)
+    return torch.softmax(q @ k.mT + relative, dim=-1) @ v
+
+
+@miss("text_and_layout", qkv(), code="unsupported_score")
+def scores_choose_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Sparse attention: the scores themselves say which keys take part, and fusing would compute them twice."""
+    scores = q @ k.mT
+    least = scores.topk(5, dim=-1).values[..., -1:]
+    return torch.softmax(scores.masked_fill(scores < least, float("-inf")), dim=-1) @ v
+
+
+@miss("text_and_layout", qkv(), code="unsupported_score")
+def row_term_under_tanh(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """What is added to all keys alike does matter where a tanh follows."""
+    return torch.softmax(torch.tanh((q @ k.mT + q[..., :1]) / 20.0) * 20.0, dim=-1) @ v
+
+
+# --- dims merged, moved and named otherwise ------------------------------------------------------------------------
+
+
+@form(
+    lambda: (*(random(63, 3, 160, seed=s) for s in range(3)), random(3, 63, seed=4) > 1.5), "full, key padding, 4 heads"
+)
+def positions_first_merged(q: Tensor, k: Tensor, v: Tensor, padding: Tensor) -> Tensor:
+    """fairseq: [T, B, E] viewed as [T, B·H, D], with no view behind it that takes B·H apart."""
+    n, batch, width = q.shape
+    q, k, v = (x.view(n, batch * 4, width // 4).transpose(0, 1) for x in (q * 1.5, k + 1.0, v * 2.0))
+    weights = torch.bmm(q, k.transpose(1, 2)).view(batch, 4, n, n)
+    weights = weights.masked_fill(padding[:, None, None, :], float("-inf")).view(batch * 4, n, n)
+    return torch.bmm(torch.softmax(weights, dim=-1), v).transpose(0, 1).reshape(n, batch, width)
+
+
+@miss(
+    "positions_first_merged",
+    lambda: (*(random(12, 63, 40, seed=s) for s in range(3)), random(3, 63, seed=4) > 1.5),
+    words="full, bias, 1 heads",
+)
+def merged_the_other_way(q: Tensor, k: Tensor, v: Tensor, padding: Tensor) -> Tensor:
+    """Heads before batch: h·B + b. Nothing may read it as b·H + h."""
+    weights = torch.bmm(q, k.transpose(1, 2)).view(4, 3, 63, 63)
+    weights = weights + padding[None, :, None, :] * -2.0
+    return torch.bmm(torch.softmax(weights.view(12, 63, 63), dim=-1), v)
+
+
+@form(lambda: (random(2, 31, 4, 40), random(2, 63, 40, seed=1), random(2, 63, 40, seed=2)), "4 heads over 1 kv heads")
+def mqa_by_einsum(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Keys and values without a dim of heads."""
+    return torch.einsum("bhnm,bmd->bnhd", torch.softmax(torch.einsum("bnhd,bmd->bhnm", q, k), dim=-1), v)
+
+
+@form(qkv(), "full, 4 heads, scale 0.125")
+def numpy_names(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """torch takes numpy's names of parameters too."""
+    k = torch.cat([k[..., :20], k[..., 20:]], axis=-1)
+    scores = torch.mul(x1=torch.matmul(input=q, other=torch.swapaxes(k, axis0=-1, axis1=-2)), x2=0.125)
+    return torch.matmul(torch.softmax(input=scores, dim=-1), other=v)
+
+
+@miss("numpy_names", qkv(), words="full, bias, 4 heads")
+def joined_on_another_axis(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """`axis` is no detail: a cat over another dim gives another bias (Funnel was rewritten wrongly by it)."""
+    n = q.shape[-2]
+    ramp = torch.arange(n * n, dtype=q.dtype).view(n, n) / n**2
+    bias = torch.cat([ramp[:, :1], ramp], axis=1)[:, :-1]
+    return torch.softmax(q @ k.mT + bias, dim=-1) @ v
+
+
+# --- after softmax -------------------------------------------------------------------------------------------------
+
+
+def _row_mask(batch: int = 3, n: int = 63) -> Tensor:
+    keep = random(batch, 1, n, n, seed=7) > 0.0
+    keep[1, :, 5] = False
+    return keep
+
+
+@form(with_more(qkv(batch=3), _row_mask), "mask tensor, 4 heads", empty_rows="zero")
+def masked_again(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """CPM-Ant: the same mask on the probabilities, so that rows without keys give zeros."""
+    weights = torch.softmax((q @ k.mT).masked_fill(~keep, float("-inf")), dim=-1)
+    return weights.masked_fill(~keep, 0.0) @ v
+
+
+@form(with_more(qkv(batch=3), _row_mask), "mask tensor, 4 heads", empty_rows="zero")
+def masked_again_in_place(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """SEW-D's XSoftmax: as a statement."""
+    weights = torch.softmax((q @ k.mT).masked_fill(~keep, torch.finfo(q.dtype).min), dim=-1)
+    weights.masked_fill_(~keep, 0)
+    return weights @ v
+
+
+@form(with_more(qkv(batch=3), _row_mask), "mask tensor, 4 heads", empty_rows="zero")
+def multiplied_by_mask(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """The same by a product with the mask's ones and zeros."""
+    return (torch.softmax((q @ k.mT).masked_fill(~keep, -1e9), dim=-1) * keep.float()) @ v
+
+
+@form(with_more(qkv(batch=3), _row_mask), "mask tensor, 4 heads", empty_rows="zero")
+def nan_to_zero(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """A safe softmax: rows without keys give zeros."""
+    return torch.softmax((q @ k.mT).masked_fill(~keep, float("-inf")), dim=-1).nan_to_num(0.0) @ v
+
+
+@form(with_more(qkv(batch=3), _row_mask), "mask tensor, 4 heads", empty_rows="zero")
+def nan_filled(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """The same with isnan."""
+    weights = torch.softmax((q @ k.mT).masked_fill(~keep, float("-inf")), dim=-1)
+    return torch.where(weights.isnan(), 0.0, weights) @ v
+
+
+@miss("nan_to_zero", with_more(qkv(batch=3), _row_mask), code="probabilities_changed")
+def nan_to_one(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """Rows without keys sum all values."""
+    return torch.softmax((q @ k.mT).masked_fill(~keep, float("-inf")), dim=-1).nan_to_num(1.0) @ v
+
+
+@miss("masked_again", with_more(qkv(batch=3), _row_mask), code="probabilities_changed")
+def masked_by_another(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """A mask on the probabilities that the scores do not have: rows do not sum to one."""
+    return torch.softmax(q @ k.mT, dim=-1).masked_fill(~keep, 0.0) @ v
+
+
+@miss("masked_again", with_more(qkv(batch=3), _row_mask), code="probabilities_changed")
+def masked_again_inverted(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """The other polarity."""
+    weights = torch.softmax((q @ k.mT).masked_fill(~keep, -1e9), dim=-1)
+    return weights.masked_fill(keep, 0.0) @ v
+
+
+@miss("masked_again_in_place", padded(), code="probabilities_changed")
+def written_behind_the_back(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """A part of the probabilities is written over by a statement."""
+    weights = torch.softmax(q @ k.mT, dim=-1)
+    weights[:, :, 3] = 0.5
+    return weights @ v

@@ -17,7 +17,7 @@ from .options import Options
 from .passes.expand import expand
 from .passes.region import Regions
 from .passes.rewrite import rewrite
-from .passes.sites import find_sites
+from .passes.sites import find_sites, rejection
 from .passes.spec import AttentionSite
 from .policy import decide
 from .report import RejectionRow, Report, SiteRow, fold, fold_rejections, rejection_row, site_row
@@ -46,17 +46,21 @@ def analyse(module: fx.GraphModule, options: Options) -> Analysis:
     try:
         expanded = expand(module)
         findings = find_sites(expanded)
-        decisions = decide(findings.sites, options)
-        rows = [site_row(s, d) for s, d in zip(findings.sites, decisions, strict=True)]
-        rejections = fold_rejections(map(rejection_row, findings.rejections))
-        lowered = [(s, d.lowering) for s, d in zip(findings.sites, decisions, strict=True) if d.lowering is not None]
-        rewritten = rewrite(expanded, lowered) if lowered else module
-        sites = fold(_drawn(rows, findings.sites, Regions(expanded, rewritten)))
+        decided = [*zip(findings.sites, decide(findings.sites, options), strict=True)]
+        done = rewrite(expanded, [(s, d.lowering) for s, d in decided if d.lowering is not None])
+        refused = [rejection(expanded, site, why) for site, why in done.refused]
+        rejections = fold_rejections(map(rejection_row, (*findings.rejections, *refused)))
+        left = {site.anchor for site, _ in done.refused}
+        decided = [(s, d) for s, d in decided if s.anchor not in left]
+        changed = any(d.lowering is not None for _, d in decided)
+        rewritten = done.module if changed else module
+        rows = [site_row(s, d) for s, d in decided]
+        sites = fold(_drawn(rows, [s for s, _ in decided], Regions(expanded, rewritten)))
     except Exception as error:  # whatever it is: the model compiles as Inductor would compile it
         failure = f"{type(error).__name__}: {error}"
         logger.warning("hyperrewrite left a graph as it was, because its passes failed: %s", failure, exc_info=True)
         return Analysis(module, False, Report((), rejections, 1, time.perf_counter() - start, (failure,)))
-    return Analysis(rewritten, bool(lowered), Report(sites, rejections, 1, time.perf_counter() - start))
+    return Analysis(rewritten, changed, Report(sites, rejections, 1, time.perf_counter() - start))
 
 
 def _drawn(rows: Sequence[SiteRow], sites: Sequence[AttentionSite], regions: Regions) -> Iterator[SiteRow]:

@@ -35,12 +35,13 @@ OPAQUE = Op("opaque", {})
 class CanonicalView:
     """A graph in canonical words, with shapes as the tracer recorded them.
 
-    `module` is a GraphModule whose nodes carry `example_value` (Dynamo) or `val` (export, AOT) in their meta.
+    `module` is a GraphModule whose nodes carry `example_value` (Dynamo) or `val` (export, AOT) in their meta; `graph`
+    is its graph, or one that is being written to become that of a copy.
     """
 
-    def __init__(self, module: fx.GraphModule) -> None:
+    def __init__(self, module: fx.GraphModule, graph: fx.Graph | None = None) -> None:
         self.module = module
-        self.nodes = list(module.graph.nodes)
+        self.nodes = list((graph or module.graph).nodes)
         self.position = {node: k for k, node in enumerate(self.nodes)}
         self._ops: dict[fx.Node, Op] = {}
 

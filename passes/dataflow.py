@@ -113,5 +113,12 @@ class Dataflow:
         root = self._roots[write]
         if root.op in ("placeholder", "get_attr"):
             return False
-        mine = {node for node, r in self._roots.items() if r is root}
-        return all(user in mine for node in mine for user in node.users)
+        return all(self._roots.get(user) is root for node in self._members[root] for user in node.users)
+
+    @cached_property
+    def _members(self) -> dict[fx.Node, list[fx.Node]]:
+        """Storage root → the nodes that may share it."""
+        members: dict[fx.Node, list[fx.Node]] = {}
+        for node, root in self._roots.items():
+            members.setdefault(root, []).append(node)
+        return members

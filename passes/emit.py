@@ -39,6 +39,7 @@ class Emitter:
         self.graph = copied[anchor].graph
         self.anchor = anchor
         self._emitted: dict[tuple[Any, ...], Any] = {}
+        self._written: list[fx.Node] = []
 
     # --- plain nodes --------------------------------------------------------------------------------------------
 
@@ -58,7 +59,13 @@ class Emitter:
             if key in anchor.meta:
                 node.meta[key] = anchor.meta[key]
         node.meta[SITE] = self.anchor.name
+        self._written.append(node)
         return node
+
+    def take_back(self) -> None:
+        """Erase everything that was written."""
+        for node in reversed(self._written):
+            self.graph.erase_node(node)
 
     def size(self, value: sympy.Expr) -> Any:
         """A size as an int or as a node that computes it."""
@@ -266,10 +273,11 @@ class Emitter:
 
     def _gathered(self, expr: Load, axes: Axes) -> fx.Node:
         """tensor[positions], each position a tensor over the axes."""
-        places = tuple(self.tensor(at, axes) for at in expr.index)
-        if not any(isinstance(p, fx.Node) for p in places):
-            raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"{expr.node.name} is read at one place", self.anchor)
-        return self.call(operator.getitem, self.copied[expr.node], places)
+        at = tuple(self.tensor(position, axes) for position in expr.index)
+        found = self.call(operator.getitem, self.copied[expr.node], at)
+        if any(isinstance(place, fx.Node) for place in at):
+            return found
+        return self.method("reshape", found, *(1,) * len(axes))  # one element for all
 
     def _integer(self, value: sympy.Expr, axes: Axes) -> Any:
         if value.is_Integer:

@@ -21,7 +21,7 @@ from .copying import copied_graph
 from .dataflow import Dataflow
 from .emit import Emitter
 from .expression import Expr, Load, Number, walk, where
-from .spec import AttentionSite
+from .spec import AttentionSite, Rejected
 from .symbols import Roots
 
 # Views of a result that fail on strides other than those the graph was traced with.
@@ -46,23 +46,36 @@ def fits_sdpa(site: AttentionSite) -> bool:
     return mask.causal_offset is None or (mask.causal_offset == 0 and site.spec.bias is None)
 
 
-def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lowering]]) -> fx.GraphModule:
-    """A copy of the module with every given site written as its lowering says. Raises Rejected if one cannot be."""
+@dataclass(frozen=True)
+class Rewritten:
+    """A copy of a module with sites written in, and the sites that could not be written after all, with the reason."""
+
+    module: fx.GraphModule
+    refused: tuple[tuple[AttentionSite, Rejected], ...]
+
+
+def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lowering]]) -> Rewritten:
+    """A copy of the module with every given site written as its lowering says. The module itself is not changed."""
     view = CanonicalView(module)
     graph, copied = copied_graph(module)
+    refused: list[tuple[AttentionSite, Rejected]] = []
     for site, lowering in lowered:
         emitter = Emitter(view, copied, site.output, site.roots, site.spec.device)
-        new = _attention(emitter, view, site, lowering)
+        try:
+            new = _attention(emitter, view, site, lowering)
+        except Rejected as why:
+            emitter.take_back()
+            refused.append((site, why))
+            continue
         old = copied[site.output]
         new.meta.update(old.meta)
         old.replace_all_uses_with(new)
         copied[site.output] = new
+    _drop_dead(CanonicalView(module, graph), graph)
+    graph.lint()
     result = fx.GraphModule(module, graph)
     result.meta.update(module.meta)
-    _drop_dead(result, [site for site, _ in lowered])
-    result.graph.lint()
-    result.recompile()
-    return result
+    return Rewritten(result, tuple(refused))
 
 
 def _attention(emitter: Emitter, view: CanonicalView, site: AttentionSite, lowering: Lowering) -> fx.Node:
@@ -221,10 +234,8 @@ def _rows(emitter: Emitter, expr: Expr, position: sympy.Symbol | None, count: sy
     return emitter.method("expand", node, -1, emitter.size(count))
 
 
-def _drop_dead(module: fx.GraphModule, sites: Sequence[AttentionSite]) -> None:
+def _drop_dead(view: CanonicalView, graph: fx.Graph) -> None:
     """Erase what only the replaced regions read. Only words of the vocabulary go: they have no effect of their own."""
-    graph = module.graph
-    view = CanonicalView(module)
     flow = Dataflow(view)
     stack = [node for node in graph.nodes if not node.users and node.op in ("call_function", "call_method")]
     stack = [node for node in stack if view.op(node).word != "opaque"]

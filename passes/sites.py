@@ -58,8 +58,17 @@ def find_sites(module: fx.GraphModule) -> Findings:
         except Rejected as found:
             why = found
         if why is not None:
-            rejections.append(Rejection(why.code, why.message, why.node or node, view.source(node), node))
+            rejections.append(_rejection(view, node, why))
     return Findings(tuple(sites), tuple(rejections))
+
+
+def rejection(module: fx.GraphModule, site: AttentionSite, why: Rejected) -> Rejection:
+    """The rejection of a site that was found but could not be written."""
+    return _rejection(CanonicalView(module), site.anchor, why)
+
+
+def _rejection(view: CanonicalView, anchor: fx.Node, why: Rejected) -> Rejection:
+    return Rejection(why.code, why.message, why.node or anchor, view.source(anchor), anchor)
 
 
 def _checked(flow: Dataflow, found: tuple[AttentionSite, Evaluator]) -> AttentionSite:

@@ -109,5 +109,5 @@ def extent(value: sympy.Expr, roots: Roots) -> sympy.Expr | None:
     if value.is_Symbol:
         return roots.sizes.get(value)
     if isinstance(value, sympy.floor):
-        return sympy.cancel(value.args[0].subs(roots.sizes))
+        return sympy.cancel(value.args[0].xreplace(roots.sizes))
     return None

@@ -8,6 +8,7 @@ the same.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -118,8 +119,20 @@ def _reshape(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
 def regroup(domain: Domain, index: Index, outer: tuple[sympy.Expr, ...], inner: tuple[sympy.Expr, ...]) -> Index | None:
     """Position in a tensor of shape `inner` of what stands at `index` of the same data viewed as `outer`.
 
-    Dims are matched in groups of equal product; inside a group the flat position is divided out again.
+    Dims are matched in groups of equal product; inside a group the flat position is divided out again. What was worked
+    out for one layer of a model holds for all layers like it.
     """
+    return _regroup(tuple(domain.sizes.items()), index, outer, inner)
+
+
+@lru_cache(maxsize=4096)
+def _regroup(
+    sizes: tuple[tuple[sympy.Symbol, sympy.Expr], ...],
+    index: Index,
+    outer: tuple[sympy.Expr, ...],
+    inner: tuple[sympy.Expr, ...],
+) -> Index | None:
+    domain = Domain(dict(sizes))
     result: list[Expr] = []
     o = k = 0
     while o < len(outer) or k < len(inner):

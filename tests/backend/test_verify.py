@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from hyperrewrite.passes.rewrite import Rewritten, rewrite
 from torch import fx
 
 import hyperrewrite
@@ -33,16 +34,15 @@ def test_a_right_rewrite_passes(dynamic: bool | None) -> None:
     torch.testing.assert_close(out, model(x), rtol=1e-5, atol=1e-5)
 
 
-def _spoiled(module: fx.GraphModule, lowered: Any) -> fx.GraphModule:
+def _spoiled(module: fx.GraphModule, lowered: Any) -> Rewritten:
     """A rewrite that forgets causality."""
-    from hyperrewrite.passes.rewrite import rewrite
-
-    result = rewrite(module, lowered)
+    done = rewrite(module, lowered)
+    result = done.module
     for node in result.graph.nodes:
         if "is_causal" in node.kwargs:
             node.kwargs = {k: v for k, v in node.kwargs.items() if k != "is_causal"}
     result.recompile()
-    return result
+    return done
 
 
 def test_a_wrong_rewrite_leaves_the_graph(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -36,7 +36,7 @@ def _read(call: Callable[..., Any], *inputs: Tensor, dynamic: bool | None = None
         lowered = [
             (s, Lowering("sdpa") if fits_sdpa(s) else Lowering("op", {"algorithm": "exact"})) for s in seen[-1].sites
         ]
-        graphs.append(rewrite(gm, lowered) if lowered else gm)
+        graphs.append(rewrite(gm, lowered).module if lowered else gm)
         return graphs[-1].forward
 
     with torch.no_grad():

@@ -32,7 +32,7 @@ class Captured:
 
     def with_op(self) -> fx.GraphModule:
         """The graph with every site written as one exact call of the op."""
-        return rewrite(self.module, [(site, OP) for site in self.findings().sites])
+        return rewrite(self.module, [(site, OP) for site in self.findings().sites]).module
 
 
 def capture(

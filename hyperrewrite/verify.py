@@ -3,21 +3,50 @@
 What is compared is the *matching*: every site is rewritten exactly, whatever the policy would estimate. Inputs are
 drawn afresh, weights included, so that nothing hides behind a zero bias or a mask of ones; integers are 0 or 1, which
 is valid for token ids, positions and attention masks alike.
+
+Where torch-mlir is installed both graphs are also lowered to MLIR's linalg, `hyper::attention` by its decomposition.
+Small ones are run from there as well, as an opinion that shares no kernel with the other two.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves
 
+from .passes import linalg, mlir
+
 # Relative to the norm of the original output. Half-precision graphs round the probabilities; ours do not.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 5e-3}
 LARGEST = 2**31  # elements of a tensor of the original graph, above which it is not run
+LARGEST_LOWERED = 2**18  # the same for the lowered graphs, which run as plain loops
+
+
+@dataclass(frozen=True, slots=True)
+class Lowerings:
+    """Whether both graphs lower to linalg, and what they give when run from there.
+
+    original    why the original graph has no lowering; "" where it has one, or where nobody tried.
+    rewritten   the same of the rewritten graph.
+    difference  of the lowered rewritten graph from the original one run by PyTorch, in units of what is allowed; NaN
+                where the lowered graphs did not run, or the lowered original itself does not give what PyTorch gives.
+    sentence    all of this for people, or why nobody tried.
+    """
+
+    original: str = ""
+    rewritten: str = ""
+    difference: float = math.nan
+    sentence: str = "not lowered to linalg"
+
+    @property
+    def fails(self) -> bool:
+        """Whether the rewrite lost the lowering or gives other numbers by it; an original without one is no failure."""
+        return bool(self.rewritten and not self.original) or self.difference > 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +60,7 @@ class Comparison:
     equal: bool
     difference: float
     sentence: str
+    lowerings: Lowerings = field(default_factory=Lowerings)
 
 
 def compare(original: fx.GraphModule, rewritten: fx.GraphModule, inputs: Sequence[Any], seed: int = 0) -> Comparison:
@@ -47,7 +77,54 @@ def compare(original: fx.GraphModule, rewritten: fx.GraphModule, inputs: Sequenc
                 outputs.append(tree_leaves(module(*_copies(drawn))))
     except Exception as error:
         return Comparison(False, float("nan"), f"a graph did not run: {type(error).__name__}: {error}")
-    return _compared(*outputs)
+    compared = _compared(*outputs)
+    if not compared.equal:
+        return compared
+    try:
+        found = lowerings(original, rewritten, drawn, outputs[0], run=large <= LARGEST_LOWERED)
+    except Exception as error:  # an opinion less, no failure
+        found = Lowerings(sentence=f"not lowered to linalg: {type(error).__name__}: {error}")
+    sentence = f"{compared.sentence}; {found.sentence}"
+    return replace(compared, equal=not found.fails, sentence=sentence, lowerings=found)
+
+
+def lowerings(
+    original: fx.GraphModule, rewritten: fx.GraphModule, inputs: Sequence[Any], outputs: Sequence[Any], run: bool
+) -> Lowerings:
+    """Lower both graphs to linalg and, if asked, run them from there.
+
+    outputs: what the original gives for the inputs.
+    """
+    if not mlir.available():
+        return Lowerings(sentence="not lowered to linalg: torch-mlir is not installed")
+    from .kernels import decomposition, ops
+
+    table = {ops.attention._opoverload: decomposition.attention}
+    before, after = (linalg.lower(module, inputs, table) for module in (original, rewritten))
+    if before.reason or after.reason:
+        parts = (("the original graph", before.reason), ("the rewritten one", after.reason))
+        said = ", ".join(f"{name} {f'not ({reason})' if reason else 'yes'}" for name, reason in parts)
+        return Lowerings(before.reason, after.reason, sentence=f"lowered to linalg: {said}")
+    if not run:
+        return Lowerings(sentence="lowered to linalg: both; not run from there, as they are not small")
+    return _run_lowered(before, after, inputs, [value for value in outputs if isinstance(value, Tensor)])
+
+
+def _run_lowered(
+    before: linalg.Lowered, after: linalg.Lowered, inputs: Sequence[Any], outputs: Sequence[Tensor]
+) -> Lowerings:
+    differences = []
+    for name, module in (("original", before), ("rewritten", after)):
+        done = linalg.execute(module, inputs)
+        if done.values is None:
+            return Lowerings(sentence=f"lowered to linalg: both; the {name} one did not run from there: {done.reason}")
+        differences.append(
+            _compared(list(outputs), [v.to(o.device) for v, o in zip(done.values, outputs, strict=True)])
+        )
+    if not differences[0].equal:
+        return Lowerings(sentence="lowered to linalg: both; the original does not run from there as PyTorch runs it")
+    worst = differences[1].difference
+    return Lowerings(difference=worst, sentence=f"lowered to linalg: both; run from there, {differences[1].sentence}")
 
 
 def random_inputs(inputs: Sequence[Any], seed: int) -> list[Any]:

@@ -1,17 +1,20 @@
-"""Graphs as text: MLIR where torch-mlir is installed, FX lines everywhere."""
+"""Graphs as text: MLIR where torch-mlir is installed, FX lines everywhere; graphs in linalg, and run from there."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from attention_forms import FORMS, qkv
-from graphs import capture
-from hyperrewrite.passes import mlir
-from torch import Tensor
+from graphs import assert_same, capture
+from hyperrewrite.kernels import decomposition, ops
+from hyperrewrite.passes import linalg, mlir
+from torch import Tensor, fx
 
 SUPPORT = Path(__file__).parent.parent / "support"
 PRINT = """
@@ -102,3 +105,109 @@ def test_symbolic_lengths_are_traced_at_their_hint() -> None:
     text = mlir.to_mlir(graph.with_op(), graph.inputs)
     assert "hyper.attention" in text
     assert "[2,4,111,80]" in text
+
+
+# --- linalg ---------------------------------------------------------------------------------------------------------
+
+OP = {ops.attention._opoverload: decomposition.attention}
+LOWERED = [
+    "causal_by_tril", "einsum_positions_first", "bmm_merged_heads", "in_place_steps", "packed_unbind", "gqa_expand",
+    "padding_masked_fill", "causal_and_padding", "sdpa_gqa", "causal_with_offset", "sliding_window",
+    "bf16_upcast_scores",
+]  # fmt: skip
+
+
+@needs_mlir
+@pytest.mark.parametrize("name", LOWERED)
+def test_lowered_to_linalg_and_run_from_there(name: str) -> None:
+    """The graph and its copy with the op, without PyTorch's kernels, against PyTorch."""
+    form = FORMS[name]
+    graph = capture(form.function, form.inputs())
+    expected = graph.module(*graph.inputs)
+    for module in (graph.module, graph.with_op()):
+        lowered = linalg.lower(module, graph.inputs, OP)
+        assert lowered.reason == ""
+        assert lowered.text is not None and "linalg." in lowered.text
+        assert "torch.aten" not in lowered.text and "hyper" not in lowered.text
+        done = linalg.execute(lowered, graph.inputs)
+        assert done.reason == ""
+        assert_same(done.values, expected, form.tolerance)
+
+
+@needs_mlir
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (lambda x: torch.lgamma(x) + 1, "torch.aten.lgamma"),
+        (lambda x: torch.ops.aten.view_copy(x, [-1]) * 2, "torch.aten.view_copy"),
+        (lambda x: torch.special.bessel_j0(x), "torch.aten.special_bessel_j0"),
+    ],
+)
+def test_what_has_no_lowering_is_named(function: Any, name: str) -> None:
+    lowered = linalg.lower(fx.symbolic_trace(function), [torch.randn(4, 5)])
+    assert lowered.text is None
+    assert lowered.reason.startswith(f"no lowering of {name}: ")
+    assert linalg.execute(lowered, [torch.randn(4, 5)]).reason == lowered.reason
+
+
+@needs_mlir
+def test_the_op_alone_has_no_lowering() -> None:
+    form = FORMS["gqa_expand"]
+    graph = capture(form.function, form.inputs())
+    assert linalg.lower(graph.with_op(), graph.inputs).reason.startswith("no lowering of torch.hyper.attention: ")
+
+
+@needs_mlir
+def test_results_keep_order_dtype_and_strides_do_not_matter() -> None:
+    """Outputs twice, an output that is an input, truth values, integers, scans; inputs of other strides; a number."""
+
+    def function(x: Tensor, mask: Tensor, scale: float) -> tuple[Any, ...]:
+        y = (x * scale).cumsum(-1)
+        return y, mask, x > 0, y, mask.sum(-1), {"mean": y.mean()}
+
+    inputs = [torch.randn(5, 3).t(), torch.ones(3, 7, dtype=torch.int64), 2.5]
+    graph = fx.symbolic_trace(function)
+    done = linalg.execute(linalg.lower(graph, inputs), inputs)
+    assert done.reason == ""
+    assert done.values is not None
+    assert_same(list(done.values), graph(*inputs))
+
+
+@needs_mlir
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("kill -SEGV $$", "torch-mlir crashed with signal 11"),
+        ("sleep 9", "torch-mlir took more than 1 s"),
+        ("exit 3", "exit code 3"),
+        (None, "torch-mlir did not start: "),
+    ],
+)
+def test_a_crash_is_a_reason(script: str | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "tool"
+    if script is not None:
+        tool.write_text(f"#!/bin/sh\n{script}\n")
+        tool.chmod(0o755)
+    monkeypatch.setattr(linalg, "_tool", lambda: str(tool))
+    monkeypatch.setattr(linalg, "SECONDS", 1.0)
+    lowered = linalg.lower(fx.symbolic_trace(lambda x: x + 1), [torch.randn(3)])
+    assert lowered.text is None
+    assert lowered.reason.startswith(reason)
+
+
+@needs_mlir
+def test_a_module_that_does_not_run_is_a_reason() -> None:
+    """What MLIR says, instead of an exception or a crash of this process."""
+    x = torch.randn(3)
+    lowered = linalg.lower(fx.symbolic_trace(lambda x: x + 1), [x])
+    assert lowered.text is not None
+    for text in (lowered.text.replace("@main", "@other"), "no module"):
+        done = linalg.execute(replace(lowered, text=text), [x])
+        assert done.values is None and done.reason
+
+
+def test_no_lowering_without_torch_mlir(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlir, "available", lambda: False)
+    assert linalg.lower(fx.symbolic_trace(lambda x: x + 1), [torch.randn(3)]) == linalg.Lowered(
+        None, "torch-mlir is not installed"
+    )

@@ -47,7 +47,7 @@ class Capture:
         from hyperrewrite.analysis import analyse
         from hyperrewrite.options import Options
 
-        analysis = analyse(module, Options.of({"approximate": False}))
+        analysis = analyse(module, Options.of({"approximate": False}), example_inputs)
         report = analysis.report
         self.failures.extend(report.failures)
         for row in report.sites:
@@ -55,7 +55,7 @@ class Capture:
             self.forms[f"{row.form}: {row.spec}"] += row.count
         for rejection in report.rejections:
             self.rejected[rejection.code] += rejection.count
-        self._look_again(module, bool(report.failures))
+        self._look_again(module, example_inputs, bool(report.failures))
         if not analysis.changed:
             return module.forward
         return self._guarded(analysis.module, module)
@@ -70,15 +70,16 @@ class Capture:
 
         return run
 
-    def _look_again(self, module: fx.GraphModule, failed: bool) -> None:
+    def _look_again(self, module: fx.GraphModule, example_inputs: Any, failed: bool) -> None:
         """What the passes say of every softmax, beside what the dumb detector says."""
         from hyperrewrite.passes.canonical import CanonicalView
+        from hyperrewrite.passes.held import held_tensors
         from hyperrewrite.passes.sites import find_sites
 
         view = CanonicalView(module)
         suspects = [n for n in view.nodes if detect.is_fused(n) or (detect.is_softmax(n) and detect.is_attention(n))]
         try:
-            findings = find_sites(module)
+            findings = find_sites(module, held_tensors(module, example_inputs))
         except Exception as error:
             self.sites += len(suspects)
             if suspects:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -15,6 +15,7 @@ from torch import fx
 
 from .options import Options
 from .passes.expand import expand
+from .passes.held import Triangle, held_tensors
 from .passes.region import Regions
 from .passes.rewrite import rewrite
 from .passes.sites import find_sites, rejection
@@ -28,24 +29,31 @@ logger = logging.getLogger("hyperrewrite")
 
 @dataclass(frozen=True)
 class Analysis:
-    """A graph after the passes. `module` is the rewritten copy, or the graph itself where nothing was changed."""
+    """A graph after the passes. `module` is the rewritten copy, or the graph itself where nothing was changed.
+
+    assumed: inputs, by position, whose values the copy rests on; it may run only while they are those triangles.
+    """
 
     module: fx.GraphModule
     changed: bool
     report: Report
+    assumed: Mapping[int, Triangle] = field(default_factory=dict)
 
     def undone(self, module: fx.GraphModule, failure: str) -> Analysis:
         """The same graph left as it was, after all, because of a failure."""
         return Analysis(module, False, replace(self.report, sites=(), failures=(*self.report.failures, failure)))
 
 
-def analyse(module: fx.GraphModule, options: Options) -> Analysis:
-    """Find, decide and rewrite. `module` itself is never changed."""
+def analyse(module: fx.GraphModule, options: Options, example_inputs: Sequence[Any] = ()) -> Analysis:
+    """Find, decide and rewrite. `module` itself is never changed.
+
+    With the inputs of the graph, buffers that hold a causal mask are known for what they are.
+    """
     start = time.perf_counter()
     rejections: tuple[RejectionRow, ...] = ()
     try:
         expanded = expand(module)
-        findings = find_sites(expanded)
+        findings = find_sites(expanded, held_tensors(module, example_inputs))
         decided = [*zip(findings.sites, decide(findings.sites, options), strict=True)]
         done = rewrite(expanded, [(s, d.lowering) for s, d in decided if d.lowering is not None])
         refused = [rejection(expanded, site, why) for site, why in done.refused]
@@ -60,7 +68,13 @@ def analyse(module: fx.GraphModule, options: Options) -> Analysis:
         failure = f"{type(error).__name__}: {error}"
         logger.warning("hyperrewrite left a graph as it was, because its passes failed: %s", failure, exc_info=True)
         return Analysis(module, False, Report((), rejections, 1, time.perf_counter() - start, (failure,)))
-    return Analysis(rewritten, changed, Report(sites, rejections, 1, time.perf_counter() - start))
+    assumed = _assumed(module, [s for s, d in decided if d.lowering is not None])
+    return Analysis(rewritten, changed, Report(sites, rejections, 1, time.perf_counter() - start), assumed)
+
+
+def _assumed(module: fx.GraphModule, sites: Sequence[AttentionSite]) -> dict[int, Triangle]:
+    position = {str(node.target): k for k, node in enumerate(module.graph.find_nodes(op="placeholder"))}
+    return {position[str(node.target)]: triangle for site in sites for node, triangle in site.assumed}
 
 
 def _drawn(rows: Sequence[SiteRow], sites: Sequence[AttentionSite], regions: Regions) -> Iterator[SiteRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import fx
 
 from . import __version__
 from .analysis import analyse, announce, logger, verified
+from .assumptions import guarded
 from .options import OptionError, Options
 
 
@@ -31,7 +32,7 @@ def hyper(
     """
     settings = Options.of(options)
     patches = _patches(settings, mode)
-    analysis = analyse(gm, settings)
+    analysis = analyse(gm, settings, example_inputs)
     if analysis.changed and settings.verify:
         analysis = verified(gm, analysis, settings, example_inputs)
     if analysis.changed:
@@ -44,9 +45,16 @@ def hyper(
             analysis = analysis.undone(gm, f"Inductor: {type(error).__name__}: {error}")
         else:
             announce(analysis)
-            return compiled
+            return guarded(compiled, analysis.assumed, lambda: _general(gm, options, mode))
     compiled = _inductor(gm, example_inputs, patches)
     announce(analysis)
+    return compiled
+
+
+def _general(gm: fx.GraphModule, options: Mapping[str, Any] | None, mode: str | None) -> Callable[..., Any]:
+    """The graph compiled once more, its buffers now plain arguments whose values nothing is assumed about."""
+    logger.warning("a buffer that held a causal mask has changed; the graph that reads it is compiled again without it")
+    compiled: Any = torch.compile(gm, backend=partial(hyper, options=options, mode=mode))
     return compiled
 
 

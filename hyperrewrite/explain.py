@@ -25,7 +25,7 @@ def explain(
     settings = Options.of(options)
 
     def backend(gm: fx.GraphModule, example_inputs: Sequence[torch.Tensor]) -> Callable[..., Any]:
-        analysis = analyse(gm, settings)
+        analysis = analyse(gm, settings, example_inputs)
         announce(analysis)
         forward: Callable[..., Any] = analysis.module.forward
         return forward

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ import sympy
 import torch
 from torch import fx
 
+from .held import Held
 from .spec import Rejected, RejectionCode, Source
 from .vocabulary import FUNCTIONS, METHODS
 
@@ -36,11 +37,14 @@ class CanonicalView:
     """A graph in canonical words, with shapes as the tracer recorded them.
 
     `module` is a GraphModule whose nodes carry `example_value` (Dynamo) or `val` (export, AOT) in their meta; `graph`
-    is its graph, or one that is being written to become that of a copy.
+    is its graph, or one that is being written to become that of a copy. `held` are values that the model holds.
     """
 
-    def __init__(self, module: fx.GraphModule, graph: fx.Graph | None = None) -> None:
+    def __init__(
+        self, module: fx.GraphModule, graph: fx.Graph | None = None, held: Mapping[str, torch.Tensor] | None = None
+    ) -> None:
         self.module = module
+        self.held = Held(held or {})
         self.nodes = list((graph or module.graph).nodes)
         self.position = {node: k for k, node in enumerate(self.nodes)}
         self._ops: dict[fx.Node, Op] = {}

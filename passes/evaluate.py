@@ -39,6 +39,7 @@ from .expression import (
     where,
     with_origin,
 )
+from .held import Triangle
 from .spec import Rejected, RejectionCode
 from .views import Views
 from .vocabulary import FILLED_VALUE
@@ -52,6 +53,7 @@ class Evaluator:
     softmax   the node whose elements are `Probability`; None while reading anything else.
     readers   node → the first node that reads it: what a later read must agree with.
     reads     (node, reader) of every step from a product to the operand that was chosen for it.
+    assumed   inputs that were read by their present values.
     """
 
     def __init__(self, view: CanonicalView, flow: Dataflow, domain: Domain, softmax: fx.Node | None = None) -> None:
@@ -59,6 +61,7 @@ class Evaluator:
         self.views = Views(view, domain)
         self.readers: dict[fx.Node, fx.Node] = {}
         self.reads: list[tuple[fx.Node, fx.Node]] = []
+        self.assumed: dict[fx.Node, Triangle] = {}
         self._memo: dict[tuple[fx.Node, Index], Expr] = {}
         self._depth = 0
 
@@ -345,17 +348,17 @@ def _filled(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
 
 def _full(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     value = ev.element(op.arguments.get("fill_value"), (), node)
-    return _held(value.value, ev.view.tensor(node).dtype) if isinstance(value, Number) else value
+    return _as_held(value.value, ev.view.tensor(node).dtype) if isinstance(value, Number) else value
 
 
-def _held(value: float, dtype: torch.dtype) -> Number:
+def _as_held(value: float, dtype: torch.dtype) -> Number:
     """A number as a tensor of this dtype holds it."""
     return Number(torch.full((), value, dtype=dtype).item())
 
 
 def _tensor(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     value = op.arguments.get("data", op.arguments.get("s"))
-    return _held(value, ev.view.tensor(node).dtype) if isinstance(value, bool | int | float) else None
+    return _as_held(value, ev.view.tensor(node).dtype) if isinstance(value, bool | int | float) else None
 
 
 def _attribute(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
@@ -420,7 +423,19 @@ def _dropout(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     return None
 
 
+def _held(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    """A causal buffer: what it holds says more than that it is read."""
+    triangle = ev.view.held.triangle(node)
+    row, column = (as_sympy(at) for at in index[-2:]) if triangle is not None else (None, None)
+    if triangle is None or row is None or column is None:
+        return None
+    ev.assumed[node] = triangle
+    keep = ev.domain.at_most_zero(column - row - triangle.offset)
+    return where(keep, Number(triangle.inside), Number(triangle.outside))
+
+
 RULES: dict[str, Rule] = {
+    "placeholder": _held,
     **{name: _arithmetic(name) for name in ("add", "sub", "mul", "div", "minimum", "maximum")},
     **{name: _compare(name) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
     "and": _logic(conjunction),

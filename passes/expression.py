@@ -183,6 +183,14 @@ def arithmetic(name: str, left: Expr, right: Expr) -> Expr:
     if isinstance(left, Number) and _is_where(right):
         keep, then, other = right.args
         return where(keep, arithmetic(name, left, then), arithmetic(name, left, other))
+    if isinstance(left, Apply) and isinstance(right, Apply) and left.name == right.name == "where":
+        if left.args[0] == right.args[0]:  # both are chosen by the same condition
+            branches = (arithmetic(name, a, b) for a, b in zip(left.args[1:], right.args[1:], strict=True))
+            return where(left.args[0], *branches)
+    if name == "mul":
+        for scores, ones in ((left, right), (right, left)):  # scores that a mask of ones and zeros is multiplied into
+            if _is_where(ones) and contains(scores, Product) and _is(ones.args[1], 1) and _is(ones.args[2], 0):
+                return where(ones.args[0], scores, ZERO)
     return Apply(name, (left, right))
 
 

@@ -6,9 +6,10 @@ Nothing is compared with a pattern: a dim, a permutation, a polarity or a scale 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from torch import fx
+from torch import Tensor, fx
 
 from .binding import NotAttention
 from .canonical import CanonicalView
@@ -31,9 +32,12 @@ class Findings:
     rejections: tuple[Rejection, ...]
 
 
-def find_sites(module: fx.GraphModule) -> Findings:
-    """Every attention of a graph with recorded shapes (`example_value` or `val` in the meta). Changes nothing."""
-    view = CanonicalView(module)
+def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None) -> Findings:
+    """Every attention of a graph with recorded shapes (`example_value` or `val` in the meta). Changes nothing.
+
+    held: values of inputs that the model hands to every call, which a site may then rest on (`AttentionSite.assumed`).
+    """
+    view = CanonicalView(module, held=held)
     flow = Dataflow(view)
     sites: list[AttentionSite] = []
     rejections: list[Rejection] = []
@@ -95,4 +99,4 @@ def _checked(flow: Dataflow, found: tuple[AttentionSite, Evaluator]) -> Attentio
         if not flow.stable(node, reader, site.output):
             message = f"{node.name} is written in place while the site still reads it"
             raise Rejected(RejectionCode.IN_PLACE, message, node)
-    return replace(site, spec=spec)
+    return replace(site, spec=spec, assumed=tuple(evaluator.assumed.items()))

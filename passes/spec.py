@@ -16,6 +16,7 @@ import torch
 from torch import fx
 
 from .expression import Expr, Index
+from .held import Triangle
 from .symbols import Roots
 
 
@@ -197,6 +198,7 @@ class AttentionSite:
     output        the node whose value the site replaces; `output_index` says which symbol stands at each of its dims.
     query, key, value   operands, key and value with `spec.kv_heads` heads.
     roots         the index symbols everything is said in.
+    assumed       inputs of the graph whose present values the spec rests on (causal buffers).
     """
 
     form: str
@@ -209,3 +211,4 @@ class AttentionSite:
     spec: AttentionSpec
     roots: Roots
     source: Source
+    assumed: tuple[tuple[fx.Node, Triangle], ...] = ()

@@ -175,3 +175,19 @@ def written_behind_the_back(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Te
     weights = torch.softmax(q @ k.mT, dim=-1)
     weights[:, :, 3] = 0.5
     return weights @ v
+
+
+@form(qkv(), "causal, 4 heads")
+def scores_times_mask(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """GPT-1: scores times a mask of ones and zeros, minus 1e4 where it is zero."""
+    n = q.shape[-2]
+    b = torch.ones(n, n).tril()
+    return torch.softmax((q @ k.mT) * b + -1e4 * (1 - b), dim=-1) @ v
+
+
+@miss("scores_times_mask", qkv(), code="unsupported_score")
+def scores_times_another_mask(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The two masks differ: some keys get a score of zero."""
+    n = q.shape[-2]
+    b, c = torch.ones(n, n).tril(), torch.ones(n, n).tril(2)
+    return torch.softmax((q @ k.mT) * b + -1e4 * (1 - c), dim=-1) @ v

@@ -70,7 +70,7 @@ class Backend:
             return module.forward
         if self.op:
             return graph.with_op().forward
-        self.analyses.append(analyse(module, self.options))
+        self.analyses.append(analyse(module, self.options, inputs))
         assert not self.analyses[-1].report.failures, self.analyses[-1].report.failures
         return self.analyses[-1].module.forward
 

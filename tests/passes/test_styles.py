@@ -13,6 +13,7 @@ import pytest
 import torch
 from graphs import OP, Backend, Captured, assert_same, clone, run
 from hyperrewrite.passes.expand import expand
+from hyperrewrite.passes.held import held_tensors
 from hyperrewrite.passes.rewrite import rewrite
 from hyperrewrite.passes.sites import Findings, find_sites
 from styles import STYLES, Style
@@ -20,14 +21,22 @@ from torch import fx, nn
 
 
 class Expanded(Backend):
-    """The backend of `graphs` that looks into nn.MultiheadAttention with op=True too, as the real one does."""
+    """The backend of `graphs` with what it found, looking into nn.MultiheadAttention and buffers as the real one does.
+
+    op=True writes the op at every site of the graph, whatever the policy says.
+    """
+
+    def __init__(self, op: bool = False) -> None:
+        super().__init__(op=op)
+        self.found: list[Findings] = []
 
     def __call__(self, module: fx.GraphModule, inputs: Any) -> Callable[..., Any]:
+        expanded = expand(module)
+        self.found.append(find_sites(expanded, held_tensors(module, inputs)))
         if not self.op:
             return super().__call__(module, inputs)
         self.graphs.append(Captured(module, tuple(inputs)))
-        expanded = expand(module)
-        return rewrite(expanded, [(site, OP) for site in find_sites(expanded).sites]).forward
+        return rewrite(expanded, [(site, OP) for site in self.found[-1].sites]).module.forward
 
 
 def _cases(reason: Callable[[Style], str], choose: Callable[[Style], object] = lambda style: True) -> list[Any]:
@@ -42,34 +51,31 @@ def _around(style: Style) -> AbstractContextManager[Any]:
     return torch.autocast("cpu", dtype=torch.bfloat16) if style.autocast else nullcontext()
 
 
-def _read(graph: Captured) -> Findings:
-    return find_sites(expand(graph.module))
-
-
 @dataclass(frozen=True)
 class Outcome:
-    """What is found in a style's one graph, and what went wrong when it ran rewritten."""
+    """What is found in a style's one graph, how many sites of it were rewritten, and what went wrong when it ran."""
 
     findings: Findings
+    rewritten: int
     wrong: Exception | None
 
 
 @cache
 def _outcome(name: str) -> Outcome:
     """Run the style rewritten as the backend does it, and with the op at every site; both against eager PyTorch."""
-    style, backend = STYLES[name], Expanded()
-    args, wrong = style.inputs(style.n), None
+    style, backend, wrong = STYLES[name], Expanded(), None
+    args = style.inputs(style.n)
     with _around(style):
         expected = run(style.model(), args)
         try:
-            assert_same(run(style.model(), args, backend), expected, style.tolerance)
-            findings = _read(backend.graphs[0])
-            if findings.sites:
-                assert_same(run(style.model(), args, Expanded(op=True)), expected, style.tolerance)
+            for backend_ in (backend, Expanded(op=True)):
+                assert_same(run(style.model(), args, backend_), expected, style.tolerance)
+                if not backend.found[0].sites:
+                    break
         except Exception as error:
             wrong = error
-    (graph,) = backend.graphs
-    return Outcome(_read(graph), wrong)
+    (analysis,), (findings,) = backend.analyses, backend.found
+    return Outcome(findings, analysis.report.site_count, wrong)
 
 
 def test_enough_styles() -> None:
@@ -90,15 +96,17 @@ def test_values_stay(style: Style) -> None:
 @pytest.mark.parametrize("style", _cases(lambda s: s.missing))
 def test_style_is_read(style: Style) -> None:
     """Sites and rejections are those declared, no more and no fewer."""
-    findings = _outcome(style.name).findings
+    outcome = _outcome(style.name)
+    findings = outcome.findings
     found = [site.spec.in_words() for site in findings.sites]
     told = [f"{r.code.value}: {r.message}" for r in findings.rejections]
     assert len(found) == len(style.words), (found, told)
     assert all(wanted in one for wanted, one in zip(style.words, found, strict=True)), found
     assert [r.code.value for r in findings.rejections] == list(style.codes), told
+    assert outcome.rewritten == len(style.words)
 
 
-@pytest.mark.parametrize("style", _cases(lambda s: "", lambda s: s.other_n))
+@pytest.mark.parametrize("style", _cases(lambda s: s.static, lambda s: s.other_n))
 def test_one_graph_serves_two_lengths(style: Style) -> None:
     """dynamic=True: one compile for both lengths, every site found with symbolic sizes."""
     for backend in (Expanded(), Expanded(op=True)):
@@ -109,8 +117,9 @@ def test_one_graph_serves_two_lengths(style: Style) -> None:
             for n in (style.n, style.other_n):
                 args = style.inputs(n)
                 assert_same(compiled(*clone(args)), model(*clone(args)), style.tolerance)
-        (graph,) = backend.graphs
-    found = [_kind(site.spec.in_words()) for site in _read(graph).sites]
+        (findings,) = backend.found
+        assert all(analysis.report.site_count == len(style.words) for analysis in backend.analyses)
+    found = [_kind(site.spec.in_words()) for site in findings.sites]
     assert found == [_kind(site.spec.in_words()) for site in _outcome(style.name).findings.sites]
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .declare import crossed, hidden, image, padded, random, style, with_more
 
 
-@style(crossed(), "full, 4 heads, scale 0.316228", name="stable_diffusion", more={"gradients": True, "other_n": 45})
+@style(crossed(), "full, 4 heads, scale 0.316228", name="stable_diffusion", more={"other_n": 45})
 @style(
     with_more(crossed(), lambda n: torch.arange(17)[None, :] < torch.tensor([[17], [11]])),
     "full, key padding, 4 heads, scale 0.316228",
@@ -160,7 +160,7 @@ class DenoisingAttention(nn.Module):
         return self.to_out(out.reshape(b, 4, h, w, 10).permute(0, 1, 4, 2, 3).reshape(b, 40, h, w))
 
 
-@style(lambda n: (random(2, n, 40), random(2, 40, seed=1)), "full, 4 heads, scale 0.316228", more={"other_n": 45})
+@style(lambda n: (random(2, n, 40), random(2, 40, seed=1)), "full, 4 heads, scale 0.316228")
 class DiTBlock(nn.Module):
     """DiT: adaLN-Zero around timm's attention."""
 

@@ -179,7 +179,14 @@ class T5RelativeBias(nn.Module):
         return self.o(torch.matmul(weights, v).transpose(1, 2).contiguous().view(b, -1, 40))
 
 
-@style(lambda n: (random(n, 2, 40), random(7, 2, 40, seed=1)), "causal with offset 7, bias, 4 heads")
+@style(
+    lambda n: (random(n, 2, 40), random(7, 2, 40, seed=1)),
+    "causal with offset 7, bias, 4 heads",
+    more={
+        "other_n": 45,
+        "static": "the size ⌈(−n − 7) / −1⌉ of arange(n − 1, −1, −1.0) cannot be written, and triu(1 + 7) is not read",
+    },
+)
 class TransformerXL(nn.Module):
     """kimiyoung's: AC + BD by einsum into [i, j, b, n], _rel_shift, softmax over dim 1, a memory in front."""
 
@@ -216,7 +223,9 @@ class TransformerXL(nn.Module):
         return self.o_net(attn_vec.contiguous().view(qlen, bsz, 40))
 
 
-@style(hidden(), "full, bias, 4 heads, scale 0.316228", name="conformer", of={"masked": False})
+@style(
+    hidden(), "full, bias, 4 heads, scale 0.316228", name="conformer", of={"masked": False}, more={"gradients": True}
+)
 @style(
     padded(),
     "key padding, bias, 4 heads",
@@ -317,8 +326,8 @@ class DisentangledAttention(nn.Module):
         return context.view(-1, 4, n, 10).permute(0, 2, 1, 3).contiguous().view(x.size(0), n, -1)
 
 
-@style(hidden(), "bias, 4 heads, scale 1", name="whisper_self", of={"masked": True})
-@style(crossed(40, 40), "full, 4 heads, scale 1", name="whisper_cross", more={"gradients": True})
+@style(hidden(), "causal, 4 heads, scale 1", name="whisper_self", of={"masked": True})
+@style(crossed(40, 40), "full, 4 heads, scale 1", name="whisper_cross")
 class WhisperAttention(nn.Module):
     """openai/whisper: q and k each times d^−¼, mask[:n, :n] added, softmax of float, scores returned detached."""
 

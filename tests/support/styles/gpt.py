@@ -14,8 +14,8 @@ from .declare import hidden, padded, style, tokens
 DROPPED = {"train": True}
 
 
-@style(hidden(), "mask tensor, 4 heads, scale 0.316228", name="nanogpt_manual", more={"gradients": True})
-@style(hidden(), "causal, 4 heads, scale 0.316228", name="nanogpt_flash", of={"flash": True}, more={"other_n": 45})
+@style(hidden(), "causal, 4 heads, scale 0.316228", name="nanogpt_manual", more={"gradients": True})
+@style(hidden(), "causal, 4 heads, scale 0.316228", name="nanogpt_flash", of={"flash": True})
 @style(hidden(), codes="dropout", name="mingpt_training", more=DROPPED)
 @style(hidden(), codes="dropout", name="nanogpt_flash_training", of={"flash": True}, more=DROPPED)
 class CausalSelfAttention(nn.Module):
@@ -68,7 +68,7 @@ class Head(nn.Module):
         return self.dropout(wei) @ self.value(x)
 
 
-@style(hidden(), ("mask tensor, 1 heads, scale 0.158114",) * 3)
+@style(hidden(), ("causal, 1 heads, scale 0.158114",) * 3)
 class HeadsInAList(nn.Module):
     """The lecture "let's build GPT": every head a module, concatenated."""
 
@@ -84,9 +84,8 @@ class HeadsInAList(nn.Module):
     hidden(),
     "causal, 4 heads, scale 0.316228",
     name="gpt2_one_minus_tril",
-    more={"missing": "w·b − 1e10·(1 − b) with b 0 or 1 is where(b, w, −1e10)"},
 )
-@style(hidden(), codes="unsupported_score", name="gpt1_one_minus_buffer", of={"buffer": True})
+@style(hidden(), "causal, 4 heads, scale 0.316228", name="gpt1_one_minus_buffer", of={"buffer": True})
 class MaskedByArithmetic(nn.Module):
     """GPT and GPT-2 as published: w·b − 1e10·(1 − b)."""
 
@@ -147,7 +146,11 @@ class MPT(nn.Module):
         return self.out_proj(out.transpose(1, 2).reshape(x.shape))
 
 
-@style(hidden(), "causal, 4 heads, scale 0.316228")
+@style(
+    hidden(),
+    "causal, 4 heads, scale 0.316228",
+    more={"other_n": 45, "static": "alpha of baddbmm is symbolic through a float attribute: rejected"},
+)
 class MegatronCoreAttention(nn.Module):
     """Megatron-LM and GPT-NeoX: positions first, baddbmm into an empty buffer, a layer's coefficient, fill −10000."""
 
@@ -205,7 +208,7 @@ def _qkv(n: int) -> tuple[Any, ...]:
     return tuple(torch.randn(2, 4, n, 10, generator=torch.Generator().manual_seed(s)) for s in range(3))
 
 
-@style(_qkv, "causal, 4 heads, scale 0.316228", more={"other_n": 45, "gradients": True})
+@style(_qkv, "causal, 4 heads, scale 0.316228", more={"other_n": 45})
 def arange_compared(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Two aranges compared, where() of the scores."""
     n = q.size(-2)

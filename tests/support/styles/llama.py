@@ -118,7 +118,12 @@ def _positions(n: int) -> tuple[Any, ...]:
     return random(2, n, 40), torch.arange(n)
 
 
-@style(_positions, "4 heads over 2 kv heads, softcap 50, scale 1", name="gemma_global")
+@style(
+    _positions,
+    "4 heads over 2 kv heads, softcap 50, scale 1",
+    name="gemma_global",
+    more={"other_n": 37, "static": "the cap is symbolic through a float attribute: rejected"},
+)
 @style(_positions, "4 heads over 2 kv heads, softcap 50, scale 1", name="gemma_local", of={"local": True})
 class GemmaAttention(nn.Module):
     """gemma_pytorch: index_copy into the cache, the whole cache attended, softcap, a mask looked up by position."""
@@ -153,7 +158,7 @@ class GemmaAttention(nn.Module):
         return self.o_proj(output)
 
 
-@style(_positions, "mask tensor, 4 heads over 2 kv heads, scale 0.316228", name="gpt_fast_prefill")
+@style(_positions, "4 heads over 2 kv heads, scale 0.316228", name="gpt_fast_prefill")
 @style(lambda n: (random(2, 1, 40), torch.tensor([n])), "4 heads over 2 kv heads, scale 0.316228", name="gpt_fast_step")
 class GptFastAttention(nn.Module):
     """gpt-fast: static cache, index assignment, a bool tril buffer indexed by input_pos, SDPA."""
@@ -241,7 +246,13 @@ def _oss(n: int) -> tuple[Any, ...]:
     return random(n, 2, 2, 10), random(n, 2, 10, seed=1), random(n, 2, 10, seed=2), random(4, seed=3)
 
 
-@style(_oss, "causal, 2 heads over 1 kv heads, sink logits, scale 0.316228", name="gpt_oss_full", of={})
+@style(
+    _oss,
+    "causal, 2 heads over 1 kv heads, sink logits, scale 0.316228",
+    name="gpt_oss_full",
+    of={},
+    more={"gradients": True},
+)
 def gpt_oss(Q: Tensor, K: Tensor, V: Tensor, S: Tensor) -> Tensor:
     """openai/gpt-oss: no batch dim, queries [n, heads, members, d], a learned sink behind the last key."""
     return _gpt_oss(Q, K, V, S, 0)

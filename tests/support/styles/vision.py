@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .declare import channels_last, hidden, image, random, style
 
 
-@style(hidden(), "full, 4 heads, scale 0.316228", more={"other_n": 45, "gradients": True})
+@style(hidden(), "full, 4 heads, scale 0.316228", more={"other_n": 45})
 class ViTPytorch(nn.Module):
     """lucidrains/vit-pytorch: to_qkv, chunk, b n (h d) -> b h n d, dots, nn.Softmax, nn.Dropout."""
 
@@ -108,9 +108,15 @@ def _relative_index(size: int) -> Tensor:
     return relative[:, :, 0] * (2 * size - 1) + relative[:, :, 1]
 
 
-@style(channels_last(), "bias, 4 heads, scale 1", name="swin", more={"gradients": True})
+@style(
+    channels_last(),
+    "bias, 4 heads, scale 1",
+    name="swin",
+)
 @style(channels_last(), "bias, 4 heads, scale 1", name="swin_shifted", of={"shift": 2})
-@style(channels_last(), "bias, 4 heads, scale 1 × tensor", name="swin_v2", of={"cosine": True})
+@style(
+    channels_last(), "bias, 4 heads, scale 1 × tensor", name="swin_v2", of={"cosine": True}, more={"gradients": True}
+)
 @style(
     channels_last(), "bias, 4 heads, scale 1 × tensor", name="swin_v2_shifted", of={"cosine": True, "shift": 2}
 )  # fmt: skip
@@ -299,7 +305,7 @@ class NonLocalBlock(nn.Module):
         return self.W(y.view(batch_size, 20, *x.size()[2:])) + x
 
 
-@style(image(), "full, 1 heads, scale 1", more={"gradients": True})
+@style(image(), "full, 1 heads, scale 1")
 class SelfAttentionGAN(nn.Module):
     """SAGAN: bmm(value, attention transposed), gamma."""
 
@@ -403,7 +409,7 @@ class DETR(nn.Module):
         )
 
 
-@style(hidden(), "bias, 4 heads", name="clip_text", more={"gradients": True})
+@style(hidden(), "causal, 4 heads", name="clip_text")
 class CLIPText(nn.Module):
     """CLIP and open_clip: nn.MultiheadAttention with a buffer of −inf above the diagonal as attn_mask."""
 

@@ -15,7 +15,12 @@ def _merged(out: Tensor) -> Tensor:
     return out.permute(0, 2, 1, 3).reshape(out.shape[0], out.shape[2], -1)
 
 
-@style(padded(), "causal, key padding, 4 heads, scale 0.316228", name="x_plain", more={"gradients": True})
+@style(
+    padded(),
+    "causal, key padding, 4 heads, scale 0.316228",
+    name="x_plain",
+    more={"gradients": True, "other_n": 45, "static": "triu(j − i + 1) with symbolic sizes is not read: mask tensor"},
+)
 @style(padded(), "causal, key padding, bias, 4 heads, scale 0.316228", name="x_alibi", of={"alibi": True})
 @style(padded(), "causal, key padding, 4 heads, scale 1", name="x_cosine", of={"cosine": True})
 @style(padded(), "causal with offset 3, key padding, 4 heads", name="x_memory", of={"memory": 3})

@@ -120,7 +120,7 @@ def set_everywhere(config: Any, name: str, value: Any) -> None:
     for part in configs(config):
         for key, old in list(vars(part).items()):
             if re.fullmatch(name, key) and isinstance(old, int | float) and not isinstance(old, bool):
-                setattr(part, key, value)
+                setattr(part, key, type(old)(value))  # some fields take whole numbers only
 
 
 def configs(config: Any) -> Iterator[Any]:

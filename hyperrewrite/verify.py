@@ -11,7 +11,7 @@ Small ones are run from there as well, as an opinion that shares no kernel with 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -63,13 +63,22 @@ class Comparison:
     lowerings: Lowerings = field(default_factory=Lowerings)
 
 
-def compare(original: fx.GraphModule, rewritten: fx.GraphModule, inputs: Sequence[Any], seed: int = 0) -> Comparison:
-    """Run both on random inputs shaped like `inputs`. Never raises: a graph that cannot run is not equal."""
+def compare(
+    original: fx.GraphModule,
+    rewritten: fx.GraphModule,
+    inputs: Sequence[Any],
+    seed: int = 0,
+    kept: Container[int] = (),
+) -> Comparison:
+    """Run both on random inputs shaped like `inputs`. Never raises: a graph that cannot run is not equal.
+
+    kept: positions of inputs that come with their own values, for a copy that rests on them.
+    """
     large = _largest(original)
     if large > LARGEST:
         return Comparison(False, float("nan"), f"not checked: the original graph holds a tensor of {large} elements")
     try:
-        drawn = random_inputs(inputs, seed)
+        drawn = random_inputs(inputs, seed, kept)
         outputs = []
         for module in (original, rewritten):
             with torch.no_grad(), torch.random.fork_rng():
@@ -127,10 +136,14 @@ def _run_lowered(
     return Lowerings(difference=worst, sentence=f"lowered to linalg: both; run from there, {differences[1].sentence}")
 
 
-def random_inputs(inputs: Sequence[Any], seed: int) -> list[Any]:
-    """Inputs of the same shapes, strides, dtypes and devices with fresh values; sizes and plain numbers as they are."""
+def random_inputs(inputs: Sequence[Any], seed: int, kept: Container[int] = ()) -> list[Any]:
+    """Inputs of the same shapes, strides, dtypes and devices with fresh values; sizes and plain numbers as they are.
+
+    kept: positions of those that stay as they are.
+    """
     generator = torch.Generator().manual_seed(seed)
-    return [_drawn(value, generator) for value in inputs]
+    drawn = [_drawn(value, generator) for value in inputs]
+    return [value if k in kept else fresh for k, (value, fresh) in enumerate(zip(inputs, drawn, strict=True))]
 
 
 def _drawn(value: Any, generator: torch.Generator) -> Any:

@@ -7,6 +7,7 @@ stands, which is always right. Masks, biases and the way from QKᵀ to softmax a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -36,12 +37,13 @@ from .expression import (
     inverse,
     negate,
     truth,
+    walk,
     where,
     with_origin,
 )
 from .held import Triangle
 from .spec import Rejected, RejectionCode
-from .views import Views
+from .views import Views, joined_dim
 from .vocabulary import FILLED_VALUE
 
 MAX_DEPTH = 120  # a chain of element-wise steps longer than this is taken as a captured tensor
@@ -249,9 +251,16 @@ def _cast(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
         value = ev.element(source, index, node)
         return value if value is None or before == torch.bool else truth(value)
     value = ev.number(source, index, node)
-    if value is None or (before.is_floating_point and not after.is_floating_point and not isinstance(value, Number)):
+    if value is None or (before.is_floating_point and not after.is_floating_point and not _is_constant(value)):
         return None
     return _rounded(value, after)
+
+
+def _is_constant(value: Expr) -> bool:
+    """Whether a value is one number or another."""
+    if isinstance(value, Apply) and value.name == "where":
+        return all(map(_is_constant, value.args[1:]))
+    return isinstance(value, Number)
 
 
 def _rounded(value: Expr, dtype: torch.dtype) -> Expr:
@@ -286,12 +295,11 @@ def _masked_fill(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | N
 
 def _triangle(lower: bool) -> Rule:
     def rule(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
-        row, column, diagonal = as_sympy(index[-2]), as_sympy(index[-1]), op.get("diagonal", 0)
+        edge = ev.element(op.get("diagonal", 0), (), node)
         value = ev.element(op.get("input"), index, node)
-        if row is None or column is None or value is None or not isinstance(diagonal, int):
+        if edge is None or as_sympy(edge) is None or value is None:
             return None
-        distance = column - row - diagonal
-        keep = ev.domain.at_most_zero(distance if lower else -distance)
+        keep = ev.domain.compare("le" if lower else "ge", index[-1], arithmetic("add", index[-2], edge))
         return conjunction(keep, value) if ev.is_bool(node) else where(keep, value, ZERO)
 
     return rule
@@ -340,6 +348,68 @@ def _arange(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     return arithmetic("add", start, arithmetic("mul", step, index[0]))
 
 
+def _write(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    """x.fill_(value) and x.zero_(): every element is the value."""
+    if node.op != "call_method" or node.target not in ("fill_", "zero_"):
+        return None
+    rest = op.get("rest", ()) or (op.arguments.get("value", 0),)
+    value = ev.element(rest[0], (), node) if node.target == "fill_" else ZERO
+    return _as_held(value.value, ev.view.tensor(node).dtype) if isinstance(value, Number) else None
+
+
+def _cat(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    """Constants and index comparisons joined end to end: which part a position lies in is one more comparison."""
+    parts = [p for p in op.get("tensors", ()) if isinstance(p, fx.Node) and 0 not in ev.view.tensor(p).shape]
+    dim = joined_dim(op, len(index))
+    at = as_sympy(index[dim])
+    if at is None or len(parts) != len(op.get("tensors", ())):
+        return None
+    start, found = sympy.Integer(0), []
+    for part in parts:
+        place = (*index[:dim], integer(sympy.expand(at - start)), *index[dim + 1 :])
+        value = ev.element(part, place, node)
+        if value is None or any(isinstance(e, Load | Product | Probability) for e in walk(value)):
+            return None  # an element read outside of its part
+        start += ev.view.shape(part)[dim]
+        found.append((start, value))
+    result = found[-1][1]
+    for stop, value in reversed(found[:-1]):
+        result = where(ev.domain.at_most_zero(at - stop + 1), value, result)
+    return result
+
+
+def _index_select(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    source, dim, chosen = op.get("input"), op.get("dim"), op.get("index")
+    if not isinstance(source, fx.Node) or not isinstance(dim, int) or not isinstance(chosen, fx.Node):
+        return None
+    dim %= len(index)
+    place = ev.element(chosen, (index[dim],), node)
+    if place is None or not _may_index(ev, place):
+        return None
+    at = (*index[:dim], place, *index[dim + 1 :])
+    return ev.at(source, tuple(ZERO if s == 1 else p for s, p in zip(ev.view.shape(source), at, strict=True)), node)
+
+
+def _may_index(ev: Evaluator, place: Expr) -> bool:
+    """Whether a position counts from the front: a negative one would count from the end."""
+    at = as_sympy(place)
+    return at is None or ((low := ev.domain.lower(at)) is not None and bool(low.is_nonnegative))
+
+
+def _log(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    """Of a constant, or of one constant or another: log of a mask of ones and zeros is 0 and −∞."""
+    value = ev.number(op.get("input"), index, node)
+    return None if value is None or not _is_constant(value) else _logarithm(value)
+
+
+def _logarithm(value: Expr) -> Expr:
+    if isinstance(value, Apply):
+        return where(value.args[0], _logarithm(value.args[1]), _logarithm(value.args[2]))
+    assert isinstance(value, Number)
+    number = float(value.value)
+    return Number(math.log(number) if number > 0 else -math.inf if number == 0 else math.nan)
+
+
 def _filled(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     key = str(node.target) if node.op == "call_method" else node.target
     value = FILLED_VALUE.get(key)
@@ -377,6 +447,8 @@ def _gather(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
         return None
     while items and items[-1] == slice(None):
         items = items[:-1]
+    while items and items[0] is None:  # mask[None, None, positions]
+        items, index = items[1:], index[1:]
     if not items or not all(isinstance(i, fx.Node | int) for i in items):
         return None
     tensors = [i for i in items if isinstance(i, fx.Node)]
@@ -388,8 +460,7 @@ def _gather(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     places: list[Expr] = []
     for item in items:
         place = ev.element(item, lead, node)
-        at = None if place is None else as_sympy(place)
-        if place is None or (at is not None and not ((low := ev.domain.lower(at)) is not None and low.is_nonnegative)):
+        if place is None or not _may_index(ev, place):
             return None
         places.append(place)
     sizes = ev.view.shape(source)
@@ -403,11 +474,13 @@ def _product(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
 
 def _baddbmm(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     bias = ev.number(op.get("input"), index, node)
-    beta, alpha = op.get("beta", 1), op.get("alpha", 1)
-    if bias is None or not all(isinstance(v, int | float) for v in (beta, alpha)):
+    beta, alpha = (ev.number(op.get(name, 1), (), node) for name in ("beta", "alpha"))
+    if bias is None or beta is None or alpha is None:
         return None
-    scaled = arithmetic("mul", Product(node, index), Number(alpha))
-    return scaled if beta == 0 else arithmetic("add", scaled, arithmetic("mul", bias, Number(beta)))
+    scaled = arithmetic("mul", Product(node, index), alpha)
+    if isinstance(beta, Number) and beta.value == 0:
+        return scaled
+    return arithmetic("add", scaled, arithmetic("mul", bias, beta))
 
 
 def _dropout(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
@@ -426,11 +499,10 @@ def _dropout(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
 def _held(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     """A causal buffer: what it holds says more than that it is read."""
     triangle = ev.view.held.triangle(node)
-    row, column = (as_sympy(at) for at in index[-2:]) if triangle is not None else (None, None)
-    if triangle is None or row is None or column is None:
+    if triangle is None:
         return None
     ev.assumed[node] = triangle
-    keep = ev.domain.at_most_zero(column - row - triangle.offset)
+    keep = ev.domain.compare("le", index[-1], arithmetic("add", index[-2], Number(triangle.offset)))
     return where(keep, Number(triangle.inside), Number(triangle.outside))
 
 
@@ -446,6 +518,11 @@ RULES: dict[str, Rule] = {
     "floordiv": _floordiv,
     "remainder": _whole(1),
     "tanh": _tanh,
+    "log": _log,
+    "write": _write,
+    "cat": _cat,
+    "hstack": _cat,
+    "index_select": _index_select,
     "nan_to_num": _nan_to_num,
     "isnan": _isnan,
     "cast": _cast,

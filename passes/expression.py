@@ -183,10 +183,14 @@ def arithmetic(name: str, left: Expr, right: Expr) -> Expr:
     if isinstance(left, Number) and _is_where(right):
         keep, then, other = right.args
         return where(keep, arithmetic(name, left, then), arithmetic(name, left, other))
-    if isinstance(left, Apply) and isinstance(right, Apply) and left.name == right.name == "where":
-        if left.args[0] == right.args[0]:  # both are chosen by the same condition
-            branches = (arithmetic(name, a, b) for a, b in zip(left.args[1:], right.args[1:], strict=True))
-            return where(left.args[0], *branches)
+    if (
+        isinstance(left, Apply)
+        and isinstance(right, Apply)
+        and left.name == right.name == "where"
+        and left.args[0] == right.args[0]
+    ):  # both are chosen by the same condition
+        branches = (arithmetic(name, a, b) for a, b in zip(left.args[1:], right.args[1:], strict=True))
+        return where(left.args[0], *branches)
     if name == "mul":
         for scores, ones in ((left, right), (right, left)):  # scores that a mask of ones and zeros is multiplied into
             if _is_where(ones) and contains(scores, Product) and _is(ones.args[1], 1) and _is(ones.args[2], 0):
@@ -270,6 +274,14 @@ def where(keep: Expr, then: Expr, other: Expr) -> Expr:
         return keep
     if then in (FALSE,) and other in (TRUE,) and isinstance(getattr(then, "value", None), bool):
         return inverse(keep)
+    if isinstance(then, Number) and isinstance(other, Apply) and other.name == "where":
+        second, first, rest = other.args
+        if first == then and isinstance(rest, Number):  # one or the other
+            return where(disjunction(keep, second), then, rest)
+    if isinstance(other, Number) and isinstance(then, Apply) and then.name == "where":
+        second, first, rest = then.args
+        if rest == other and isinstance(first, Number):  # the one and the other
+            return where(conjunction(keep, second), first, other)
     # where(x != 0, a, x) leaves only zeros in its other branch.
     if isinstance(keep, Apply) and keep.name in ("ne", "eq") and _is(keep.args[1], 0):
         if keep.name == "ne" and other == keep.args[0]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 
 import sympy
 from torch import fx
 
 from .evaluate import Evaluator
-from .expression import Apply, Expr, Int, Load, Number, arithmetic, as_sympy, conjunction, integer, symbols
+from .expression import Apply, Expr, Int, Load, Number, arithmetic, as_sympy, conjunction, disjunction, integer, symbols
 from .score import MaskTerm
 from .spec import MaskSpec
 from .symbols import Roots
@@ -160,7 +160,7 @@ def classify(keep: Expr, roots: Roots, evaluator: Evaluator) -> MaskSpec:
     first: list[Expr] = []
     stop: list[Expr] = []
     other: list[Expr] = []
-    for part in parts(keep):
+    for part in map(partial(_absorbed, roots=roots), parts(keep)):
         if isinstance(part, Number):
             if not part.value:
                 other.append(part)
@@ -195,6 +195,27 @@ def classify(keep: Expr, roots: Roots, evaluator: Evaluator) -> MaskSpec:
         groups=tuple(groups),
         other=conjunction(*other) if other else None,
     )
+
+
+def _absorbed(part: Expr, roots: Roots) -> Expr:
+    """An `or` without the alternatives that say less than another: of j < 17 and j <= i + 17 the second holds whenever
+    the first does."""
+    if not (isinstance(part, Apply) and part.name == "or"):
+        return part
+    kept: list[Expr] = list(part.args)
+    for one in part.args:
+        if any(other is not one and _implies(one, other, roots) for other in kept):
+            kept.remove(one)
+    return disjunction(*kept)
+
+
+def _implies(one: Expr, other: Expr, roots: Roots) -> bool:
+    """Whether `other` holds wherever `one` does, both being comparisons of positions."""
+    bounds = [as_sympy(e.args[0]) if isinstance(e, Apply) and e.name == "le0" else None for e in (one, other)]
+    if bounds[0] is None or bounds[1] is None:
+        return False
+    gap = roots.domain.upper(sympy.expand(bounds[1] - bounds[0]))
+    return gap is not None and bool(gap.is_nonpositive)
 
 
 def parts(keep: Expr) -> Iterable[Expr]:

@@ -43,7 +43,8 @@ def _width(view: CanonicalView, element: Product, roots: Roots) -> int | None:
         places = product.position(labels, at, view.shape(operand))
         reads.append(frozenset(s for place in places for s in symbols(place)))
     of_keys = [read for read in reads if roots.key_position in read]
-    if len(of_keys) != 1 or roots.query_position in of_keys[0]:
+    of_queries = [read for read in reads if roots.query_position in read]
+    if len(of_keys) != 1 or of_keys[0] in of_queries or (roots.query_position is not None and not of_queries):
         return None
     size = view.shape(product.left)[product.left_labels.index(product.summed[0])]
     return int(size) if size.is_Integer else 0

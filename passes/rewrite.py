@@ -100,7 +100,7 @@ def _attention(emitter: Emitter, view: CanonicalView, site: AttentionSite, lower
     if wanted != common:
         out = emitter.method("to", out, wanted)
     out = emitter.result(out, site.output_index)
-    if site.form == "eager" and lowering.target == "sdpa" and _needs_strides(site.output):
+    if _needs_strides(site.output):
         out = emitter.method("contiguous", out)
     return out
 

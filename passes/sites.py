@@ -19,8 +19,10 @@ from .evaluate import Evaluator
 from .expression import Apply, Expr, Load, mapped, walk
 from .sdpa import read_sdpa
 from .spec import AttentionSite, Rejected, Rejection, RejectionCode
-from .suspects import suspicion
+from .suspects import has_scores_behind, suspicion
 
+# What the reader of a softmax says before it has come to a product of queries and keys.
+UNSURE = (RejectionCode.LAYOUT, RejectionCode.SOFTMAX_DIM, RejectionCode.PROBABILITIES_CHANGED)
 OPAQUE_ATTENTION = {"multi_head_attention": RejectionCode.OPAQUE_CALL}
 
 
@@ -60,7 +62,7 @@ def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None)
         except NotAttention:
             why = suspicion(view, node)
         except Rejected as found:
-            why = found
+            why = found if found.code not in UNSURE or word != "softmax" or has_scores_behind(view, node) else None
         if why is not None:
             rejections.append(_rejection(view, node, why))
     return Findings(tuple(sites), tuple(rejections))

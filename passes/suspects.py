@@ -21,7 +21,7 @@ ENDS = ("linear", "conv", "norm", "embedding", "addmm", "rsqrt", "topk", "argmax
 
 def suspicion(view: CanonicalView, softmax: fx.Node) -> Rejected | None:
     """Why a softmax between two products is left alone; None where it does not stand between two."""
-    behind = _nearest(view, softmax, lambda node: node.all_input_nodes, lambda node: compares(view, node))
+    behind = _scores_behind(view, softmax)
     ahead = _nearest(view, softmax, lambda node: node.users, lambda node: contraction_of(view, node) is not None)
     if behind is None or ahead is None:
         return None
@@ -30,6 +30,15 @@ def suspicion(view: CanonicalView, softmax: fx.Node) -> Rejected | None:
     if any(view.op(user).word == "opaque" for user in softmax.users):
         return Rejected(RejectionCode.NO_VALUE_PRODUCT, message, softmax)
     return Rejected(RejectionCode.NO_QUERY_KEY_PRODUCT, message, step)
+
+
+def has_scores_behind(view: CanonicalView, softmax: fx.Node) -> bool:
+    """Whether what a softmax reads comes from a product of two computed tensors: else it is not attention."""
+    return _scores_behind(view, softmax) is not None
+
+
+def _scores_behind(view: CanonicalView, softmax: fx.Node) -> fx.Node | None:
+    return _nearest(view, softmax, lambda node: node.all_input_nodes, lambda node: compares(view, node))
 
 
 def compares(view: CanonicalView, node: fx.Node) -> bool:
@@ -67,9 +76,11 @@ def _nearest(
 
 
 def _is_end(view: CanonicalView, node: fx.Node) -> bool:
-    if view.op(node).word in ("matmul", "baddbmm", "sdpa", "softmax"):
-        return True
-    if view.op(node).word == "einsum" and contraction_of(view, node) is not None:
+    product = contraction_of(view, node)
+    if product is not None:  # heads that are mixed by a matrix stay scores
+        ends = view.shape(node)[-2:]
+        return all(view.shape(n)[-2:] != ends or len(view.shape(n)) < 3 for n in (product.left, product.right))
+    if view.op(node).word in ("sdpa", "softmax"):
         return True
     name = str(getattr(node.target, "__name__", node.target)).lower()
     return any(part in name for part in ENDS)

@@ -34,10 +34,13 @@ class Views:
         if rule is None:
             return None
         source = op.get("input")
-        if op.word not in ("cat", "einsum") and not (
-            isinstance(source, fx.Node) and isinstance(self.view.value(source), torch.Tensor)
-        ):
-            return None
+        if op.word not in ("cat", "hstack", "einsum"):
+            if not isinstance(source, fx.Node):
+                return None
+            if op.word == "getitem" and isinstance(self.view.value(source), tuple | list):
+                rule = _part
+            elif not isinstance(self.view.value(source), torch.Tensor):
+                return None
         found = rule(self, node, op, index)
         if found is None:
             return None
@@ -259,6 +262,31 @@ def _size(views: Views, value: Any, default: int) -> sympy.Expr | None:
     return size_of(value) if isinstance(value, int | torch.SymInt) else None
 
 
+def _part(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    """One of the tensors that a split, chunk or unbind gives."""
+    pieces, number = op.get("input"), op.get("index")
+    divided = views.view.op(pieces)
+    source = divided.get("input")
+    if (
+        divided.word not in ("split", "chunk", "unbind")
+        or not isinstance(number, int)
+        or not isinstance(source, fx.Node)
+    ):
+        return None
+    values, sizes = views.view.value(pieces), views.view.shape(source)
+    dim, number = divided.get("dim", 0), range(len(values))[number]
+    if not isinstance(dim, int):
+        return None
+    dim %= len(sizes)
+    if divided.word == "unbind":
+        return source, (*index[:dim], integer(number), *index[dim:])
+    start = sum((size_of(value.shape[dim]) for value in values[:number]), sympy.Integer(0))
+    at = as_sympy(index[dim])
+    if at is None:
+        return None
+    return source, (*index[:dim], integer(sympy.expand(start + at)), *index[dim + 1 :])
+
+
 def _narrow(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
     dim, start = op.get("dim"), _size(views, op.get("start"), 0)
     at = as_sympy(index[dim]) if isinstance(dim, int) else None
@@ -311,6 +339,13 @@ def _identity(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
     return op.get("input"), index
 
 
+def joined_dim(op: Op, rank: int) -> int:
+    """The dim that a cat or hstack joins."""
+    if op.word == "hstack":
+        return 0 if rank == 1 else 1
+    return int(op.get("dim", 0)) % rank
+
+
 def _cat(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
     """The part of a cat that holds a position for sure; the only one with elements, at the first step of a KV cache."""
     parts = op.get("tensors")
@@ -319,7 +354,8 @@ def _cat(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
     full = [p for p in parts if 0 not in views.view.tensor(p).shape]
     if len(full) == 1 and len(views.view.shape(full[0])) == len(index):
         return full[0], index
-    dim, at = op.get("dim", 0), as_sympy(index[op.get("dim", 0)])
+    dim = joined_dim(op, len(index))
+    at = as_sympy(index[dim])
     if at is None:
         return None
     low, high = views.domain.lower(at), views.domain.upper(at)
@@ -360,5 +396,6 @@ RULES: dict[str, Callable[[Views, fx.Node, Op, Index], Step | None]] = {
     "repeat_interleave": _repeat_interleave,
     "identity": _identity,
     "cat": _cat,
+    "hstack": _cat,
     "einsum": _einsum,
 }

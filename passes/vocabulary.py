@@ -61,6 +61,7 @@ KEYWORDS = {
     "repeat_interleave": ("output_size",),
     "tensor": ("s",),
     "einsum": ("operands",),
+    "split": ("split_size_or_sections", "split_size", "split_sizes"),
     "minimum": ("dim", "keepdim"),
     "maximum": ("dim", "keepdim"),
 }
@@ -121,6 +122,12 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling]]
     word("repeat_interleave", "input repeats dim", torch.repeat_interleave, "repeat_interleave")
     word("identity", "input *rest", "contiguous", "clone", torch.clone)
     word("cat", "tensors dim", torch.cat, torch.concat, torch.concatenate)
+    word("hstack", "tensors", torch.hstack)
+    word("split", "input size dim", torch.split, torch.functional.split, "split", torch.split_with_sizes)
+    word("split", "input size dim", "split_with_sizes")
+    word("chunk", "input chunks dim", torch.chunk, "chunk")
+    word("unbind", "input dim", torch.unbind, "unbind")
+    word("index_select", "input dim index", torch.index_select, "index_select")
 
     # element by element
     word("add", "left right", torch.add, operator.add, "add", "__add__", "__radd__")
@@ -148,6 +155,7 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling]]
     word("floordiv", "left right", operator.floordiv, torch.floor_divide, "floor_divide", "__floordiv__")
     word("remainder", "left right", operator.mod, torch.remainder, "remainder", "__mod__")
     word("tanh", "input", torch.tanh, F.tanh, "tanh")
+    word("log", "input", torch.log, "log")
     word("nan_to_num", "input nan posinf neginf", torch.nan_to_num, "nan_to_num")
     word("nan_to_num", "input nan posinf neginf", torch.nan_to_num_, "nan_to_num_", in_place=True)
     word("isnan", "input", torch.isnan, "isnan")
@@ -235,6 +243,9 @@ VIEWS = frozenset(
         "getitem",
         "narrow",
         "select",
+        "split",
+        "chunk",
+        "unbind",
         "identity",
         "cast",
     )

@@ -102,7 +102,7 @@ class AttnBlock(nn.Module):
         return x + self.proj_out(h_)
 
 
-@style(image(), "full, 1 heads, scale 1")
+@style(image(), "full, 4 heads, scale 1")
 class QKVAttentionLegacy(nn.Module):
     """guided-diffusion: heads before q, k and v in one convolution, channels first, both scaled by d^−¼."""
 
@@ -124,7 +124,7 @@ class QKVAttentionLegacy(nn.Module):
         return (x + self.proj_out(a.reshape(bs, -1, length))).reshape(b, c, *spatial)
 
 
-@style(image(), "full, 1 heads, scale 1")
+@style(image(), "full, 4 heads, scale 1")
 class EDMAttention(nn.Module):
     """EDM: n c q, n c k -> n q k in float32, k divided by √c, heads in the batch."""
 

@@ -50,7 +50,6 @@ class AnnotatedAttention(nn.Module):
 @style(
     tokens(),
     ("causal, key padding, 4 heads", "full, key padding, 4 heads"),
-    more={"missing": "a triangle of ones cast from float to uint8 is not read: mask tensor"},
 )
 class AnnotatedDecoderLayer(nn.Module):
     """Its decoder layer: (tgt != pad) & subsequent_mask, then cross attention with the source's padding."""
@@ -101,7 +100,6 @@ class BertPytorch(nn.Module):
     "causal, key padding, 4 heads, scale 1",
     name="fairseq_decoder",
     of={"causal": True},
-    more={"missing": "fill_ of a fresh tensor is not read: bias"},
 )
 class FairseqAttention(nn.Module):
     """fairseq: time first, heads in the batch, bmm, padding by view, softmax in float32, type_as."""

@@ -149,7 +149,7 @@ class MPT(nn.Module):
 @style(
     hidden(),
     "causal, 4 heads, scale 0.316228",
-    more={"other_n": 45, "static": "alpha of baddbmm is symbolic through a float attribute: rejected"},
+    more={"other_n": 45},
 )
 class MegatronCoreAttention(nn.Module):
     """Megatron-LM and GPT-NeoX: positions first, baddbmm into an empty buffer, a layer's coefficient, fill −10000."""

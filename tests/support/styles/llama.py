@@ -36,7 +36,6 @@ def _repeat_kv(x: Tensor, n_rep: int) -> Tensor:
     hidden(),
     "causal, 4 heads over 2 kv heads, scale 0.316228",
     name="llama_prefill",
-    more={"missing": "torch.hstack is not in the vocabulary: bias"},
 )
 @style(
     hidden(),
@@ -86,7 +85,6 @@ class LlamaAttention(nn.Module):
 @style(
     hidden(),
     "sliding window 8, 4 heads over 2 kv heads, scale 0.316228",
-    more={"missing": "the logarithm of a band of ones is not read: bias"},
 )
 class MistralReference(nn.Module):
     """mistral-src's one file: a band of ones whose logarithm is added, keys repeated by repeat_interleave."""

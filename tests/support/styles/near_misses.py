@@ -170,7 +170,7 @@ class DANetChannels(nn.Module):
         return self.gamma * out.view(m_batchsize, C, height, width) + x
 
 
-@style(image(), more={"missing": "listed, though no product of queries and keys stands behind the softmax"})
+@style(image())
 class DoubleAttention(nn.Module):
     """A²-Nets: two softmaxes over positions, one gathers, one distributes."""
 
@@ -205,7 +205,6 @@ class GAT(nn.Module):
 
 @style(
     lambda n: (random(2, n, 3), random(2, n, 40, seed=1)),
-    more={"missing": "listed, though no product of queries and keys stands behind the softmax"},
 )
 class PointTransformer(nn.Module):
     """Vector attention over the nearest neighbours: a softmax for each channel."""
@@ -246,7 +245,7 @@ class InvariantPointAttention(nn.Module):
         return torch.cat((o, o_pt), dim=-1)
 
 
-@style(hidden(), more={"missing": "listed, though no product of queries and keys stands behind the softmax"})
+@style(hidden())
 class DeformableSampling(nn.Module):
     """Deformable DETR in one dim: softmax over sampled points, whose weights come from a linear."""
 

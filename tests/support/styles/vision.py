@@ -236,7 +236,7 @@ class AxialAttention(nn.Module):
         return rows + columns.reshape(b, w, h, c).permute(0, 2, 1, 3)
 
 
-@style(channels_last(40, 5, 7), "full, bias, 1 heads, scale 1")
+@style(channels_last(40, 5, 7), "full, bias, 4 heads, scale 1")
 class SegmentAnything(nn.Module):
     """SAM's image encoder: relative positions decomposed into height and width, of the queries."""
 
@@ -267,7 +267,6 @@ class SegmentAnything(nn.Module):
 @style(
     image(),
     "bias, 4 heads, scale 1",
-    more={"broken": "the op's result is transposed where matmul gave it contiguous: view fails"},
 )
 class BottleneckTransformer(nn.Module):
     """BoTNet's MHSA: content and position products added, both without a scale; values in the columns."""

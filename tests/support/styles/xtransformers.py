@@ -19,7 +19,7 @@ def _merged(out: Tensor) -> Tensor:
     padded(),
     "causal, key padding, 4 heads, scale 0.316228",
     name="x_plain",
-    more={"gradients": True, "other_n": 45, "static": "triu(j − i + 1) with symbolic sizes is not read: mask tensor"},
+    more={"gradients": True, "other_n": 45},
 )
 @style(padded(), "causal, key padding, bias, 4 heads, scale 0.316228", name="x_alibi", of={"alibi": True})
 @style(padded(), "causal, key padding, 4 heads, scale 1", name="x_cosine", of={"cosine": True})
@@ -139,7 +139,6 @@ class Nystromformer(nn.Module):
     lambda n: (random(2, n, 40), random(2, 13, 40, seed=1)),
     "full, bias, 1 heads, scale 1",
     "no_query_key_product",
-    more={"missing": "keys times a weight vector are taken for QKᵀ, since they stand first"},
 )
 class BiDAF(nn.Module):
     """Trilinear similarity in three parts; attention to the question, and from it through both softmaxes."""
@@ -163,7 +162,6 @@ class BiDAF(nn.Module):
 @style(
     hidden(),
     name="linear_attention",
-    more={"missing": "listed, though no product of queries and keys stands behind the softmax"},
 )
 class EfficientAttention(nn.Module):
     """Linear attention: softmax of the queries over features, of the keys over positions."""
@@ -182,7 +180,6 @@ class EfficientAttention(nn.Module):
 @style(
     image(),
     name="ddpm_linear_attention",
-    more={"missing": "listed, though no product of queries and keys stands behind the softmax"},
 )
 class LinearPixelAttention(nn.Module):
     """The same over pixels, channels first, as in denoising-diffusion-pytorch."""
@@ -199,7 +196,7 @@ class LinearPixelAttention(nn.Module):
         return self.to_out(torch.einsum("b h d e, b h d n -> b h e n", context, q).reshape(b, 40, h, w))
 
 
-@style(hidden(), "full, 4 heads over 1 kv heads, scale 1", "layout")
+@style(hidden(), "full, 4 heads over 1 kv heads, scale 1")
 class SoftMixture(nn.Module):
     """Soft MoE: one product, softmax over tokens (attention of the slots), then over slots."""
 

@@ -45,7 +45,8 @@ def is_softmax(node: fx.Node) -> bool:
 
 def is_fused(node: fx.Node) -> bool:
     """Whether a node is one call that holds attention."""
-    return any(part in name_of(node).lower() for part in _FUSED)
+    name = name_of(node).lower()
+    return name != "_sdpa_kernel" and any(part in name for part in _FUSED)  # that one chooses a backend
 
 
 def is_product(node: fx.Node) -> bool:

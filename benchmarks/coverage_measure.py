@@ -73,13 +73,15 @@ class Capture:
     def _look_again(self, module: fx.GraphModule, example_inputs: Any, failed: bool) -> None:
         """What the passes say of every softmax, beside what the dumb detector says."""
         from hyperrewrite.passes.canonical import CanonicalView
+        from hyperrewrite.passes.expand import expand
         from hyperrewrite.passes.held import held_tensors
         from hyperrewrite.passes.sites import find_sites
 
-        view = CanonicalView(module)
+        expanded = expand(module)
+        view = CanonicalView(expanded)
         suspects = [n for n in view.nodes if detect.is_fused(n) or (detect.is_softmax(n) and detect.is_attention(n))]
         try:
-            findings = find_sites(module, held_tensors(module, example_inputs))
+            findings = find_sites(expanded, held_tensors(module, example_inputs))
         except Exception as error:
             self.sites += len(suspects)
             if suspects:

@@ -256,7 +256,7 @@ class Emitter:
         for dim, (at, size) in enumerate(zip(index, self.view.shape(source), strict=True)):
             wanted = places(at, self.roots)
             if at != ZERO and wanted is not None and wanted != size:
-                node = self.method("narrow", node, dim, 0, self.size(wanted))
+                node = self._cut(node, dim, wanted, small=len(index) <= 2 and not (wanted - size).is_Integer)
         node, index = self._unmerged(node, index)
         if index == tuple(position(a) for a in axes):
             return node
@@ -270,6 +270,13 @@ class Emitter:
             if axis is None or position(axis) not in kept:
                 node = self.method("unsqueeze", node, slot)
         return node
+
+    def _cut(self, node: fx.Node, dim: int, size: sympy.Expr, small: bool) -> fx.Node:
+        """The first `size` places of a dim. Of a small tensor a copy: AOTAutograd asks whether a view with symbolic
+        strides is contiguous, which is one more guard than the model had."""
+        if not small:
+            return self.method("narrow", node, dim, 0, self.size(size))
+        return self.method("index_select", node, dim, self.call(torch.arange, self.size(size), device=self.device))
 
     def _gathered(self, expr: Load, axes: Axes) -> fx.Node:
         """tensor[positions], each position a tensor over the axes."""

@@ -274,14 +274,16 @@ def where(keep: Expr, then: Expr, other: Expr) -> Expr:
         return keep
     if then in (FALSE,) and other in (TRUE,) and isinstance(getattr(then, "value", None), bool):
         return inverse(keep)
-    if isinstance(then, Number) and isinstance(other, Apply) and other.name == "where":
+    if isinstance(then, Number) and _is_where(other):
         second, first, rest = other.args
-        if first == then and isinstance(rest, Number):  # one or the other
-            return where(disjunction(keep, second), then, rest)
-    if isinstance(other, Number) and isinstance(then, Apply) and then.name == "where":
+        if then in (first, rest):  # the same value in one case or another
+            again = second if then == first else inverse(second)
+            return where(disjunction(keep, again), then, rest if then == first else first)
+    if isinstance(other, Number) and _is_where(then):
         second, first, rest = then.args
-        if rest == other and isinstance(first, Number):  # the one and the other
-            return where(conjunction(keep, second), first, other)
+        if other in (first, rest):  # another value in one case and another
+            again = second if other == rest else inverse(second)
+            return where(conjunction(keep, again), first if other == rest else rest, other)
     # where(x != 0, a, x) leaves only zeros in its other branch.
     if isinstance(keep, Apply) and keep.name in ("ne", "eq") and _is(keep.args[1], 0):
         if keep.name == "ne" and other == keep.args[0]:

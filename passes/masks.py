@@ -59,24 +59,44 @@ def group_pair(part: Expr, roots: Roots) -> tuple[Expr, Expr] | None:
     return None
 
 
-def is_document_order(part: Expr, parts: Iterable[Expr], roots: Roots, evaluator: Evaluator) -> bool:
-    """Whether position[j] <= position[i] says j <= i, because another part keeps queries inside their document.
+def document_order(part: Expr, parts: Iterable[Expr], roots: Roots, evaluator: Evaluator) -> tuple[str, int] | None:
+    """("upper", c) where a comparison of positions says j <= i + c, ("lower", c) where it says j >= i + c; else None.
 
-    Documents counted by cumsum(diff(position) != 1) are runs in which the position grows by one from token to token, so
-    inside one the order of positions is the order of tokens. Only for as many queries as keys.
+    It does because another part keeps queries inside their document. Documents counted by cumsum(diff(position) != 1)
+    are runs in which the position grows by one from token to token, so inside one a distance of positions is a distance
+    of tokens. Only for as many queries as keys.
     """
-    if not (isinstance(part, Apply) and part.name == "le" and roots.size(roots.query_position) == roots.n_k):
-        return False
-    key, query = part.args
-    pairs = [pair for p in parts if (pair := group_pair(p, roots)) is not None]
-    return any(
-        isinstance(of_query, Load)
-        and isinstance(of_key, Load)
-        and of_query.node is of_key.node
-        and _runs_of(of_query, evaluator) == query
-        and _runs_of(of_key, evaluator) == key
-        for of_query, of_key in pairs
-    )
+    if not (isinstance(part, Apply) and part.name in _STEPS and roots.size(roots.query_position) == roots.n_k):
+        return None
+    (left, plus), (right, more) = map(_shifted, part.args)
+    for of_query, of_key in (pair for p in parts if (pair := group_pair(p, roots)) is not None):
+        if not (isinstance(of_query, Load) and isinstance(of_key, Load) and of_query.node is of_key.node):
+            continue
+        key, query = _runs_of(of_key, evaluator), _runs_of(of_query, evaluator)
+        if key is None or query is None:
+            continue
+        side, step = _STEPS[part.name]
+        if (left, right) == (key, query):  # key + plus <= query + more
+            return side, more - plus + step
+        if (left, right) == (query, key):  # query + plus <= key + more
+            return ("lower" if side == "upper" else "upper"), plus - more - step
+    return None
+
+
+_STEPS = {"le": ("upper", 0), "lt": ("upper", -1), "ge": ("lower", 0), "gt": ("lower", 1)}
+
+
+def _shifted(expr: Expr) -> tuple[Expr, int]:
+    """An expression as something plus a whole number."""
+    if isinstance(expr, Apply) and expr.name in ("add", "sub"):
+        first, second = expr.args
+        if isinstance(second, Number) and isinstance(second.value, int):
+            inner, offset = _shifted(first)
+            return inner, offset + (second.value if expr.name == "add" else -second.value)
+        if expr.name == "add" and isinstance(first, Number) and isinstance(first.value, int):
+            inner, offset = _shifted(second)
+            return inner, offset + first.value
+    return expr, 0
 
 
 def _runs_of(numbers: Load, evaluator: Evaluator) -> Expr | None:
@@ -176,8 +196,8 @@ def classify(keep: Expr, roots: Roots, evaluator: Evaluator) -> MaskSpec:
             stop.append(end)
         elif (start := first_key(part, roots)) is not None:
             first.append(start)
-        elif is_document_order(part, parts(keep), roots, evaluator):
-            upper.append(sympy.Integer(0))
+        elif (order := document_order(part, parts(keep), roots, evaluator)) is not None:
+            (upper if order[0] == "upper" else lower).append(sympy.Integer(order[1]))
         else:
             other.append(part)
     offset = _tightest(upper, sympy.Min)

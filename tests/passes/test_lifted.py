@@ -160,6 +160,20 @@ def packed(q: Tensor, k: Tensor, v: Tensor, position_ids: Tensor) -> Tensor:
     return _attend(q, k, v, same & (position_ids[:, None, None, :] <= position_ids[:, None, :, None]))
 
 
+def window_of_positions(q: Tensor, k: Tensor, v: Tensor, position_ids: Tensor) -> Tensor:
+    """The same with a window told by positions: within a document they are as far apart as tokens."""
+    first = position_ids[:, :1] - 1
+    ids = (torch.diff(position_ids, prepend=first, dim=-1) != 1).cumsum(-1)
+    i, j = position_ids[:, None, :, None], position_ids[:, None, None, :]
+    return _attend(q, k, v, (ids[:, None, :, None] == ids[:, None, None, :]) & (j <= i) & (j > i - 9))
+
+
+def window_of_positions_alone(q: Tensor, k: Tensor, v: Tensor, position_ids: Tensor) -> Tensor:
+    """Near miss: nothing keeps queries inside a document, so a distance of positions is none of tokens."""
+    i, j = position_ids[:, None, :, None], position_ids[:, None, None, :]
+    return _attend(q, k, v, (j <= i) & (i - 9 < j))
+
+
 def _position_ids() -> Tensor:
     return torch.stack([torch.cat([torch.arange(20), torch.arange(43)]), torch.arange(N)])
 
@@ -171,6 +185,7 @@ def _document_ids() -> Tensor:
 CASES: dict[str, tuple[Callable[..., Tensor], Callable[[], tuple[Tensor, ...]], str]] = {
     "documents": (documents, lambda: (*_qkv(), _document_ids()), "causal, within groups"),
     "packed": (packed, lambda: (*_qkv(), _position_ids()), "causal, within groups"),
+    "window_of_positions": (window_of_positions, lambda: (*_qkv(), _position_ids()), "sliding window 9, within groups"),
     "chunks": (chunks, _qkv, "causal, within groups"),
     "block_causal": (block_causal, _qkv, "full, key range"),
     "prefix": (prefix, _qkv, "full, key range"),
@@ -246,6 +261,7 @@ def row_max_of_others(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 NEAR: dict[str, tuple[Callable[..., Tensor], Callable[[], tuple[Tensor, ...]], str | None]] = {
     "other_documents": (other_documents, lambda: (*_qkv(), _document_ids()), "within groups"),
     "packed_by_other_positions": (packed_by_other_positions, lambda: (*_qkv(), _position_ids()), "causal"),
+    "window_of_positions_alone": (window_of_positions_alone, lambda: (*_qkv(), _position_ids()), "window"),
     "either": (either, lambda: (*_qkv(), _document_ids()), "within groups"),
     "crossed_prefix": (crossed_prefix, _qkv, "causal"),
     "cap_after_bias": (cap_after_bias, lambda: (*_qkv(), torch.randn(N, N)), None),

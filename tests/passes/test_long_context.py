@@ -233,7 +233,6 @@ def test_exact_and_dynamic(name: str) -> None:
     _assert_linear(dynamic, N)
 
 
-@pytest.mark.xfail(strict=True, reason="position[j] > position[i] - w within documents is not read as a window")
 def test_a_window_over_packed_documents() -> None:
     _assert_linear(_long(PACKED_WINDOW, N), N)
 

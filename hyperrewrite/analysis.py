@@ -93,8 +93,8 @@ def _drawn(rows: Sequence[SiteRow], sites: Sequence[AttentionSite], regions: Reg
 
 def verified(module: fx.GraphModule, analysis: Analysis, options: Options, example_inputs: Sequence[Any]) -> Analysis:
     """The analysis, if the graph and its exactly rewritten copy agree on random inputs; else the graph as it was."""
-    exact = analyse(module, replace(options, approximate=False))
-    comparison = compare(module, exact.module, example_inputs, options.seed)
+    exact = analyse(module, replace(options, approximate=False), example_inputs)
+    comparison = compare(module, exact.module, example_inputs, options.seed, exact.assumed)
     if comparison.equal:
         logger.info("hyperrewrite verified a graph: %s", comparison.sentence)
         return analysis

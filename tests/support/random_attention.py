@@ -31,6 +31,9 @@ class Plan:
     masks: tuple[str, ...]
     fill: str
     softmax: str
+    cap: str
+    relative: bool
+    after: str
     end: str
     odd: str
 
@@ -41,9 +44,10 @@ class Plan:
 
 MASKS = (
     "tril", "triu_add", "arange", "offset", "window", "padding_bool", "padding_extended", "any_bool",
-    "bias", "row_bias",
+    "bias", "row_bias", "prefix", "hstack", "log_band", "filled", "times_ones", "documents",
 )  # fmt: skip
 ODD = ("softmax_dim", "transpose_scores", "tile", "swap_heads", "weights_scaled", "negative", "anti_causal", "sliced")
+ODD += ("masked_by_another", "row_under_cap")
 
 
 @st.composite
@@ -69,6 +73,9 @@ def plans(draw: st.DrawFn) -> Plan:
         masks=tuple(masks),
         fill=draw(st.sampled_from(["min", "-inf", "1e30"])),
         softmax=draw(st.sampled_from(["function", "method", "dtype", "module", "dropout"])),
+        cap=draw(st.sampled_from(["", "", "", "tanh", "float"])),
+        relative=draw(st.sampled_from([False, False, False, True])),
+        after=draw(st.sampled_from(["", "", "", "masked", "in_place", "times", "nan", "isnan"])),
         end=draw(st.sampled_from(["plain", "join", "view", "transpose"])),
         odd=draw(st.sampled_from(["", "", "", *ODD])),
     )
@@ -151,8 +158,11 @@ def _four(
         scores = _product(plan, q, k if plan.product == "einsum" else _transposed(plan, k), "bhqd,bhkd->bhqk")
     if plan.odd == "transpose_scores" and scores.shape[-1] == scores.shape[-2]:
         scores = scores.transpose(-1, -2)
-    scores = _scaled_scores(plan, scores, scale[:, None, None])
+    scores = _capped(plan, _scaled_scores(plan, scores, scale[:, None, None]), bias)
+    if plan.relative and plan.rank == "four":
+        scores = scores + torch.einsum("bhqd,hkd->bhqk", q[..., :1], k[0, :, :, -1:])
     weights = _softmax(plan, _masked(plan, scores, padding[:, None, None], keep, bias))
+    weights = _after(plan, weights, padding[:, None, None], keep)
     if plan.odd == "weights_scaled":
         weights = weights * scale[:, None, None]
     if plan.rank == "positions_first":
@@ -171,8 +181,10 @@ def _five(
     scores = q @ _transposed(plan, k)[:, :, None]
     parted = (plan.kv_heads, plan.group)
     scores = _scaled_scores(plan, scores, scale.view(*parted, 1, 1))
+    scores = _capped(plan, scores, bias.unflatten(0, parted))
     scores = _masked(plan, scores, padding[:, None, None, None], keep, bias.unflatten(0, parted))
-    out = torch.matmul(_softmax(plan, scores), v[:, :, None])
+    weights = _after(plan, _softmax(plan, scores), padding[:, None, None, None], keep)
+    out = torch.matmul(weights, v[:, :, None])
     return _ended(plan, out.flatten(1, 2))
 
 
@@ -196,6 +208,33 @@ def _scaled_scores(plan: Plan, scores: Tensor, by_head: Tensor) -> Tensor:
     if plan.scale == "head":
         scores = scores * by_head
     return -scores if plan.odd == "negative" else scores
+
+
+def _capped(plan: Plan, scores: Tensor, bias: Tensor) -> Tensor:
+    if plan.odd == "row_under_cap":
+        scores = scores + bias[..., :1]
+    if plan.cap == "tanh":
+        return torch.tanh(scores / 2.0) * 2.0
+    return (scores.double() * 0.25).tanh().mul(4).to(scores.dtype) if plan.cap == "float" else scores
+
+
+def _after(plan: Plan, weights: Tensor, padding: Tensor, given: Tensor) -> Tensor:
+    """What is done to the probabilities: the mask that the scores had, if they had it, or another one."""
+    keep = given if "any_bool" in plan.masks else padding
+    if plan.odd == "masked_by_another":
+        return weights.masked_fill(~keep, 0.0)
+    if plan.after == "nan":
+        return weights.nan_to_num(0.0)
+    if plan.after == "isnan":
+        return torch.where(torch.isnan(weights), 0.0, weights)
+    if plan.masks in (("any_bool",), ("padding_bool",)):
+        if plan.after == "masked":
+            return weights.masked_fill(~keep, 0)
+        if plan.after == "in_place":
+            weights.masked_fill_(~keep, 0.0)
+        if plan.after == "times":
+            return weights * keep.to(weights.dtype)
+    return weights
 
 
 def _masked(plan: Plan, scores: Tensor, padding: Tensor, given: Tensor, bias: Tensor) -> Tensor:
@@ -229,6 +268,20 @@ def _masked(plan: Plan, scores: Tensor, padding: Tensor, given: Tensor, bias: Te
             scores = scores + bias
         elif kind == "row_bias":
             scores = bias[..., :1] + scores
+        elif kind == "prefix":
+            scores = scores.masked_fill(~((keys <= rows) | (keys < 2)), low)
+        elif kind == "hstack" and m > n:
+            scores = scores + torch.hstack([torch.zeros(n, m - n), torch.full((n, n), low).triu(1)])
+        elif kind == "log_band":
+            band = torch.tril(torch.triu(torch.ones(n, m), -3))
+            scores = scores + torch.log(band)
+        elif kind == "filled":
+            scores = scores + torch.triu(torch.zeros(n, m).fill_(low), 1)
+        elif kind == "times_ones":
+            ones = torch.tril(torch.ones(n, m))
+            scores = scores * ones + -1e4 * (1 - ones)
+        elif kind == "documents":
+            scores = torch.where(torch.div(keys, 3, rounding_mode="floor") == rows // 3, scores, low)
     return scores
 
 

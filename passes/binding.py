@@ -139,18 +139,27 @@ def _joined(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -
     mask = None if sums else lift(terms, reading.roots, reading.evaluator)
     if mask is not None:
         return mask, biases
-    hard = tuple(t for t in terms if math.isinf(t.fill))
     soft = [t for t in terms if not math.isinf(t.fill)]
     # A fill that is put in a score's place is an added one where a score added to it is lost in rounding.
     if not all(t.added or (is_fill(t.fill, reading.dtype, added=True) and not sums) for t in soft):
         origin = reading.evaluator.softmax
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "masks of different kinds meet", origin)
+    # In the order in which they were applied. A number that is put in place undoes the −inf that stood there before.
+    replaced = max((k for k, t in enumerate(terms) if not t.added and not math.isinf(t.fill)), default=-1)
     total: Expr = Number(0.0)
-    for term in biases:
-        total = arithmetic("add", total, term)
-    for mask_term in soft:  # in the order in which they were applied
-        fill = Number(max(mask_term.fill, torch.finfo(dtype).min))
-        forbidden = arithmetic("add", total, where(mask_term.keep, Number(0.0), fill))
-        total = forbidden if mask_term.added else where(mask_term.keep, total, fill)
-    mask = lift(hard, reading.roots, reading.evaluator) or MaskSpec()  # −inf terms always join
+    hard: list[MaskTerm] = []
+    applied = 0
+    for k, term in enumerate(terms):
+        for bias in biases[applied : term.biases]:
+            total = arithmetic("add", total, bias)
+        applied = max(applied, term.biases)
+        if math.isinf(term.fill) and k > replaced:
+            hard.append(term)
+            continue
+        fill = Number(max(term.fill, torch.finfo(dtype).min) if math.isfinite(term.fill) else term.fill)
+        forbidden = arithmetic("add", total, where(term.keep, Number(0.0), fill))
+        total = forbidden if term.added else where(term.keep, total, fill)
+    for bias in biases[applied:]:
+        total = arithmetic("add", total, bias)
+    mask = lift(tuple(hard), reading.roots, reading.evaluator) or MaskSpec()  # −inf terms always join
     return replace(mask, empty_rows="nan"), [total]  # two lowest numbers add up to −inf

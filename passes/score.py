@@ -26,11 +26,15 @@ SWALLOWED = 64  # an added fill must lie where neighbouring numbers are this far
 
 @dataclass(frozen=True, slots=True)
 class MaskTerm:
-    """Keys where `keep` does not hold get `fill`: added to the score, or put in its place."""
+    """Keys where `keep` does not hold get `fill`: added to the score, or put in its place.
+
+    biases: how many of the program's biases had been added before.
+    """
 
     keep: Expr
     fill: float
     added: bool
+    biases: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,10 @@ def score_program(expr: Expr, reader: Reader) -> ScoreProgram:
     if any(reader.key_position in symbols(factor) for factor in program.factors):
         raise unsupported("the scale differs from key to key", reader.softmax)
     # What is added to all keys alike (the row maximum of a safe softmax) does not show in what softmax gives.
-    return replace(program, biases=tuple(b for b in program.biases if not reader.unseen(b)))
+    seen = [not reader.unseen(bias) for bias in program.biases]
+    biases = tuple(bias for bias, shown in zip(program.biases, seen, strict=True) if shown)
+    masks = tuple(replace(mask, biases=sum(seen[: mask.biases])) for mask in program.masks)
+    return replace(program, biases=biases, masks=masks)
 
 
 def _taken_apart(expr: Expr, reader: Reader) -> ScoreProgram:
@@ -112,7 +119,7 @@ def _sides(expr: Apply) -> tuple[Expr, Expr, bool]:
 
 
 def _scaled(program: ScoreProgram, factor: float) -> ScoreProgram:
-    masks = tuple(MaskTerm(m.keep, m.fill * factor, m.added) for m in program.masks)
+    masks = tuple(replace(m, fill=m.fill * factor) for m in program.masks)
     biases = tuple(arithmetic("mul", b, Number(factor)) for b in program.biases)
     return replace(program, scale=program.scale * factor, softcap=program.softcap * factor, biases=biases, masks=masks)
 
@@ -130,8 +137,12 @@ def _multiplied(program: ScoreProgram, factor: Expr, reader: Reader) -> ScorePro
 def _add(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, term, _ = _sides(expr)
     program = _taken_apart(inner, reader)
-    biases, masks = added_terms(term, reader.dtype)
-    return replace(program, biases=program.biases + biases, masks=program.masks + masks)
+    return _added(program, *added_terms(term, reader.dtype))
+
+
+def _added(program: ScoreProgram, biases: tuple[Expr, ...], masks: tuple[MaskTerm, ...]) -> ScoreProgram:
+    late = tuple(replace(mask, biases=len(program.biases)) for mask in masks)
+    return replace(program, biases=program.biases + biases, masks=program.masks + late)
 
 
 def added_terms(term: Expr, dtype: torch.dtype) -> tuple[tuple[Expr, ...], tuple[MaskTerm, ...]]:
@@ -155,8 +166,7 @@ def _sub(expr: Apply, reader: Reader) -> ScoreProgram:
     if not product_first:
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scores are subtracted from something", reader.softmax)
     program = _taken_apart(inner, reader)
-    biases, masks = added_terms(arithmetic("mul", term, Number(-1)), reader.dtype)
-    return replace(program, biases=program.biases + biases, masks=program.masks + masks)
+    return _added(program, *added_terms(arithmetic("mul", term, Number(-1)), reader.dtype))
 
 
 def _mul(expr: Apply, reader: Reader) -> ScoreProgram:
@@ -192,7 +202,7 @@ def _where(expr: Apply, reader: Reader) -> ScoreProgram:
             and contains(inner, Product)
         ):
             program = _taken_apart(inner, reader)
-            masks = (*program.masks, MaskTerm(condition, float(fill.value), added=False))
+            masks = (*program.masks, MaskTerm(condition, float(fill.value), False, len(program.biases)))
             return replace(program, masks=masks)
     raise unsupported("a where() of the scores does not forbid keys", reader.softmax)
 
@@ -211,7 +221,7 @@ def _maximum(expr: Apply, reader: Reader) -> ScoreProgram:
     if not isinstance(floor, Number) or not is_fill(float(floor.value), reader.dtype, added=True):
         raise unsupported("scores are clamped", reader.softmax)
     program = _taken_apart(inner, reader)
-    masks = tuple(MaskTerm(m.keep, max(m.fill, float(floor.value)), added=False) for m in program.masks)
+    masks = tuple(replace(m, fill=max(m.fill, float(floor.value)), added=False) for m in program.masks)
     return replace(program, masks=masks)
 
 

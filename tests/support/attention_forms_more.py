@@ -200,3 +200,35 @@ def masked_scores_times_mask(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     b = torch.ones(n, n).tril()
     scores = q @ k.mT + torch.full((n, n), float("-inf")).triu(1)
     return torch.softmax(scores * b + -1e4 * (1 - b), dim=-1) @ v
+
+
+def _given(n: int = 63) -> Tensor:
+    keep = random(n, n, seed=9) > 0.0
+    keep[4] = False
+    keep[4, 50:] = True
+    return keep
+
+
+@form(with_more(qkv(), _given), "full, bias, 4 heads", empty_rows="nan")
+def low_number_over_infinite(q: Tensor, k: Tensor, v: Tensor, given: Tensor) -> Tensor:
+    """The lowest number put in place of a −inf undoes it: a row without keys is the mean of what was given up last."""
+    n = q.shape[-2]
+    scores = q @ k.mT + torch.full((n, n), float("-inf")).triu(1)
+    return torch.softmax(torch.where(given, scores, torch.finfo(q.dtype).min), dim=-1) @ v
+
+
+@form(with_more(qkv(), _given), "bias, 4 heads", empty_rows="nan")
+def infinite_over_low_number(q: Tensor, k: Tensor, v: Tensor, given: Tensor) -> Tensor:
+    """The other order: −inf stays."""
+    n = q.shape[-2]
+    scores = torch.where(given, q @ k.mT, torch.finfo(q.dtype).min)
+    return torch.softmax(scores + torch.full((n, n), float("-inf")).triu(1), dim=-1) @ v
+
+
+@form(with_more(qkv(), _given), "bias, 4 heads", empty_rows="nan")
+def bias_after_low_number(q: Tensor, k: Tensor, v: Tensor, given: Tensor) -> Tensor:
+    """A bias with a −inf of its own that is added to the number put in place."""
+    n = q.shape[-2]
+    bias = torch.log(k[:1, :1, :, 0].clamp(min=0))  # −inf in places, and nobody knows where
+    scores = torch.where(given, q @ k.mT, torch.finfo(q.dtype).min) + bias
+    return torch.softmax(scores.masked_fill(torch.ones(n, n, dtype=torch.bool).triu(40), -1e30), dim=-1) @ v

@@ -26,10 +26,12 @@ def with_one_product(view: CanonicalView, scores: Expr, roots: Roots) -> list[Ex
     widths = {at: width for at in found if (width := _width(view, at, roots)) is not None}
     choices = sorted(widths, key=lambda at: (-widths[at], view.position[at.node]))
 
-    def captured(kept: Product) -> Expr:
-        return mapped(scores, lambda at: Load(at.node, at.index) if isinstance(at, Product) and at != kept else at)
+    return [captured(scores, kept) for kept in choices] or [scores]
 
-    return [captured(kept) for kept in choices] or [scores]
+
+def captured(scores: Expr, kept: Product | None = None) -> Expr:
+    """An expression with every product but one as the tensor that holds it."""
+    return mapped(scores, lambda at: Load(at.node, at.index) if isinstance(at, Product) and at != kept else at)
 
 
 def _width(view: CanonicalView, element: Product, roots: Roots) -> int | None:

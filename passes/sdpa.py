@@ -13,7 +13,8 @@ from .canonical import CanonicalView
 from .dataflow import Dataflow
 from .eager import ValueSide
 from .evaluate import Evaluator
-from .expression import ZERO, Expr, Index, Int, Number
+from .expression import ZERO, Expr, Index, Int, Load, Number, Product, walk
+from .products import captured
 from .score import MaskTerm, ScoreProgram, added_terms
 from .spec import AttentionSite, Rejected, RejectionCode
 from .symbols import Roots
@@ -97,6 +98,12 @@ def _sdpa_mask(
     expr = evaluator.element(mask, index, node)
     if expr is None:
         raise Rejected(RejectionCode.SHAPES_UNKNOWN, "the mask is no tensor of the graph", node)
+    products = [at for at in walk(expr) if isinstance(at, Product)]
+    if any(view.op(at.node).word == "baddbmm" for at in products) and isinstance(mask, fx.Node):
+        expr = Load(
+            mask, _broadcast(index[-len(view.shape(mask)) :], view.shape(mask))
+        )  # its value is no product alone
+    expr = captured(expr)  # Shaw's relative positions: queries times a table
     if evaluator.is_bool(mask):
         return (), (MaskTerm(expr, -math.inf, added=True),)
     return added_terms(expr, view.tensor(node).dtype)

@@ -51,6 +51,8 @@ def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None)
             "flex_attention_hop",
         ):
             code = RejectionCode.FLEX_ATTENTION
+        if not node.users:  # nobody reads what it gives
+            continue
         why: Rejected | None = None
         try:
             if code is not None:

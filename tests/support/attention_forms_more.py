@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from attention_forms import form, miss, padded, qkv, random, with_more
 from torch import Tensor
 
@@ -232,3 +233,24 @@ def bias_after_low_number(q: Tensor, k: Tensor, v: Tensor, given: Tensor) -> Ten
     bias = torch.log(k[:1, :1, :, 0].clamp(min=0))  # −inf in places, and nobody knows where
     scores = torch.where(given, q @ k.mT, torch.finfo(q.dtype).min) + bias
     return torch.softmax(scores.masked_fill(torch.ones(n, n, dtype=torch.bool).triu(40), -1e30), dim=-1) @ v
+
+
+@form(with_more(qkv(), _table), "full, bias, 4 heads", products=1)
+def sdpa_with_relative_product(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
+    """Shaw's relative positions handed to SDPA as its mask."""
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=torch.einsum("bhid,hijd->bhij", q, table) * 0.125)
+
+
+@form(with_more(qkv(), _table), "full, bias, 4 heads", products=1)
+def sdpa_with_baddbmm(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
+    """A mask that baddbmm makes: a sum of which the product is a part."""
+    start, rows = table[0, :, :, :1].expand(63, 63, 63)[:8], q.flatten(0, 1)
+    bias = torch.baddbmm(start, rows, k.flatten(0, 1).mT, beta=0.5, alpha=0.25)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias.unflatten(0, (2, 4)))
+
+
+@miss("sdpa_with_relative_product", qkv())
+def unread_softmax(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """SAM 2's vision model works out probabilities that nobody reads."""
+    torch.softmax(q @ k.mT, dim=-1)
+    return q + v

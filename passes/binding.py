@@ -83,7 +83,7 @@ def bind(
         mask=mask,
         bias=bias,
         factors=reading.program.factors,
-        softcap=reading.program.softcap,
+        curve=reading.program.curve,
         sink=reading.sink,
     )
     return AttentionSite(

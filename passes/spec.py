@@ -142,7 +142,7 @@ class Curve:
         return Curve(term, self.softcap * factor, self.score_min * factor, self.score_max * factor)
 
     def in_words(self) -> list[str]:
-        """ What softmax sees of it: "row term", "softcap 20", "clamped to [-5, 5]"."""
+        """What softmax sees of it: "row term", "softcap 20", "clamped to [-5, 5]"."""
         words = [] if self.term is None else ["row term"]
         words += [f"softcap {self.softcap:.6g}"] if self.softcap else []
         if len(self.bounds) == 2:

@@ -146,6 +146,12 @@ def real_clamp(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.softmax((q @ k.transpose(-2, -1)).clamp(min=-2.0), -1) @ v
 
 
+def row_term(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """A number of the row under a cap and a clamp becomes one more feature."""
+    scores = torch.tanh((q @ k.transpose(-2, -1) * 0.3 - q.norm(dim=-1, keepdim=True)) / 9.0) * 9.0
+    return torch.softmax(scores.clamp(max=-5.0), -1) @ v
+
+
 def sinks(q: Tensor, k: Tensor, v: Tensor, logits: Tensor) -> Tensor:
     """gpt_oss: one more column, the row maximum off, softmax, the column dropped."""
     i, j = _positions(q.shape[2])
@@ -201,6 +207,7 @@ CASES: dict[str, tuple[Callable[..., Tensor], Callable[[], tuple[Tensor, ...]], 
     "safe": (safe, _qkv, "full, 4 heads"),
     "clamped": (clamped, _qkv, "causal"),
     "real_clamp": (real_clamp, _qkv, "full, 4 heads, clamped to at least -2"),
+    "row_term": (row_term, _qkv, "full, 4 heads, row term, softcap 9, clamped to at most -5, scale 0.3"),
     "sinks": (sinks, lambda: (*_qkv(), torch.randn(HEADS)), "causal, 4 heads, sink logits"),
 }
 

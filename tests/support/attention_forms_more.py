@@ -87,9 +87,8 @@ def grouped_row_terms(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @form(qkv(dtype=torch.bfloat16), "full, 4 heads, row term, softcap 2, scale 0.125", tolerance=2e-2)
 def row_term_in_float(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Scores in float32 of bfloat16 operands: the term keeps its digits."""
-    scores = (q @ k.mT).float() * 0.125 + 300.0 * q.float().norm(dim=-1, keepdim=True)
-    scores = scores - 300.0 * q.float().norm(dim=-1, keepdim=True)
+    """Scores in float32 of bfloat16 operands: the term keeps its digits, so the call is one of float32."""
+    scores = (q @ k.mT).float() * 0.125 - q.float().norm(dim=-1, keepdim=True)
     return torch.softmax(torch.tanh(scores / 2.0) * 2.0, dim=-1).to(v.dtype) @ v
 
 
@@ -143,14 +142,14 @@ def clamp_below_the_largest(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 )
 def clamp_of_the_other_side(q: Tensor, k: Tensor, v: Tensor, padding: Tensor) -> Tensor:
     """The same scores transposed, and the second clamp under the row maximum, which no score meets."""
-    scores = q @ k.mT
+    scores = q @ k.mT * 0.3
     scores = torch.clamp(scores - scores.max(), min=-9.0, max=50000.0).transpose(-1, -2)
     scores = torch.clamp(scores - torch.max(scores, dim=-1, keepdim=True)[0], min=-50000.0, max=50000.0)
     scores = scores.masked_fill(padding[:, None, None, :], float("-inf"))
     return torch.softmax(scores, dim=-1) @ q
 
 
-@miss("clamp_below_the_largest", qkv(), words="row term, clamped to [-3, 0], scale")
+@miss("clamp_below_the_largest", qkv(), words="row term, clamped to [-3, 0], scale", products=1)
 def clamp_below_the_largest_of_some(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """The largest of some of the scores: others meet the upper bound."""
     scores = q @ k.mT * 0.3

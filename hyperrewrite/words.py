@@ -83,7 +83,7 @@ def outcome(action: str) -> tuple[str, str]:
 REJECTIONS = {
     "softmax_dim": "The softmax runs over something else than the keys.",
     "no_query_key_product": "What the softmax reads is not a product of queries and keys.",
-    "unsupported_score": "Something happens to the scores that cannot be said as scale, mask and bias.",
+    "unsupported_score": "Something happens to the scores that cannot be said as scale, cap, clamp, bias and mask.",
     "layout": "Queries, keys and values do not line up as batch, head, position and feature.",
     "probabilities_escape": "Something else reads the probabilities too, so they must be computed.",
     "probabilities_changed": "The probabilities are changed before they weigh the values.",

@@ -228,7 +228,7 @@ def _tanh(expr: Apply, reader: Reader) -> ScoreProgram:
 def _clamp(expr: Apply, reader: Reader) -> ScoreProgram:
     """max(scores, number) or min(scores, number)."""
     inner, limit, _ = _sides(expr)
-    if not isinstance(limit, Number):
+    if not isinstance(limit, Number) or math.isnan(limit.value):
         raise unsupported("scores are clamped to what is no constant", reader.softmax)
     program = _taken_apart(inner, reader)
     bound, is_floor = float(limit.value), expr.name == "maximum"
@@ -240,7 +240,9 @@ def _clamp(expr: Apply, reader: Reader) -> ScoreProgram:
     if is_fill(bound if is_floor else -bound, reader.dtype, added=True):
         # No real score is met; a fill of −inf becomes a finite one.
         return replace(program, masks=masks) if is_floor else program
-    if not math.isfinite(bound) or not all(is_fill(m.fill, reader.dtype, added=False) for m in masks):
+    if math.isinf(bound):
+        raise unsupported(f"scores are clamped to {bound}", reader.softmax)
+    if not all(is_fill(m.fill, reader.dtype, added=False) for m in masks):
         raise unsupported(f"masked scores are clamped to {bound:g}, which forbids no key", reader.softmax)
 
     def bend(curve: Curve) -> Curve:

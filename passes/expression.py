@@ -193,9 +193,7 @@ def arithmetic(name: str, left: Expr, right: Expr) -> Expr:
         return where(left.args[0], *branches)
     if name == "mul":
         for scores, ones in ((left, right), (right, left)):  # scores that a mask of ones and zeros is multiplied into
-            if not (_is_where(ones) and contains(scores, Product) and _is(ones.args[1], 1) and _is(ones.args[2], 0)):
-                continue
-            if not any(isinstance(e, Number) and math.isinf(e.value) for e in walk(scores)):  # 0·∞ is NaN
+            if _is_where(ones) and contains(scores, Product) and _is(ones.args[1], 1) and _is(ones.args[2], 0):
                 return where(ones.args[0], scores, ZERO)
     return Apply(name, (left, right))
 

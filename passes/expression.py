@@ -193,9 +193,16 @@ def arithmetic(name: str, left: Expr, right: Expr) -> Expr:
         return where(left.args[0], *branches)
     if name == "mul":
         for scores, ones in ((left, right), (right, left)):  # scores that a mask of ones and zeros is multiplied into
-            if _is_where(ones) and contains(scores, Product) and _is(ones.args[1], 1) and _is(ones.args[2], 0):
+            if _is_where(ones) and _is(ones.args[1], 1) and _is(ones.args[2], 0) and _is_finite_score(scores):
                 return where(ones.args[0], scores, ZERO)
     return Apply(name, (left, right))
+
+
+def _is_finite_score(expr: Expr) -> bool:
+    """Whether an expression is a scaled product and nothing that may be infinite: −∞ times 0 is no 0."""
+    if any(isinstance(e, Load) or (isinstance(e, Number) and not math.isfinite(e.value)) for e in walk(expr)):
+        return False
+    return contains(expr, Product)
 
 
 def _is(expr: Expr, value: float) -> bool:

@@ -57,8 +57,10 @@ def main(
             try:
                 drawn()
             except Exception as error:  # a wrong value, or a rewritten graph that does not run
-                notes = "\n".join(getattr(error, "__notes__", ()))
-                console.print(f"wrong rewrite (seed {seed + done // ROUND}): {error}\n{notes}", markup=False)
+                console.print(f"wrong rewrite (seed {seed + done // ROUND})", markup=False)
+                for one in getattr(error, "exceptions", (error,)):  # hypothesis groups distinct failures
+                    notes = "\n".join(getattr(one, "__notes__", ()))
+                    console.print(f"{type(one).__name__}: {one}\n{notes}", markup=False)
                 raise typer.Exit(1) from None
             torch._dynamo.reset()
             done += size

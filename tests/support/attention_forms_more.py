@@ -106,7 +106,7 @@ def clamp_by_minimum(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.softmax(scores.masked_fill(torch.ones(n, n).triu(1) > 0, float("-inf")), dim=-1) @ v
 
 
-@form(qkv(), "full, 4 heads, softcap 8, clamped to [-3.03959, 4.73216], scale 1")
+@form(qkv(), "full, 4 heads, softcap 8, clamped to [-3.03959, 4.73216], scale 8")
 def clamp_under_tanh(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """A clamp before a cap is a clamp after it, at other bounds."""
     return torch.softmax(torch.tanh((q @ k.mT).clamp(-0.4, 0.68)) * 8.0, dim=-1) @ v

@@ -28,7 +28,7 @@ class DecisionCode(StrEnum):
     BIAS = "bias"  # a bias over queries and keys is added to the scores
     GROUPS = "groups"  # documents or chunks: queries see keys of their own group only
     KEY_RANGE = "key_range"  # each query sees its own range of keys
-    SCORE = "score"  # softcap or sink logits
+    SCORE = "score"  # softcap, a clamp or sink logits
     MASK_TENSOR = "mask_tensor"  # a mask that is no known class
     DTYPE = "dtype"  # a dtype that the estimator does not run in
 
@@ -78,8 +78,8 @@ def _reason_against(site: AttentionSite, options: Options, chosen: bool) -> tupl
         return DecisionCode.GROUPS, "its queries see keys of their own group only"
     if spec.mask.first_key is not None or spec.mask.stop_key is not None:
         return DecisionCode.KEY_RANGE, "each query sees its own range of keys"
-    if spec.softcap or spec.sink is not None:
-        return DecisionCode.SCORE, "its scores are capped or compete with a sink logit"
+    if not spec.curve.is_straight or spec.sink is not None:
+        return DecisionCode.SCORE, "its scores are capped, clamped or compete with a sink logit"
     if spec.mask.sliding_window is not None:
         return DecisionCode.SLIDING_WINDOW, "a sliding window is linear already"
     if spec.n_k.is_Integer and int(spec.n_k) < options.min_seq_len:

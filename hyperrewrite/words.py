@@ -31,8 +31,15 @@ def sentences(spec: AttentionSpec) -> tuple[str, ...]:
     else:
         said.append(f"{spec.heads} query heads share {spec.kv_heads} heads of keys and values.")
     said.append(f"Scores are multiplied by {spec.scale:.6g}" + (" and by a tensor." if spec.factors else "."))
-    if spec.softcap:
-        said.append(f"Scores are bent so that none is beyond ±{spec.softcap:.6g} (softcap).")
+    curve = spec.curve
+    if curve.term is not None:
+        said.append("A number of its own is added to all scores of a query.")
+    if curve.softcap:
+        said.append(f"Scores are bent so that none is beyond ±{curve.softcap:.6g} (softcap).")
+    if "score_min" in curve.bounds:
+        said.append(f"Scores below {curve.score_min:.6g} are raised to it (clamp).")
+    if "score_max" in curve.bounds:
+        said.append(f"Scores above {curve.score_max:.6g} are lowered to it (clamp).")
     if spec.sink is not None:
         said.append(
             "One more score without a value takes part in the softmax (a sink), so that a head may read nothing."
@@ -76,7 +83,7 @@ def outcome(action: str) -> tuple[str, str]:
 REJECTIONS = {
     "softmax_dim": "The softmax runs over something else than the keys.",
     "no_query_key_product": "What the softmax reads is not a product of queries and keys.",
-    "unsupported_score": "Something happens to the scores that cannot be said as scale, mask and bias.",
+    "unsupported_score": "Something happens to the scores that cannot be said as scale, cap, clamp, bias and mask.",
     "layout": "Queries, keys and values do not line up as batch, head, position and feature.",
     "probabilities_escape": "Something else reads the probabilities too, so they must be computed.",
     "probabilities_changed": "The probabilities are changed before they weigh the values.",

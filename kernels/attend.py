@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from .curve import STRAIGHT, Curve
+
 NEG_INF = float("-inf")
 
 
@@ -27,7 +29,7 @@ def attend(
     log_weight: Tensor | None,
     scale: float,
     is_causal: bool = False,
-    softcap: float = 0.0,
+    curve: Curve = STRAIGHT,
 ) -> tuple[Tensor, Tensor]:
     """Attention inside each tile.
 
@@ -36,14 +38,14 @@ def attend(
     log_weight  None or broadcastable to [N, G·U, rows, columns], added to scale·query·key; −inf removes the pair.
     is_causal   row i sees columns j <= i only (top-left aligned), besides log_weight. The caller then sees to it
                 that every row keeps a visible column, or corrects the lse of the rows that do not.
-    softcap     c > 0: scores are c·tanh(scale·query·key / c) before log_weight. No fused kernel knows it.
+    curve       what scale·query·key goes through before log_weight is added. No fused kernel knows one.
 
     Returns out [N, G·U, rows, D_v] in query's dtype and lse [N, G·U, rows] in the accumulation dtype, natural log.
     A row without a visible pair (by log_weight) gives out 0, lse −inf. Not differentiable by autograd: see
     `attend_backward`.
     """
-    if softcap:
-        out, lse = _attend_matmul(query, key, value, log_weight, scale, is_causal, softcap)
+    if not curve.is_straight:
+        out, lse = _attend_matmul(query, key, value, log_weight, scale, is_causal, curve)
     elif query.device.type == "cpu":
         out, lse = _attend_cpu(query, key, value, log_weight, scale, is_causal)
     elif is_fused(query, key, value, log_weight is not None, is_causal):
@@ -106,10 +108,10 @@ def _attend_matmul(
     log_weight: Tensor | None,
     scale: float,
     is_causal: bool,
-    softcap: float = 0.0,
+    curve: Curve = STRAIGHT,
 ) -> tuple[Tensor, Tensor]:
     """The portable form: materialises the tiles' scores."""
-    scores = _scores(query, key, scale, softcap)
+    scores = curve.bend_(_scores(query, key, scale))
     if log_weight is not None:
         scores = scores.add_(log_weight)
     if is_causal:
@@ -129,13 +131,11 @@ def _grouped(tensor: Tensor, units: int) -> Tensor:
     return tensor.reshape(tensor.shape[0], units, -1, tensor.shape[-1])
 
 
-def _scores(query: Tensor, key: Tensor, scale: float, softcap: float = 0.0) -> Tensor:
-    """scale·query·keyᵀ, capped where softcap > 0, in the accumulation dtype, [N, G·U, rows, columns]."""
+def _scores(query: Tensor, key: Tensor, scale: float) -> Tensor:
+    """scale·query·keyᵀ in the accumulation dtype, [N, G·U, rows, columns]; a new tensor."""
     dtype = accumulation_dtype(query.dtype)
-    factor = scale / softcap if softcap else scale
-    scores = (_grouped(query, key.shape[1]).to(dtype) * factor) @ key.to(dtype).transpose(-1, -2)
-    scores = scores.reshape(*query.shape[:3], key.shape[2])
-    return scores.tanh_().mul_(softcap) if softcap else scores
+    scores = (_grouped(query, key.shape[1]).to(dtype) * scale) @ key.to(dtype).transpose(-1, -2)
+    return scores.reshape(*query.shape[:3], key.shape[2])
 
 
 def attend_backward(
@@ -181,16 +181,14 @@ def attend_row_backward(
     log_weight: Tensor | None,
     scale: float,
     grad_lse: Tensor | None,
-    softcap: float = 0.0,
+    curve: Curve = STRAIGHT,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of tiles that hold their rows whole: (query, key, value, log_weight [N, G·U, rows, columns]).
 
     Recomputes the softmax, so it needs no lse and is right also where lse cannot hold the sum (scores near the type's
     minimum, as fully masked rows of additive masks have). Materialises the scores. Rows of −inf alone give zeros.
     """
-    scores = _scores(query, key, scale, softcap)
-    # The slope of c·tanh(x / c) is 1 − tanh².
-    slope = torch.addcmul(scores.new_ones(()), scores, scores, value=-1.0 / softcap**2) if softcap else None
+    scores, slope = curve.bend_with_slope_(_scores(query, key, scale))
     if log_weight is not None:
         scores = scores.add_(log_weight)
     weights = torch.softmax(scores, -1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from .curve import STRAIGHT, Curve
 from .lifted import Lifted
 from .parameters import EMPTY_ROWS, Parameters
 
@@ -23,7 +23,7 @@ class AttentionCall:
     scale          multiplies query·key.
     causal_offset  query i sees key j iff j <= i + causal_offset; None = every key.
     sliding_window additionally j > i + causal_offset - sliding_window; needs causal_offset.
-    softcap        c > 0: the score is c·tanh(scale·query·key / c), before the bias; 0 = as it is.
+    curve          what scale·query·key goes through before the bias: softcap and clamp.
     empty_rows     what a query without a visible key gives: "zero", "mean" of all n_k values, or "nan".
     has_bias       an additive bias comes with the tensors.
     has_lifted     key ranges or groups (`Lifted`) come with the tensors.
@@ -35,7 +35,7 @@ class AttentionCall:
     scale: float = 1.0
     causal_offset: int | None = None
     sliding_window: int | None = None
-    softcap: float = 0.0
+    curve: Curve = STRAIGHT
     empty_rows: str = "zero"
     has_bias: bool = False
     has_lifted: bool = False
@@ -45,8 +45,6 @@ class AttentionCall:
         """Raise ValueError with one sentence for a value outside its range."""
         if self.empty_rows not in EMPTY_ROWS:
             raise ValueError(f"empty_rows must be one of {', '.join(EMPTY_ROWS)}, not {self.empty_rows!r}")
-        if not 0.0 <= self.softcap < math.inf:
-            raise ValueError(f"softcap must be 0 (none) or a positive number, not {self.softcap}")
         if self.sliding_window is not None:
             if self.causal_offset is None:
                 raise ValueError("sliding_window needs a causal_offset")

@@ -27,6 +27,8 @@ def attention(
     causal_offset: int | None = None,
     sliding_window: int | None = None,
     softcap: float = 0.0,
+    score_min: float | None = None,
+    score_max: float | None = None,
     scale: float = 1.0,
     empty_rows: str = "zero",
     **_: Any,
@@ -38,6 +40,8 @@ def attention(
     scores = query.to(dtype) @ key.transpose(-2, -1) * scale
     if softcap:
         scores = softcap * torch.tanh(scores / softcap)
+    if score_min is not None or score_max is not None:
+        scores = torch.clamp(scores, score_min, score_max)
     if bias is not None:
         scores = scores + bias.to(dtype)
     rows = torch.arange(n_q, device=query.device).unsqueeze(-1)

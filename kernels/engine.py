@@ -23,9 +23,9 @@ Planner = Callable[[Tensor, Tensor, Tensor | None, AttentionCall], Plan]
 def algorithm_of(call: AttentionCall) -> str:
     """The algorithm that really runs: "exact" where the estimators do not apply or would save nothing."""
     name = call.parameters.algorithm
-    if name == "exact" or call.has_bias or call.sliding_window is not None or call.has_lifted or call.softcap:
+    if name == "exact" or call.has_bias or call.sliding_window is not None or call.has_lifted:
         return "exact"
-    if call.num_keys < call.parameters.min_seq_len:
+    if not call.curve.is_straight or call.num_keys < call.parameters.min_seq_len:
         return "exact"
     selected = cast(int, import_module(f".{name}", __package__).selected_keys(call))
     return "exact" if call.num_keys <= selected else name
@@ -53,7 +53,7 @@ def _scoring(
     """The call's score; on the CPU, where looking costs nothing, sorted groups become key ranges."""
     if lifted is not None and query.device.type == "cpu":
         lifted = lifted.resolved()
-    return Scoring(call.scale, call.softcap, key_mask, bias, lifted)
+    return Scoring(call.scale, call.curve, key_mask, bias, lifted)
 
 
 def forward(
@@ -176,7 +176,7 @@ def backward(
 
 def _wants_rows(scoring: Scoring, grad_bias: Tensor | None, lse: Tensor, dtype: torch.dtype) -> bool:
     """Whether the float32 lse is too coarse, or scores must be at hand for their gradient: then rows are recomputed."""
-    if grad_bias is not None or dtype == torch.float64 or scoring.softcap:
+    if grad_bias is not None or dtype == torch.float64 or not scoring.curve.is_straight:
         return True
     bias = scoring.bias
     return bias is not None and (bias.device.type != "cpu" or bool(((lse < -1e30) & (lse > NEG_INF)).any()))

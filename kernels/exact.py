@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, attend_row_backward, is_fused, merge
 from .call import AttentionCall
+from .curve import STRAIGHT, Curve
 from .lifted import Lifted, seen_by_some
 from .parts import Plan, Span, visible_keys
 
@@ -23,16 +24,16 @@ LEAST_STRETCH = 64  # with fewer queries than this to a key range, masks of chun
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """What makes a score of query·key, besides positions: softcap(scale·query·key) + bias where the masks allow.
+    """What makes a score of query·key, besides positions: curve(scale·query·key) + bias where the masks allow.
 
-    scale, softcap  as in `AttentionCall`.
-    key_mask        bool [B or 1, n_k].
-    bias            float, broadcastable to [B, H, n_q, n_k].
-    lifted          key ranges and groups; on the CPU `resolved`.
+    scale, curve  as in `AttentionCall`.
+    key_mask      bool [B or 1, n_k].
+    bias          float, broadcastable to [B, H, n_q, n_k].
+    lifted        key ranges and groups; on the CPU `resolved`.
     """
 
     scale: float
-    softcap: float = 0.0
+    curve: Curve = STRAIGHT
     key_mask: Tensor | None = None
     bias: Tensor | None = None
     lifted: Lifted | None = None
@@ -40,7 +41,7 @@ class Scoring:
     @property
     def is_plain(self) -> bool:
         """A fused kernel knows the score without a mask of pairs, but for the bias."""
-        return not self.softcap and self.lifted is None
+        return self.curve.is_straight and self.lifted is None
 
     def without_lifted(self, rows: slice) -> Scoring:
         """The same for some batch rows, but for key ranges and groups."""
@@ -99,9 +100,9 @@ def span_forward(query: Tensor, key: Tensor, value: Tensor, span: Span, scoring:
                 part = (merged[0].to(out.dtype), merged[1])
             out[:, :, tail], lse[:, :, tail] = part
         return out, lse
-    for chunk in _query_chunks(span, scoring, query, dense=scoring.softcap > 0.0):
+    for chunk in _query_chunks(span, scoring, query, dense=not scoring.curve.is_straight):
         tile_query, tile_key, tile_value, weight = _operands(chunk, scoring, query, key, value)
-        part = attend(tile_query, tile_key, tile_value, weight, scoring.scale, softcap=scoring.softcap)
+        part = attend(tile_query, tile_key, tile_value, weight, scoring.scale, curve=scoring.curve)
         first = chunk.query_start - span.query_start
         place = slice(first, first + chunk.query_stop - chunk.query_start)
         out[:, :, place], lse[:, :, place] = part
@@ -124,7 +125,7 @@ def span_backward(
     """Add the span's share to grads = (query, key, value), in place; see `attend_backward` for lse, delta and out.
 
     lse and delta [B, H, n_q] and out are of whole rows over the whole sequence; grads have the inputs' shapes. Knows no
-    softcap: such rows are recomputed whole. is_fresh: the span is the whole call and `writes_all`, and
+    curve: such rows are recomputed whole. is_fresh: the span is the whole call and `writes_all`, and
     grads hold nothing yet.
     """
     if (stretches := _stretches(span, scoring, query)) is not None:
@@ -190,7 +191,7 @@ def span_row_backward(
             *_operands(chunk, scoring, query, key, value),
             scoring.scale,
             None if grad_lse is None else grad_lse[:, :, rows],
-            scoring.softcap,
+            scoring.curve,
         )
         for grad, part, share in zip(grads, (rows, keys, keys), found[:3], strict=True):
             grad[:, :, part] += share
@@ -230,10 +231,10 @@ def _splits(span: Span, scoring: Scoring, query: Tensor) -> bool:
 def _stretches(span: Span, scoring: Scoring, query: Tensor) -> list[tuple[slice, Span]] | None:
     """Batch rows and spans without key ranges that make up the span, for the CPU's fused kernel: packed documents.
 
-    None where that is impossible (groups, softcap) or too small to pay.
+    None where that is impossible (groups, a curve) or too small to pay.
     """
     lifted = scoring.lifted
-    if lifted is None or scoring.softcap or query.device.type != "cpu" or lifted.query_group is not None:
+    if lifted is None or not scoring.curve.is_straight or query.device.type != "cpu" or lifted.query_group is not None:
         return None
     found = []
     for row in range(lifted.batch):

@@ -29,6 +29,8 @@ def hyper_attention(
     query_group: Tensor | None = None,
     key_group: Tensor | None = None,
     softcap: float = 0.0,
+    score_min: float | None = None,
+    score_max: float | None = None,
     return_lse: bool = False,
     algorithm: Algorithm = "hyper",
     min_seq_len: int = 4096,
@@ -51,7 +53,10 @@ def hyper_attention(
     key_mask bool [batch or 1, n_k]: True = the key takes part.
     first_key, stop_key int64 [batch or 1, n_q]: query i sees key j iff first_key[i] <= j < stop_key[i].
     query_group int64 [batch or 1, n_q, m] with key_group [batch or 1, n_k, m]: all m columns must be equal (packed
-    documents, chunked attention). softcap c > 0: scores become c·tanh(score / c). These five make the call exact.
+    documents, chunked attention).
+
+    softcap c > 0: scores become c·tanh(score / c). score_min, score_max: then they are clamped to that range. Both come
+    before the mask. All of these but key_mask make the call exact.
 
     Under autocast query, key and value are cast as those of SDPA are.
 
@@ -92,6 +97,8 @@ def hyper_attention(
         bias,
         **lifted,
         softcap=softcap,
+        score_min=score_min,
+        score_max=score_max,
         causal_offset=0 if is_causal else None,
         scale=1.0 / math.sqrt(query.shape[-1]) if scale is None else scale,
         algorithm=algorithm,

@@ -109,7 +109,7 @@ def exact_rows(observation: Observation, rows: Tensor) -> Tensor:
     key, value = seen_by_some(allowed, seen.key.to(dtype), seen.value.to(dtype))
     folded = query.to(dtype).reshape(batch, key.shape[1], -1, features)
     scores = (folded @ key.transpose(-1, -2) * call.scale).view(batch, heads, count, -1)
-    scores = call.softcap * torch.tanh(scores / call.softcap) if call.softcap else scores
+    scores = call.curve.bend_(scores)
     scores = scores if bias is None else scores + bias
     scores = scores.masked_fill(~allowed, float("-inf"))
     empty = (scores == float("-inf")).all(-1, keepdim=True)

@@ -9,12 +9,14 @@ from torch import Tensor
 
 from . import engine
 from .call import AttentionCall, check_shapes, check_types
+from .curve import Curve
 from .lifted import Lifted
 from .meter import notify
 from .parameters import Parameters
 
 _RULES = (
-    "SymInt? causal_offset=None, SymInt? sliding_window=None, float softcap=0.0, float scale=1.0, "
+    "SymInt? causal_offset=None, SymInt? sliding_window=None, "
+    "float softcap=0.0, float? score_min=None, float? score_max=None, float scale=1.0, "
     'str empty_rows="zero", '
     'str algorithm="hyper", int min_seq_len=4096, int block_size=256, int sample_size=256, int lsh_projections=7, '
     "int window=512, int sinks=64, int heavy=256, int seed=0"
@@ -31,7 +33,8 @@ BACKWARD_SCHEMA = (
 )
 
 
-OWN = ("causal_offset", "sliding_window", "softcap", "scale", "empty_rows")
+OWN = ("causal_offset", "sliding_window", "scale", "empty_rows")
+CURVE = ("softcap", "score_min", "score_max")
 
 
 def call_of(
@@ -41,6 +44,7 @@ def call_of(
     rules = dict(rules)
     own = {name: rules.pop(name) for name in OWN if name in rules}
     own |= {"has_bias": bias is not None, "has_lifted": has_lifted}
+    own["curve"] = Curve(**{name: rules.pop(name) for name in CURVE if name in rules})
     return AttentionCall(query.shape[2], key.shape[2], parameters=Parameters(**rules), **own)
 
 
@@ -59,12 +63,12 @@ def attention(
 ) -> tuple[Tensor, Tensor]:
     """(out, lse) of softmax(scale·query·keyᵀ + masks + bias)·value, exact or estimated; see DESIGN 3.
 
-    Key ranges, groups, a bias, a sliding window and softcap make the call exact.
+    Key ranges, groups, a bias, a sliding window, softcap and a clamp of the scores make the call exact.
 
     query [B, H, n_q, D]; key [B, H_kv, n_k, D]; value [B, H_kv, n_k, D_v]; key_mask bool [B or 1, n_k], True = the key
     takes part; bias float, broadcastable to [B, H, n_q, n_k]; first_key, stop_key int [B or 1, n_q] and query_group,
     key_group int [B or 1, n, m] as in `Lifted`. Every mask that is given must allow a pair. `rules`: the fields of
-    `AttentionCall` and `Parameters`.
+    `AttentionCall`, `Curve` and `Parameters`.
     Returns out [B, H, n_q, D_v], contiguous, in query's dtype, and lse [B, H, n_q] float32, −inf for empty rows.
     Raises ValueError for shapes, dtypes and values that do not fit.
     """

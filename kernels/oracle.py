@@ -137,8 +137,10 @@ def dense_attention(
     group = query.shape[1] // key.shape[1]
     key, value = (tensor.double().repeat_interleave(group, 1) for tensor in (key, value))
     scores = query.double() @ key.transpose(-1, -2) * call.scale
-    if call.softcap:
-        scores = call.softcap * torch.tanh(scores / call.softcap)
+    if call.curve.softcap:
+        scores = call.curve.softcap * torch.tanh(scores / call.curve.softcap)
+    if call.curve.score_min is not None or call.curve.score_max is not None:
+        scores = torch.clamp(scores, call.curve.score_min, call.curve.score_max)
     scores = scores + log_weight
     if bias is not None:
         scores = scores + bias.double()

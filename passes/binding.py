@@ -83,7 +83,7 @@ def bind(
         mask=mask,
         bias=bias,
         factors=reading.program.factors,
-        softcap=reading.program.softcap,
+        curve=reading.program.curve,
         sink=reading.sink,
     )
     return AttentionSite(
@@ -108,9 +108,12 @@ def _mask_and_bias(reading: Reading, dtype: torch.dtype) -> tuple[MaskSpec, Expr
     """The lifted mask and the sum of the biases, for queries of this dtype."""
     terms, after = reading.program.masks, reading.after
     if after is not None and after.keep is not None:
-        terms = _masked_twice(reading, after.keep)
+        terms = _masked_twice(reading, after.keep, after.multiplied)
     mask, biases = _joined(reading, terms, dtype)
-    if after is not None and (after.keep is not None or after.without_nan) and mask.empty_rows == "nan":
+    cleared = after is not None and (after.without_nan or (after.keep is not None and not after.multiplied))
+    if after is not None and after.keep is not None and after.multiplied:
+        cleared = not any(math.isinf(t.fill) for t in reading.program.masks)  # the mean of a row times 0
+    if cleared and mask.empty_rows == "nan":
         mask = replace(mask, empty_rows="zero")
     total: Expr | None = None
     for term in biases:
@@ -118,15 +121,18 @@ def _mask_and_bias(reading: Reading, dtype: torch.dtype) -> tuple[MaskSpec, Expr
     return mask, total
 
 
-def _masked_twice(reading: Reading, keep: Expr) -> tuple[MaskTerm, ...]:
+def _masked_twice(reading: Reading, keep: Expr, multiplied: bool) -> tuple[MaskTerm, ...]:
     """The mask terms of scores whose probabilities are masked again, by the same mask: what is left of the fills.
 
-    Only rows that see no key can tell: they give zeros, whatever the fills were.
+    Only rows that see no key can tell: they give zeros, whatever the fills were; but NaN where a NaN is multiplied.
     """
     terms = reading.program.masks
     before = conjunction(*(t.keep for t in terms))
     if set(parts(keep)) != set(parts(before)):
         message = "the probabilities are masked by something that the scores are not masked by"
+        raise Rejected(RejectionCode.PROBABILITIES_CHANGED, message, reading.evaluator.softmax)
+    if multiplied and len({math.isinf(t.fill) for t in terms}) > 1:
+        message = "the probabilities are multiplied by a mask whose fills are of different kinds"
         raise Rejected(RejectionCode.PROBABILITIES_CHANGED, message, reading.evaluator.softmax)
     return tuple(replace(t, fill=-math.inf) for t in terms)
 

@@ -13,6 +13,7 @@ import torch
 from torch import fx
 
 from .binding import NotAttention, Reading, bind
+from .bounds import Bounds
 from .canonical import CanonicalView
 from .contraction import Contraction, contraction_of
 from .dataflow import Dataflow
@@ -178,7 +179,8 @@ def _read_back(
         raise Rejected(RejectionCode.DTYPE, f"softmax of {dtype}", softmax)
     scores = evaluator.at(source, probability.index, softmax)
     scores, sink = _without_sink(view, evaluator, roots, softmax, dim, scores, probability.index)
-    reader = Reader(softmax, dtype, roots.key_position, has_sink=sink is not None)
+    bounds = Bounds(evaluator, roots.key_position)
+    reader = Reader(softmax, dtype, roots.key_position, bounds, has_sink=sink is not None)
     program = _program(view, with_one_product(view, scores, roots), reader)
     query, key, qk = query_and_key(view, program, roots, softmax)
     value = (plan.value, product.position(plan.value_labels, at, view.shape(plan.value)))

@@ -60,19 +60,21 @@ def changed_before_values(view: CanonicalView, escapes: list[fx.Node]) -> fx.Nod
 class After:
     """What is done to the probabilities after softmax: keys where `keep` does not hold get 0, and NaN becomes 0.
 
-    keep is None where nothing is masked.
+    keep is None where nothing is masked. multiplied: masked by products with ones and zeros alone, which leave NaN.
     """
 
     probability: Probability
     keep: Expr | None = None
     without_nan: bool = False
+    multiplied: bool = False
 
 
 def after_softmax(expr: Expr) -> After | None:
     """An element of what meets the values, as an element of what softmax gave; None where it is more than masked."""
     kept: list[Expr] = []
-    without_nan = False
+    without_nan, multiplied = False, True
     while not isinstance(expr, Probability):
+        multiplied &= isinstance(expr, Apply) and expr.name == "mul"
         step = _kept(expr)
         if step is None:
             return None
@@ -83,7 +85,7 @@ def after_softmax(expr: Expr) -> After | None:
             return None
         else:
             kept.append(keep)
-    return After(expr, conjunction(*kept) if kept else None, without_nan)
+    return After(expr, conjunction(*kept) if kept else None, without_nan, multiplied)
 
 
 def _kept(expr: Expr) -> tuple[Expr, Expr] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy
@@ -41,7 +41,7 @@ def fits_sdpa(site: AttentionSite) -> bool:
     spec, mask = site.spec, site.spec.mask
     if any(part is not None for part in (mask.key_mask, mask.sliding_window, mask.first_key, mask.stop_key)):
         return False
-    if mask.groups or spec.softcap or spec.sink is not None:
+    if mask.groups or not spec.curve.is_straight or spec.sink is not None:
         return False
     return mask.causal_offset is None or (mask.causal_offset == 0 and site.spec.bias is None)
 
@@ -87,13 +87,15 @@ def _attention(emitter: Emitter, view: CanonicalView, site: AttentionSite, lower
     ]
     dtypes = [view.tensor(o.node).dtype for o in (site.query, site.key, site.value)]
     common = dtypes[0]
-    for dtype in dtypes[1:]:
+    for dtype in (*dtypes[1:], *_term_dtypes(view, site)):
         common = torch.promote_types(common, dtype)
     query, key, value = (
         t if d == common else emitter.method("to", t, common) for t, d in zip(tensors, dtypes, strict=True)
     )
     for factor in site.spec.factors:
         query = _multiplied(emitter, query, factor, site, common)
+    if site.spec.curve.term is not None:
+        query, key, site = _with_term(emitter, query, key, site, common)
     write = _sdpa if lowering.target == "sdpa" else _op
     out = write(emitter, view, site, lowering, (query, key, value), common)
     wanted = view.tensor(site.output).dtype
@@ -111,6 +113,27 @@ def _multiplied(emitter: Emitter, query: fx.Node, factor: Expr, site: AttentionS
         scale = emitter.query_tensor(factor)
         return emitter.method("to", emitter.call(operator.mul, query, scale), dtype)
     return emitter.call(operator.mul, query, emitter.tensor(factor, emitter.score_axes))
+
+
+def _term_dtypes(view: CanonicalView, site: AttentionSite) -> list[torch.dtype]:
+    """Those of the tensors that are added to the scores of a row: what they hold must not be rounded."""
+    term = site.spec.curve.term
+    held = [] if term is None else [view.value(at.node) for at in walk(term) if isinstance(at, Load)]
+    return [value.dtype for value in held if isinstance(value, torch.Tensor) and value.dtype.is_floating_point]
+
+
+def _with_term(
+    emitter: Emitter, query: fx.Node, key: fx.Node, site: AttentionSite, dtype: torch.dtype
+) -> tuple[fx.Node, fx.Node, AttentionSite]:
+    """[scale·query, term] and [key, 1]: the product holds what is added to the scores of a row."""
+    spec = site.spec
+    assert spec.curve.term is not None
+    term = emitter.method("to", emitter.query_tensor(spec.curve.term), dtype)
+    term = emitter.method("expand", term, *map(emitter.size, (spec.batch, spec.heads, spec.n_q)), 1)
+    if spec.scale != 1.0:
+        query = emitter.call(operator.mul, query, spec.scale)
+    query = emitter.call(torch.cat, (query, term), -1)
+    return query, emitter.call(F.pad, key, (0, 1), value=1.0), replace(site, spec=replace(spec, scale=1.0))
 
 
 def _needs_strides(node: fx.Node) -> bool:
@@ -206,7 +229,7 @@ def _op(
 
 
 def _ranges(emitter: Emitter, site: AttentionSite) -> dict[str, Any]:
-    """The op's arguments for key ranges, groups and softcap; tensors of O(n) elements."""
+    """The op's arguments for key ranges, groups and the curve; tensors of O(n) elements."""
     spec, mask, roots = site.spec, site.spec.mask, site.roots
     arguments: dict[str, Any] = {}
     for name, expr in (("first_key", mask.first_key), ("stop_key", mask.stop_key)):
@@ -221,9 +244,9 @@ def _ranges(emitter: Emitter, site: AttentionSite) -> dict[str, Any]:
             if len(columns) > 1:
                 columns = list(emitter.each(torch.broadcast_tensors, columns))
             arguments[name] = emitter.call(torch.stack, columns, -1)
-    if spec.softcap:
-        arguments["softcap"] = spec.softcap
-    return arguments
+    if spec.curve.softcap:
+        arguments["softcap"] = spec.curve.softcap
+    return arguments | spec.curve.bounds
 
 
 def _rows(emitter: Emitter, expr: Expr, position: sympy.Symbol | None, count: sympy.Expr, roots: Roots) -> fx.Node:

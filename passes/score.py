@@ -8,14 +8,17 @@ names the step.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import sympy
 import torch
 from torch import fx
 
+from .bounds import Bounds
 from .expression import Apply, Expr, Number, Product, arithmetic, contains, inverse, symbols, walk
-from .spec import Rejected, RejectionCode
+from .spec import STRAIGHT, Curve, Rejected, RejectionCode
 
 # A finite number added to a score that is at or under this forbids the key: exp() of the difference is 0 in float64
 # for any real score, and float32 scores under it are all equal. A *replaced* score (masked_fill) may be less extreme.
@@ -39,7 +42,7 @@ class MaskTerm:
 
 @dataclass(frozen=True, slots=True)
 class ScoreProgram:
-    """s = scale·Π factors·(QKᵀ), then softcap·tanh(s / softcap) where softcap > 0, then + Σ biases, then the masks.
+    """s = scale·Π factors·(QKᵀ), then the curve (softcap, clamp), then + Σ biases, then the masks.
 
     `product` is the element of QKᵀ (None for an SDPA call). Factors are what scores are multiplied by where it is no
     constant: a learned logit scale, a float attribute of a module under dynamic=True. They multiply the queries, so
@@ -48,7 +51,7 @@ class ScoreProgram:
 
     product: Product | None
     scale: float
-    softcap: float = 0.0
+    curve: Curve = STRAIGHT
     factors: tuple[Expr, ...] = ()
     biases: tuple[Expr, ...] = ()
     masks: tuple[MaskTerm, ...] = ()
@@ -66,11 +69,12 @@ def is_fill(value: float, dtype: torch.dtype, added: bool) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads the scores: the softmax, the dtype it reads, and the index symbol that it sums over."""
+    """Who reads the scores: the softmax, their dtype and bounds, the index symbol that it sums over."""
 
     softmax: fx.Node
     dtype: torch.dtype
     key_position: sympy.Symbol
+    bounds: Bounds
     has_sink: bool = False
 
     def unseen(self, term: Expr) -> bool:
@@ -121,15 +125,14 @@ def _sides(expr: Apply) -> tuple[Expr, Expr, bool]:
 def _scaled(program: ScoreProgram, factor: float) -> ScoreProgram:
     masks = tuple(replace(m, fill=m.fill * factor) for m in program.masks)
     biases = tuple(arithmetic("mul", b, Number(factor)) for b in program.biases)
-    return replace(program, scale=program.scale * factor, softcap=program.softcap * factor, biases=biases, masks=masks)
+    curve = program.curve.scaled(factor)
+    return replace(program, scale=program.scale * factor, curve=curve, biases=biases, masks=masks)
 
 
 def _multiplied(program: ScoreProgram, factor: Expr, reader: Reader) -> ScoreProgram:
-    if program.masks or program.softcap:
-        raise unsupported(
-            "masked or capped scores are scaled by something that is no constant",
-            reader.softmax,
-        )
+    if program.masks or not program.curve.is_straight:
+        message = "masked, capped or clamped scores are scaled by something that is no constant"
+        raise unsupported(message, reader.softmax)
     biases = tuple(arithmetic("mul", b, factor) for b in program.biases)
     return replace(program, factors=(*program.factors, factor), biases=biases)
 
@@ -207,22 +210,55 @@ def _where(expr: Apply, reader: Reader) -> ScoreProgram:
     raise unsupported("a where() of the scores does not forbid keys", reader.softmax)
 
 
+def _bent(program: ScoreProgram, bend: Callable[[Curve], Curve], reader: Reader) -> ScoreProgram:
+    """A program whose scores go through one more curve. What was added before, the same for all keys, goes into it."""
+    curve = program.curve
+    if any(reader.key_position in symbols(b) for b in program.biases):
+        raise unsupported("scores are capped or clamped after a bias that differs from key to key", reader.softmax)
+    if program.biases and not curve.is_straight:
+        raise unsupported("something is added to scores between two caps or clamps", reader.softmax)
+    if program.biases:
+        curve = replace(curve, term=reduce(lambda a, b: arithmetic("add", a, b), program.biases))
+    return replace(program, curve=bend(curve), biases=())
+
+
 def _tanh(expr: Apply, reader: Reader) -> ScoreProgram:
     """tanh of scaled scores is a softcap of 1; what multiplies it afterwards is its height."""
     program = _taken_apart(expr.args[0], reader)
-    if program.softcap or program.biases or program.masks:
-        raise unsupported("tanh of scores that are biased, masked or capped", reader.softmax)
-    return replace(program, softcap=1.0)
+    if program.curve.softcap or program.masks:
+        raise unsupported("tanh of scores that are masked or capped", reader.softmax)
+
+    def bend(curve: Curve) -> Curve:
+        bounds = {name: math.tanh(bound) for name, bound in curve.bounds.items()}  # a clamp before is one after
+        return Curve(curve.term, 1.0, **bounds)
+
+    return _bent(program, bend, reader)
 
 
-def _maximum(expr: Apply, reader: Reader) -> ScoreProgram:
-    """max(scores, lowest number): a fill of −inf becomes a finite one, and no real score is met."""
-    inner, floor, _ = _sides(expr)
-    if not isinstance(floor, Number) or not is_fill(float(floor.value), reader.dtype, added=True):
-        raise unsupported("scores are clamped", reader.softmax)
+def _clamp(expr: Apply, reader: Reader) -> ScoreProgram:
+    """max(scores, number) or min(scores, number)."""
+    inner, limit, _ = _sides(expr)
+    if not isinstance(limit, Number) or math.isnan(limit.value):
+        raise unsupported("scores are clamped to what is no constant", reader.softmax)
     program = _taken_apart(inner, reader)
-    masks = tuple(replace(m, fill=max(m.fill, float(floor.value)), added=False) for m in program.masks)
-    return replace(program, masks=masks)
+    bound, is_floor = float(limit.value), expr.name == "maximum"
+    low, high = reader.bounds.of(inner)
+    if bound <= low if is_floor else bound >= high:
+        return program  # nothing lies beyond it
+    choose = max if is_floor else min
+    masks = tuple(replace(m, fill=choose(m.fill, bound), added=False) for m in program.masks)
+    if is_fill(bound if is_floor else -bound, reader.dtype, added=True):
+        # No real score is met; a fill of −inf becomes a finite one.
+        return replace(program, masks=masks) if is_floor else program
+    if math.isinf(bound):
+        raise unsupported(f"scores are clamped to {bound}", reader.softmax)
+    if not all(is_fill(m.fill, reader.dtype, added=False) for m in masks):
+        raise unsupported(f"masked scores are clamped to {bound:g}, which forbids no key", reader.softmax)
+
+    def bend(curve: Curve) -> Curve:
+        return replace(curve, score_min=choose(curve.score_min, bound), score_max=choose(curve.score_max, bound))
+
+    return replace(_bent(program, bend, reader), masks=tuple(replace(m, biases=0) for m in masks))
 
 
 FORMS = {
@@ -232,5 +268,6 @@ FORMS = {
     "div": _div,
     "where": _where,
     "tanh": _tanh,
-    "maximum": _maximum,
+    "maximum": _clamp,
+    "minimum": _clamp,
 }

@@ -63,7 +63,7 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
             j.value if isinstance(j, Int) else sympy.Integer(0),
         )
         masks = (*masks, MaskTerm(roots.domain.at_most_zero(two - one), -math.inf, added=True))
-    program = ScoreProgram(None, scale, 0.0, factors, biases, masks)
+    program = ScoreProgram(None, scale, factors=factors, biases=biases, masks=masks)
     reading = Reading(
         evaluator, roots, (query, q_at), (key, k_at), (value, v_at), (node,) * 3, program, view.tensor(node).dtype
     )

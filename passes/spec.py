@@ -7,6 +7,7 @@ candidate was not bound; its codes are a closed list.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,7 +16,7 @@ import sympy
 import torch
 from torch import fx
 
-from .expression import Expr, Index
+from .expression import Expr, Index, Number, arithmetic
 from .held import Triangle
 from .symbols import Roots
 
@@ -111,13 +112,58 @@ class MaskSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Curve:
+    """What scaled scores go through before biases and masks, in this order.
+
+    term       expression over (b, h, i), added: softmax would not see it, but what follows does.
+    softcap    c > 0: the score s becomes c·tanh(s / c).
+    score_min, score_max   then it is clamped to this range; infinite: no bound.
+    """
+
+    term: Expr | None = None
+    softcap: float = 0.0
+    score_min: float = -math.inf
+    score_max: float = math.inf
+
+    @property
+    def is_straight(self) -> bool:
+        """Whether scores stay as they are."""
+        return not self.softcap and not self.bounds
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """Those of the clamp that there are."""
+        both = {"score_min": self.score_min, "score_max": self.score_max}
+        return {name: bound for name, bound in both.items() if not math.isinf(bound)}
+
+    def scaled(self, factor: float) -> Curve:
+        """The curve whose results are `factor` > 0 times as large, for scores that are too."""
+        term = None if self.term is None else arithmetic("mul", self.term, Number(factor))
+        return Curve(term, self.softcap * factor, self.score_min * factor, self.score_max * factor)
+
+    def in_words(self) -> list[str]:
+        """What softmax sees of it: "row term", "softcap 20", "clamped to [-5, 5]"."""
+        words = [] if self.term is None else ["row term"]
+        words += [f"softcap {self.softcap:.6g}"] if self.softcap else []
+        if len(self.bounds) == 2:
+            words.append(f"clamped to [{self.score_min:.6g}, {self.score_max:.6g}]")
+        elif self.bounds:
+            side, bound = ("at least", self.score_min) if "score_min" in self.bounds else ("at most", self.score_max)
+            words.append(f"clamped to {side} {bound:.6g}")
+        return words
+
+
+STRAIGHT = Curve()
+
+
+@dataclass(frozen=True, slots=True)
 class AttentionSpec:
-    """What a site computes: softmax(scale·QKᵀ + bias, masked)·V.
+    """What a site computes: softmax(curve(scale·QKᵀ) + bias, masked)·V.
 
     batch, heads, kv_heads, n_q, n_k, head_dim and value_dim are sizes (integers, or symbols of dynamic shapes);
     query head h reads kv head h // (heads // kv_heads). bias is an expression over (b, h, i, j) added to the scaled
     scores; factors are expressions over (b, h, i) that multiply the queries besides `scale`. dtype is that
-    of the queries. Where softcap > 0 the scaled score s becomes softcap·tanh(s / softcap). sink is an expression over
+    of the queries. curve is what the scaled scores go through: softcap, clamp. sink is an expression over
     (b, h, i): one more score that takes part in the softmax and has no value.
     """
 
@@ -134,13 +180,13 @@ class AttentionSpec:
     mask: MaskSpec
     bias: Expr | None = None
     factors: tuple[Expr, ...] = ()
-    softcap: float = 0.0
+    curve: Curve = STRAIGHT
     sink: Expr | None = None
 
     def expressions(self) -> tuple[Expr, ...]:
         """Every expression that becomes a tensor when the site is written."""
         mask = self.mask
-        single = (mask.key_mask, mask.first_key, mask.stop_key, mask.other, self.bias, self.sink)
+        single = (mask.key_mask, mask.first_key, mask.stop_key, mask.other, self.bias, self.sink, self.curve.term)
         pairs = (expr for pair in mask.groups for expr in pair)
         return (*(expr for expr in single if expr is not None), *pairs, *self.factors)
 
@@ -159,7 +205,8 @@ class AttentionSpec:
             other=one(self.mask.other),
         )
         factors = tuple(change(f) for f in self.factors)
-        return replace(self, mask=mask, bias=one(self.bias), factors=factors, sink=one(self.sink))
+        curve = replace(self.curve, term=one(self.curve.term))
+        return replace(self, mask=mask, bias=one(self.bias), factors=factors, curve=curve, sink=one(self.sink))
 
     def in_words(self) -> str:
         """One line for people: "causal, key padding, 9 heads over 3 kv heads, scale 0.125"."""
@@ -181,8 +228,7 @@ class AttentionSpec:
         if self.bias is not None:
             words.append("bias")
         words.append(f"{self.heads} heads" + (f" over {self.kv_heads} kv heads" if self.kv_heads != self.heads else ""))
-        if self.softcap:
-            words.append(f"softcap {self.softcap:.6g}")
+        words += self.curve.in_words()
         if self.sink is not None:
             words.append("sink logits")
         words.append(f"scale {self.scale:.6g}" + (" × tensor" if self.factors else ""))

@@ -58,13 +58,13 @@ def test_gradients(rules: dict[str, Any], masked: float) -> None:
 
 
 @pytest.mark.parametrize("kind", LIFTED_KINDS)
-@pytest.mark.parametrize("softcap", [0.0, 3.0])
+@pytest.mark.parametrize("curve", [{}, {"softcap": 3.0}, {"score_min": -0.5, "score_max": 0.7}], ids=str)
 @pytest.mark.parametrize("causal", [None, 20])
-def test_lifted_masks_and_softcap(kind: str, softcap: float, causal: int | None) -> None:
+def test_lifted_masks_and_curves(kind: str, curve: dict[str, float], causal: int | None) -> None:
     """Values and gradients, without one wait for the device."""
     inputs = with_lifted(make_inputs(150, 170, kv_heads=2, features=24, masked=0.3), kind)
     tensors = on_cuda(inputs)
-    rules = {"algorithm": "exact", "scale": 0.1, "softcap": softcap, "causal_offset": causal}
+    rules = {"algorithm": "exact", "scale": 0.1, **curve, "causal_offset": causal}
     along = torch.randn(2, 4, 150, 24).cuda()
     leaves = [tensor for tensor in tensors if tensor is not None and tensor.requires_grad]
     torch.ops.hyper.attention(*tensors, **rules)  # loads what is loaded once

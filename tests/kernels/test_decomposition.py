@@ -20,6 +20,8 @@ RULES: list[dict[str, Any]] = [
     {"causal_offset": 3, "sliding_window": 9},
     {"causal_offset": -4, "sliding_window": 1},
     {"softcap": 2.0, "causal_offset": 5},
+    {"score_min": -0.6, "score_max": 0.8},
+    {"softcap": 2.0, "score_max": 0.8},
 ]
 
 

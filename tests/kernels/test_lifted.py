@@ -1,4 +1,4 @@
-"""Key ranges, groups and softcap: against the dense float64 oracle, SDPA, and what nearly is the same."""
+"""Key ranges, groups, softcap and clamp: against the dense float64 oracle, SDPA, and what nearly is the same."""
 
 from __future__ import annotations
 
@@ -23,48 +23,54 @@ EXACT: dict[str, Any] = {"algorithm": "exact", "scale": 0.3}
 NEG_INF = float("-inf")
 
 
+def curves(softcap: float) -> list[dict[str, float]]:
+    """Nothing, a softcap, and each with a clamp that many scores meet."""
+    clamp = {"score_min": -0.7, "score_max": 0.9}
+    return [{}, {"softcap": softcap}, clamp, {"softcap": softcap, "score_min": -0.7}]
+
+
 @pytest.mark.parametrize("kind", LIFTED_KINDS)
-@pytest.mark.parametrize("softcap", [0.0, 2.0])
+@pytest.mark.parametrize("curve", curves(2.0), ids=str)
 @pytest.mark.parametrize("rows", [1, 2])
 @pytest.mark.parametrize(
     "rules",
     [{}, {"causal_offset": 0}, {"causal_offset": -4, "empty_rows": "mean"}, {"causal_offset": 6, "sliding_window": 9}],
     ids=str,
 )
-def test_masks_match_oracle(kind: str, softcap: float, rows: int, rules: dict[str, Any]) -> None:
+def test_masks_match_oracle(kind: str, curve: dict[str, float], rows: int, rules: dict[str, Any]) -> None:
     for masked, bias in ((0.0, None), (0.5, None), (0.0, (4, 63, 57)), (0.3, (1, 1, 57))):
         inputs = make_inputs(63, 57, kv_heads=2, value_features=24, masked=masked, bias=bias)
-        check_against_oracle(with_lifted(inputs, kind, rows), softcap=softcap, **EXACT, **rules)
+        check_against_oracle(with_lifted(inputs, kind, rows), **curve, **EXACT, **rules)
 
 
 @pytest.mark.parametrize(
     ("n_q", "n_k", "features", "kv_heads"),
     [(63, 63, 40, 4), (111, 111, 80, 2), (111, 63, 96, 1), (1, 111, 80, 4), (1000, 1000, 40, 2), (300, 1000, 96, 4)],
 )
-@pytest.mark.parametrize("softcap", [0.0, 5.0])
-def test_sizes(n_q: int, n_k: int, features: int, kv_heads: int, softcap: float) -> None:
+@pytest.mark.parametrize("curve", curves(5.0), ids=str)
+def test_sizes(n_q: int, n_k: int, features: int, kv_heads: int, curve: dict[str, float]) -> None:
     inputs = make_inputs(n_q, n_k, batch=1 if n_k == 1000 else 2, kv_heads=kv_heads, features=features)
     for kind in ("range", "packed", "mixed"):
-        rules = {"algorithm": "exact", "scale": features**-0.5, "causal_offset": n_k - n_q, "softcap": softcap}
+        rules = {"algorithm": "exact", "scale": features**-0.5, "causal_offset": n_k - n_q, **curve}
         check_against_oracle(with_lifted(inputs, kind), **rules)
 
 
 @pytest.mark.parametrize("rules", [{}, {"causal_offset": 0}, {"causal_offset": 3, "sliding_window": 8}], ids=str)
-def test_softcap_alone(rules: dict[str, Any]) -> None:
+def test_curve_alone(rules: dict[str, Any]) -> None:
     for masked, bias in ((0.0, None), (0.4, None), (0.0, (2, 1, 45, 45))):
-        for softcap in (0.5, 30.0):
+        for curve in ({"softcap": 0.5}, {"softcap": 30.0}, {"score_max": 0.8}, {"score_min": -1.0, "score_max": -0.2}):
             inputs = make_inputs(45, kv_heads=2, masked=masked, bias=bias)
-            check_against_oracle(inputs, softcap=softcap, **EXACT, **rules)
+            check_against_oracle(inputs, **curve, **EXACT, **rules)
 
 
 @pytest.mark.parametrize("kind", ["range", "packed", "all"])
-@pytest.mark.parametrize("softcap", [0.0, 3.0])
-def test_chunks_join(kind: str, softcap: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("curve", curves(3.0), ids=str)
+def test_chunks_join(kind: str, curve: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hyperrewrite.kernels.exact.SCORE_BUDGET", 16 * 40)
     for rules in ({}, {"causal_offset": 13}, {"causal_offset": 13, "sliding_window": 20}):
         inputs = make_inputs(90, 77, masked=0.2, bias=(1, 4, 90, 77))
         for case in (inputs, replace(inputs, bias=None)):
-            check_against_oracle(with_lifted(case, kind), softcap=softcap, **EXACT, **rules)
+            check_against_oracle(with_lifted(case, kind), **curve, **EXACT, **rules)
 
 
 @pytest.mark.parametrize("kind", ["first", "range", "packed"])
@@ -95,16 +101,16 @@ def test_long_documents_need_no_mask() -> None:
 
 def test_strides() -> None:
     for kind in ("range", "mixed"):
-        for softcap in (0.0, 4.0):
+        for curve in curves(4.0):
             case = with_lifted(make_inputs(61, kv_heads=2, strided=True), kind)
             assert case.lifted is not None
             spread = [None if t is None else t.repeat_interleave(2, 1)[:, ::2] for t in lifted_fields(case.lifted)]
-            check_against_oracle(replace(case, lifted=Lifted(*spread)), softcap=softcap, causal_offset=2, **EXACT)
+            check_against_oracle(replace(case, lifted=Lifted(*spread)), **curve, causal_offset=2, **EXACT)
 
 
 @pytest.mark.parametrize("mode", ["zero", "mean", "nan"])
-@pytest.mark.parametrize("softcap", [0.0, 2.0])
-def test_empty_rows_by_lifted_masks(mode: str, softcap: float) -> None:
+@pytest.mark.parametrize("curve", curves(2.0), ids=str)
+def test_empty_rows_by_lifted_masks(mode: str, curve: dict[str, float]) -> None:
     """No query is empty by one rule alone: ranges, groups and key_mask take a row's keys together."""
     n = 30
     first, stop = torch.zeros(1, n, dtype=torch.long), torch.full((1, n), n)
@@ -119,7 +125,7 @@ def test_empty_rows_by_lifted_masks(mode: str, softcap: float) -> None:
     mask[0, 25] = False  # … which is masked
     base = make_inputs(n, kv_heads=2)
     inputs = replace(base, key_mask=mask, lifted=Lifted(first, stop, group, other))
-    rules = {"empty_rows": mode, "softcap": softcap, **EXACT}
+    rules = {"empty_rows": mode, **curve, **EXACT}
     check_against_oracle(inputs, gradients=mode != "nan", **rules)
     out, lse = inputs.run(**rules)
     empty = lse[0, 0] == NEG_INF
@@ -129,15 +135,15 @@ def test_empty_rows_by_lifted_masks(mode: str, softcap: float) -> None:
         torch.testing.assert_close(out[:, :, 20], want)
 
 
-@pytest.mark.parametrize("softcap", [0.0, 2.0])
-def test_near_misses(softcap: float) -> None:
+@pytest.mark.parametrize("curve", curves(2.0), ids=str)
+def test_near_misses(curve: dict[str, float]) -> None:
     """What is one off, or agrees in some columns only, gives something else."""
     inputs = make_inputs(40, batch=1)
     first = torch.full((1, 40), 7)
     stop = torch.full((1, 40), 31)
     group = torch.stack([torch.arange(40) // 9, torch.arange(40) % 2], -1)[None]
     right = Lifted(first, stop, group, group)
-    rules = {"softcap": softcap, **EXACT}
+    rules = {**curve, **EXACT}
     out, _ = replace(inputs, lifted=right).run(**rules)
     allowed = oracle.lifted_visible(right, 40, 40)[0, 0]
     assert torch.equal(allowed[10], torch.tensor([j in (10, 12, 14, 16) for j in range(40)]))
@@ -167,9 +173,39 @@ def test_softcap_is_not_the_score_and_comes_before_the_bias() -> None:
         assert float((torch.softmax(wrong, -1) @ inputs.value - out).detach().abs().max()) > 1e-2
 
 
-@pytest.mark.parametrize("softcap", [0.0, 2.0])
+def test_clamp_comes_after_the_softcap_and_before_the_bias() -> None:
+    inputs = make_inputs(20, batch=1, bias=(20, 20))
+    out, _ = inputs.run(softcap=2.0, score_min=-0.3, score_max=0.5, **EXACT)
+    scores = inputs.query @ inputs.key.transpose(-1, -2) * 0.3
+    assert inputs.bias is not None
+    right = (2.0 * torch.tanh(scores / 2.0)).clamp(-0.3, 0.5) + inputs.bias
+    torch.testing.assert_close(out, torch.softmax(right, -1) @ inputs.value)
+    capped = 2.0 * torch.tanh(scores / 2.0)
+    for wrong in (capped + inputs.bias, (capped + inputs.bias).clamp(-0.3, 0.5), scores.clamp(-0.3, 0.5) + inputs.bias):
+        assert float((torch.softmax(wrong, -1) @ inputs.value - out).detach().abs().max()) > 1e-3
+
+
+def test_gradient_passes_at_the_bound() -> None:
+    """As that of torch.clamp: of whole numbers many scores are the bound itself."""
+    generator = torch.Generator().manual_seed(0)
+    leaves = [torch.randint(-1, 2, (1, 2, 9, 4), generator=generator).float().requires_grad_() for _ in range(3)]
+    query, key, value = leaves
+    along = torch.randn(1, 2, 9, 4, generator=generator)
+    out, _ = torch.ops.hyper.attention(*leaves, score_min=-1.0, score_max=2.0, algorithm="exact")
+    scores = query @ key.transpose(-1, -2)
+    assert int((scores == -1.0).sum()) > 5 and int((scores == 2.0).sum()) > 5
+    want = torch.softmax(scores.clamp(-1.0, 2.0), -1) @ value
+    torch.testing.assert_close(out, want)
+    got = torch.autograd.grad(out, leaves, along)
+    for mine, theirs in zip(got, torch.autograd.grad(want, leaves, along), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
+    past = torch.ops.hyper.attention(*leaves, score_min=-0.99, score_max=1.99, algorithm="exact")[0]
+    assert float((torch.autograd.grad(past, leaves, along)[0] - got[0]).abs().max()) > 1e-2
+
+
+@pytest.mark.parametrize("curve", curves(2.0), ids=str)
 @pytest.mark.parametrize("causal", [None, 0])
-def test_garbage_that_no_query_sees_cannot_leak(softcap: float, causal: int | None) -> None:
+def test_garbage_that_no_query_sees_cannot_leak(curve: dict[str, float], causal: int | None) -> None:
     inputs = with_lifted(make_inputs(50, 64, batch=1, kv_heads=2), "mixed")
     given = inputs.lifted
     assert given is not None and given.key_group is not None
@@ -177,7 +213,7 @@ def test_garbage_that_no_query_sees_cannot_leak(softcap: float, causal: int | No
     theirs[:, [3, 17, 40], 1] = 99
     start = torch.full((1, 50), 5)
     given = replace(given, key_group=theirs, first_key=start, stop_key=start + 50)
-    rules = {"softcap": softcap, "causal_offset": causal, **EXACT}
+    rules = {**curve, "causal_offset": causal, **EXACT}
     clean = replace(inputs, lifted=given)
     out, lse = clean.run(**rules)
     gone = ~oracle.lifted_visible(given, 50, 64).any(-2).squeeze()
@@ -271,17 +307,18 @@ def test_estimators_fall_back_to_exact() -> None:
             check_against_oracle(case, algorithm=algorithm, scale=0.3, causal_offset=0, **small)
             out, _ = case.run(algorithm=algorithm, scale=0.3, **small)
             assert torch.equal(out, case.run(**EXACT)[0])
-        out, _ = inputs.run(algorithm=algorithm, softcap=3.0, scale=0.3, **small)
-        assert torch.equal(out, inputs.run(softcap=3.0, **EXACT)[0])
+        for curve in curves(3.0)[1:]:
+            out, _ = inputs.run(algorithm=algorithm, scale=0.3, **curve, **small)
+            assert torch.equal(out, inputs.run(**curve, **EXACT)[0])
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.bfloat16, 2e-2), (torch.float16, 3e-3)])
-@pytest.mark.parametrize("softcap", [0.0, 3.0])
-def test_dtypes(dtype: torch.dtype, tolerance: float, softcap: float) -> None:
+@pytest.mark.parametrize("curve", curves(3.0), ids=str)
+def test_dtypes(dtype: torch.dtype, tolerance: float, curve: dict[str, float]) -> None:
     inputs = with_lifted(make_inputs(47, kv_heads=2, masked=0.3), "all")
     cast = replace(inputs.to(dtype), lifted=inputs.lifted)
-    out, _ = cast.run(softcap=softcap, causal_offset=5, **EXACT)
-    want, _ = cast.oracle(softcap=softcap, causal_offset=5, **EXACT)
+    out, _ = cast.run(**curve, causal_offset=5, **EXACT)
+    want, _ = cast.oracle(**curve, causal_offset=5, **EXACT)
     assert out.dtype == dtype
     torch.testing.assert_close(out.double(), want, atol=tolerance, rtol=tolerance)
 
@@ -294,7 +331,8 @@ def test_gradcheck_in_float64() -> None:
     def run(*tensors: Tensor) -> Tensor:
         query, key, value, bias = tensors
         ranges = (given.first_key, given.stop_key)
-        return torch.ops.hyper.attention(query, key, value, None, bias, *ranges, softcap=1.5, algorithm="exact")[0]
+        rules = {"softcap": 1.5, "score_min": -0.8, "algorithm": "exact"}
+        return torch.ops.hyper.attention(query, key, value, None, bias, *ranges, **rules)[0]
 
     assert torch.autograd.gradcheck(run, leaves)
 
@@ -303,10 +341,10 @@ def test_public_function_has_the_same_arguments() -> None:
     query, key = torch.randn(2, 4, 30, 8), torch.randn(2, 4, 41, 8)
     given = lifted("all", 30, 41, 2)
     named = dict(zip(("first_key", "stop_key", "query_group", "key_group"), lifted_fields(given), strict=True))
-    out = hyper_attention(query, key, key, softcap=4.0, is_causal=True, **named)
+    out = hyper_attention(query, key, key, softcap=4.0, score_min=-0.5, score_max=0.6, is_causal=True, **named)
     allowed = oracle.lifted_visible(given, 30, 41) & torch.ones(30, 41, dtype=torch.bool).tril()
     scores = 4.0 * torch.tanh(query @ key.transpose(-1, -2) * 8**-0.5 / 4.0)
-    weights = torch.softmax(scores.masked_fill(~allowed, NEG_INF), -1).nan_to_num(0.0)
+    weights = torch.softmax(scores.clamp(-0.5, 0.6).masked_fill(~allowed, NEG_INF), -1).nan_to_num(0.0)
     torch.testing.assert_close(out, weights @ key)
     with pytest.raises(ValueError, match="first_key goes with rank-4"):
         hyper_attention(query[0], key[0], key[0], first_key=given.first_key)

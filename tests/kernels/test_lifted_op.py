@@ -1,4 +1,4 @@
-"""Key ranges, groups and softcap as arguments of the operator: opcheck, compile, make_fx, what does not fit."""
+"""Key ranges, groups, softcap and clamp as arguments of the operator: opcheck, compile, make_fx, what does not fit."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 
 @pytest.mark.parametrize("kind", ["range", "all"])
-@pytest.mark.parametrize("softcap", [0.0, 3.0])
-def test_opcheck(kind: str, softcap: float) -> None:
+@pytest.mark.parametrize("curve", [{}, {"softcap": 3.0}, {"score_min": -0.5, "score_max": 0.7}], ids=str)
+def test_opcheck(kind: str, curve: dict[str, float]) -> None:
     """Schema, autograd, fake and dynamic shapes of the op with every optional tensor."""
     inputs = make_inputs(31, 43, kv_heads=2, value_features=24, masked=0.3, bias=(4, 31, 43))
     fields = lifted_fields(lifted(kind, 31, 43, 2))
     tensors = (inputs.query, inputs.key, inputs.value, inputs.key_mask, inputs.bias, *fields)
-    rules = {"algorithm": "exact", "causal_offset": 5, "softcap": softcap}
+    rules = {"algorithm": "exact", "causal_offset": 5, **curve}
     torch.library.opcheck(torch.ops.hyper.attention, tensors, rules)
     out, lse = (tensor.detach() for tensor in torch.ops.hyper.attention(*tensors, **rules))
     plain = [None if tensor is None else tensor.detach() for tensor in tensors[:5]]
@@ -31,7 +31,7 @@ def _packed_model(query: Tensor, key: Tensor, value: Tensor, place: Tensor) -> T
     """What a rewritten packed decoder with soft-capped scores runs."""
     group = (place == 0).long().cumsum(-1).unsqueeze(-1)
     start = (torch.arange(place.shape[1]) - 9).expand(place.shape)
-    rules = {"algorithm": "exact", "causal_offset": 0, "softcap": 5.0, "scale": 0.25}
+    rules = {"algorithm": "exact", "causal_offset": 0, "softcap": 5.0, "score_max": 1.0, "scale": 0.25}
     out, _ = torch.ops.hyper.attention(query + 0.0, key, value, None, None, start, None, group, group, **rules)
     return out * 2.0
 
@@ -87,6 +87,9 @@ def test_make_fx_keeps_one_node() -> None:
         ({"softcap": -1.0}, "softcap must be"),
         ({"softcap": float("inf")}, "softcap must be"),
         ({"softcap": float("nan")}, "softcap must be"),
+        ({"score_min": float("nan")}, "score_min must be a number"),
+        ({"score_max": float("nan"), "score_min": 0.0}, "score_max must be a number"),
+        ({"score_min": 1.0, "score_max": 0.5}, "score_min must be at most score_max, not 1.0 beside 0.5"),
     ],
 )
 def test_what_does_not_fit(change: dict[str, Any], sentence: str) -> None:

@@ -24,7 +24,7 @@ CASES: list[dict[str, Any]] = [
 def test_schema_is_the_agreed_one_and_defaults_are_parameters() -> None:
     schema = torch.ops.hyper.attention.default._schema
     names = [argument.name for argument in schema.arguments]
-    assert names[:14] == [
+    assert names[:16] == [
         "query",
         "key",
         "value",
@@ -37,10 +37,12 @@ def test_schema_is_the_agreed_one_and_defaults_are_parameters() -> None:
         "causal_offset",
         "sliding_window",
         "softcap",
+        "score_min",
+        "score_max",
         "scale",
         "empty_rows",
     ]
-    defaults = {argument.name: argument.default_value for argument in schema.arguments[14:]}
+    defaults = {argument.name: argument.default_value for argument in schema.arguments[16:]}
     assert list(defaults) == list(Parameters.__dataclass_fields__)
     assert Parameters(**defaults) == Parameters()
     assert [output.name for output in schema.returns] == ["out", "lse"]

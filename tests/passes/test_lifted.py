@@ -141,6 +141,17 @@ def clamped(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.softmax(torch.max(scores, lowest), -1) @ v
 
 
+def real_clamp(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """A clamp that real scores meet."""
+    return torch.softmax((q @ k.transpose(-2, -1)).clamp(min=-2.0), -1) @ v
+
+
+def row_term(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """A number of the row under a cap and a clamp becomes one more feature."""
+    scores = torch.tanh((q @ k.transpose(-2, -1) * 0.3 - q.norm(dim=-1, keepdim=True)) / 9.0) * 9.0
+    return torch.softmax(scores.clamp(max=-5.0), -1) @ v
+
+
 def sinks(q: Tensor, k: Tensor, v: Tensor, logits: Tensor) -> Tensor:
     """gpt_oss: one more column, the row maximum off, softmax, the column dropped."""
     i, j = _positions(q.shape[2])
@@ -195,6 +206,8 @@ CASES: dict[str, tuple[Callable[..., Tensor], Callable[[], tuple[Tensor, ...]], 
     "softcap": (softcap, _qkv, "causal, 4 heads, softcap 20"),
     "safe": (safe, _qkv, "full, 4 heads"),
     "clamped": (clamped, _qkv, "causal"),
+    "real_clamp": (real_clamp, _qkv, "full, 4 heads, clamped to at least -2"),
+    "row_term": (row_term, _qkv, "full, 4 heads, row term, softcap 9, clamped to at most -5, scale 0.3"),
     "sinks": (sinks, lambda: (*_qkv(), torch.randn(HEADS)), "causal, 4 heads, sink logits"),
 }
 
@@ -241,9 +254,9 @@ def cap_after_bias(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     return torch.softmax(20.0 * torch.tanh((q @ k.transpose(-2, -1) + bias) / 20.0), -1) @ v
 
 
-def real_clamp(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """A clamp that real scores meet."""
-    return torch.softmax((q @ k.transpose(-2, -1)).clamp(min=-2.0), -1) @ v
+def clamp_to_tensor(q: Tensor, k: Tensor, v: Tensor, bound: Tensor) -> Tensor:
+    """A bound that only the run knows."""
+    return torch.softmax(torch.maximum(q @ k.transpose(-2, -1), bound), -1) @ v
 
 
 def sink_by_key(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -265,7 +278,7 @@ NEAR: dict[str, tuple[Callable[..., Tensor], Callable[[], tuple[Tensor, ...]], s
     "either": (either, lambda: (*_qkv(), _document_ids()), "within groups"),
     "crossed_prefix": (crossed_prefix, _qkv, "causal"),
     "cap_after_bias": (cap_after_bias, lambda: (*_qkv(), torch.randn(N, N)), None),
-    "real_clamp": (real_clamp, _qkv, None),
+    "clamp_to_tensor": (clamp_to_tensor, lambda: (*_qkv(), torch.tensor(-2.0)), None),
     "sink_by_key": (sink_by_key, _qkv, None),
     "row_max_of_others": (row_max_of_others, _qkv, "safe"),
 }

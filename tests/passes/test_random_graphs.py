@@ -28,5 +28,6 @@ def test_rewritten_equals_original(plan: Plan) -> None:
 
 def test_fuzzing_is_repeatable() -> None:
     """The same plan gives the same tensors."""
-    plan = Plan(1, 2, 1, 3, 4, 2, 2, "four", "expand", "matmul", "mT", "div", (), "min", "method", "plain", "")
+    plan = Plan(1, 2, 1, 3, 4, 2, 2, "four", "expand", "matmul", "mT", "div", (), "min", "method",
+                "tanh", "both", False, "", "plain", "")  # fmt: skip
     assert all(torch.equal(a, b) for a, b in zip(inputs(plan), inputs(plan), strict=True))

@@ -52,10 +52,146 @@ def scores_choose_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.softmax(scores.masked_fill(scores < least, float("-inf")), dim=-1) @ v
 
 
-@miss("text_and_layout", qkv(), code="unsupported_score")
+# --- caps and clamps -------------------------------------------------------------------------------------------------
+
+
+@form(qkv(), "full, 4 heads, row term, softcap 20, scale 1")
 def row_term_under_tanh(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """What is added to all keys alike does matter where a tanh follows."""
+    """What is added to all keys alike does matter where a tanh follows: it becomes one more feature."""
     return torch.softmax(torch.tanh((q @ k.mT + q[..., :1]) / 20.0) * 20.0, dim=-1) @ v
+
+
+@miss("row_term_under_tanh", qkv(), code="unsupported_score")
+def column_term_under_tanh(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """What differs from key to key has no place before a tanh."""
+    return torch.softmax(torch.tanh((q @ k.mT + k[..., :1].mT) / 20.0) * 20.0, dim=-1) @ v
+
+
+@miss("row_term_under_tanh", qkv(), words="full, 4 heads, softcap 20, scale 1")
+def row_term_over_tanh(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Added after the tanh, softmax does not see it."""
+    return torch.softmax(torch.tanh((q @ k.mT) / 20.0) * 20.0 + q[..., :1], dim=-1) @ v
+
+
+@form(
+    qkv(kv_heads=2, n_k=51), "causal, 4 heads over 2 kv heads, row term, softcap 4, clamped to at least -2, scale 0.3"
+)
+def grouped_row_terms(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Grouped heads, a term of the row and a number before the cap, a clamp after it, then a mask."""
+    b, h, n, d = k.shape
+    k, v = (t[:, :, None].expand(b, h, 2, n, d).reshape(b, 2 * h, n, d) for t in (k, v))
+    scores = (q @ k.mT) * 0.3 - q.amax(-1, keepdim=True) + 1.5
+    scores = (torch.tanh(scores / 4.0) * 4.0).clamp(min=-2.0)
+    future = torch.arange(n) > torch.arange(q.shape[2])[:, None]
+    return torch.softmax(scores.masked_fill(future, float("-inf")), dim=-1) @ v
+
+
+@form(qkv(dtype=torch.bfloat16), "full, 4 heads, row term, softcap 2, scale 0.125", tolerance=2e-2)
+def row_term_in_float(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Scores in float32 of bfloat16 operands: the term keeps its digits, so the call is one of float32."""
+    scores = (q @ k.mT).float() * 0.125 - q.float().norm(dim=-1, keepdim=True)
+    return torch.softmax(torch.tanh(scores / 2.0) * 2.0, dim=-1).to(v.dtype) @ v
+
+
+@form(qkv(), "full, 4 heads, clamped to [-1, 1.5], scale 0.3")
+def clamp_both(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """A clamp that many scores meet."""
+    return torch.softmax((q @ k.mT * 0.3).clamp(-1.0, 1.5), dim=-1) @ v
+
+
+@form(qkv(), "causal, 4 heads, clamped to [-2, 3], scale 0.6")
+def clamp_by_minimum(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The same as maximum and minimum with numbers, scaled afterwards, and a mask behind."""
+    scores = torch.minimum(torch.max(q @ k.mT * 0.3, torch.tensor(-1.0)), torch.tensor(1.5)) * 2.0
+    n = q.shape[-2]
+    return torch.softmax(scores.masked_fill(torch.ones(n, n).triu(1) > 0, float("-inf")), dim=-1) @ v
+
+
+@form(qkv(), "full, 4 heads, softcap 8, clamped to [-3.03959, 4.73216], scale 8")
+def clamp_under_tanh(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """A clamp before a cap is a clamp after it, at other bounds."""
+    return torch.softmax(torch.tanh((q @ k.mT).clamp(-0.4, 0.68)) * 8.0, dim=-1) @ v
+
+
+@form(padded(), "causal, key padding, 4 heads, clamped to [-50000, 1], scale 0.3", empty_rows="mean")
+def clamp_over_masks(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """A floor under masks forbids keys as a fill does."""
+    n = q.shape[-2]
+    scores = (q @ k.mT * 0.3).masked_fill(torch.ones(n, n).triu(1) > 0, float("-inf"))
+    scores = scores.masked_fill(mask[:, None, None, :] == 0, float("-inf"))
+    return torch.softmax(torch.clamp(scores, min=-50000.0, max=1.0), dim=-1) @ v
+
+
+@miss("clamp_over_masks", padded(), code="unsupported_score")
+def low_clamp_over_masks(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """A floor that real scores reach gives masked keys a weight."""
+    scores = (q @ k.mT * 0.3).masked_fill(mask[:, None, None, :] == 0, float("-inf"))
+    return torch.softmax(scores.clamp(min=-3.0), dim=-1) @ v
+
+
+@form(qkv(), "full, 4 heads, row term, clamped to at least -3, scale 0.3", products=1)
+def clamp_below_the_largest(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """GroundingDINO and GLIP: the largest of all scores is taken off, so that the upper bound is met by none."""
+    scores = q @ k.mT * 0.3
+    return torch.softmax(torch.clamp(scores - scores.max(), min=-3.0, max=50000.0), dim=-1) @ v
+
+
+@form(
+    with_more(qkv(n_k=37), lambda: random(2, 63, seed=6) > 1.5),
+    "key padding, 4 heads, row term, clamped to at le",
+    products=1,
+)
+def clamp_of_the_other_side(q: Tensor, k: Tensor, v: Tensor, padding: Tensor) -> Tensor:
+    """The same scores transposed, and the second clamp under the row maximum, which no score meets."""
+    scores = q @ k.mT * 0.3
+    scores = torch.clamp(scores - scores.max(), min=-9.0, max=50000.0).transpose(-1, -2)
+    scores = torch.clamp(scores - torch.max(scores, dim=-1, keepdim=True)[0], min=-50000.0, max=50000.0)
+    scores = scores.masked_fill(padding[:, None, None, :], float("-inf"))
+    return torch.softmax(scores, dim=-1) @ q
+
+
+@miss("clamp_below_the_largest", qkv(), words="row term, clamped to [-3, 0], scale", products=1)
+def clamp_below_the_largest_of_some(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The largest of some of the scores: others meet the upper bound."""
+    scores = q @ k.mT * 0.3
+    return torch.softmax(torch.clamp(scores - scores[:, :, :9].max(), min=-3.0, max=0.0), dim=-1) @ v
+
+
+@miss("clamp_of_the_other_side", qkv(), code="unsupported_score")
+def clamp_below_column_maxima(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The maximum over the queries is no term of the row."""
+    scores = q @ k.mT * 0.3
+    return torch.softmax(torch.clamp(scores - scores.max(-2, keepdim=True).values, min=-3.0), dim=-1) @ v
+
+
+@miss("clamp_of_the_other_side", qkv(), code="unsupported_score")
+def row_term_between_clamps(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Two clamps that scores meet, and a term of the row between them."""
+    return torch.softmax(((q @ k.mT).clamp(max=2.0) - q[..., :1]).clamp(max=1.0), dim=-1) @ v
+
+
+@miss("clamp_both", with_more(qkv(), lambda: random(63, 63, seed=3)), code="unsupported_score")
+def clamp_after_bias(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """The bias is clamped too."""
+    return torch.softmax((q @ k.mT * 0.3 + bias).clamp(-1.0, 1.5), dim=-1) @ v
+
+
+@miss("clamp_both", with_more(qkv(), lambda: random(63, seed=3)), code="unsupported_score")
+def clamp_to_tensor(q: Tensor, k: Tensor, v: Tensor, bound: Tensor) -> Tensor:
+    """Each key has a bound of its own."""
+    return torch.softmax((q @ k.mT * 0.3).clamp(max=bound), dim=-1) @ v
+
+
+@miss("clamp_both", qkv(), words="full, 4 heads, clamped to [-1, -1], scale 0.3")
+def clamp_upside_down(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """With min > max every score is max."""
+    return torch.softmax((q @ k.mT * 0.3).clamp(1.5, -1.0), dim=-1) @ v
+
+
+@miss("clamp_both", qkv(), code="probabilities_changed")
+def clamp_of_probabilities(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Not the scores are clamped but what softmax gives."""
+    return torch.softmax(q @ k.mT * 0.3, dim=-1).clamp(min=0.01) @ v
 
 
 # --- dims merged, moved and named otherwise ------------------------------------------------------------------------
@@ -254,3 +390,16 @@ def unread_softmax(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """SAM 2's vision model works out probabilities that nobody reads."""
     torch.softmax(q @ k.mT, dim=-1)
     return q + v
+
+
+@form(with_more(qkv(batch=3), _row_mask), "mask tensor, 4 heads", empty_rows="nan")
+def infinite_multiplied_by_mask(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """NaN times 0 is NaN: a row without keys stays what −inf made of it."""
+    return (torch.softmax((q @ k.mT).masked_fill(~keep, float("-inf")), dim=-1) * keep.float()) @ v
+
+
+@form(with_more(qkv(batch=3), _row_mask), "mask tensor, 4 heads", empty_rows="zero")
+def multiplied_then_without_nan(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """… unless NaN is cleared afterwards."""
+    weights = torch.softmax((q @ k.mT).masked_fill(~keep, float("-inf")), dim=-1) * keep.float()
+    return weights.nan_to_num(0.0) @ v

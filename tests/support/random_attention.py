@@ -32,6 +32,7 @@ class Plan:
     fill: str
     softmax: str
     cap: str
+    clamp: str
     relative: bool
     after: str
     end: str
@@ -47,7 +48,7 @@ MASKS = (
     "bias", "row_bias", "prefix", "hstack", "log_band", "filled", "times_ones", "documents",
 )  # fmt: skip
 ODD = ("softmax_dim", "transpose_scores", "tile", "swap_heads", "weights_scaled", "negative", "anti_causal", "sliced")
-ODD += ("masked_by_another", "row_under_cap")
+ODD += ("masked_by_another", "row_under_cap", "late_clamp")
 
 
 @st.composite
@@ -74,6 +75,7 @@ def plans(draw: st.DrawFn) -> Plan:
         fill=draw(st.sampled_from(["min", "-inf", "1e30"])),
         softmax=draw(st.sampled_from(["function", "method", "dtype", "module", "dropout"])),
         cap=draw(st.sampled_from(["", "", "", "tanh", "float"])),
+        clamp=draw(st.sampled_from(["", "", "", "both", "floor", "ceiling", "shifted"])),
         relative=draw(st.sampled_from([False, False, False, True])),
         after=draw(st.sampled_from(["", "", "", "masked", "in_place", "times", "nan", "isnan"])),
         end=draw(st.sampled_from(["plain", "join", "view", "transpose"])),
@@ -213,9 +215,17 @@ def _scaled_scores(plan: Plan, scores: Tensor, by_head: Tensor) -> Tensor:
 def _capped(plan: Plan, scores: Tensor, bias: Tensor) -> Tensor:
     if plan.odd == "row_under_cap":
         scores = scores + bias[..., :1]
+    if plan.clamp == "shifted":  # by what is the same for all keys, and by all that are above the largest
+        scores = torch.clamp(scores - scores.max(), min=-1.5, max=50000.0)
     if plan.cap == "tanh":
-        return torch.tanh(scores / 2.0) * 2.0
-    return (scores.double() * 0.25).tanh().mul(4).to(scores.dtype) if plan.cap == "float" else scores
+        scores = torch.tanh(scores / 2.0) * 2.0
+    if plan.cap == "float":
+        scores = (scores.double() * 0.25).tanh().mul(4).to(scores.dtype)
+    if plan.clamp == "both":
+        return scores.clamp(-0.6, 0.8)
+    if plan.clamp == "floor":
+        return torch.maximum(scores, torch.tensor(-0.5))
+    return scores.clamp(max=0.7) if plan.clamp == "ceiling" else scores
 
 
 def _after(plan: Plan, weights: Tensor, padding: Tensor, given: Tensor) -> Tensor:
@@ -282,7 +292,7 @@ def _masked(plan: Plan, scores: Tensor, padding: Tensor, given: Tensor, bias: Te
             scores = scores * ones + -1e4 * (1 - ones)
         elif kind == "documents":
             scores = torch.where(torch.div(keys, 3, rounding_mode="floor") == rows // 3, scores, low)
-    return scores
+    return scores.clamp(-2.0, 1.0) if plan.odd == "late_clamp" else scores
 
 
 def _softmax(plan: Plan, scores: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ A row is one model type, one attention implementation, one condition:
   rejected        {code: sites}
   missed          sites that a detector sharing no code with the passes sees, and the passes say no word about
   inductor        how many of them Inductor's own fuse_attention matches (with --inductor)
+  torch, passes   the versions that the row was measured with: --stale keeps rows of earlier passes
   max_difference  largest |output of the rewritten graph − output of eager PyTorch|; relative_norm beside it for bf16
 
 Each model type runs in a process of its own, with a limit on time and memory. Finished cases are kept in --cache
@@ -143,6 +144,7 @@ def _run(
     cases: list[Case], store: Path, cache: Path, digest: str, inductor: bool, jobs: int, limit: int, memory: int
 ) -> None:
     """Measure the cases, each model type in a process of its own; append what finished to the store."""
+    import torch
     from coverage_measure import warm_up
 
     warm_up()
@@ -162,6 +164,7 @@ def _run(
             for worker in [w for w in running if not w.process.is_alive() or time.monotonic() > w.deadline]:
                 running.remove(worker)
                 for entry in _collect(worker):
+                    (entry.get("row") or entry["not_run"]).update(torch=torch.__version__, passes=digest)
                     out.write(json.dumps({"passes": digest, "inductor": inductor, **entry}) + "\n")
                 out.flush()
                 progress.update(task, advance=len(worker.cases))

@@ -560,6 +560,18 @@ def dropout(d: Draft, n: fx.Node) -> str:
     return f"p={p}, training={active}"
 
 
+# Ways to get at the storage of a tensor under another name.
+ALIASES: tuple[tuple[tuple[Any, ...], ...], ...] = (
+    (("view", -1),), (("transpose", -1, -2),), ((operator.getitem, (..., slice(1, None))),), (("select", 0, 0),),
+    (("select", -1, 0),), (("detach",),), (("flatten",),), (("reshape", -1),), (("squeeze",),), (("unsqueeze", 0),),
+    (("diagonal", 0, -2, -1),), (("unfold", -1, 1, 1),), (("contiguous",),), (("float",),), ((getattr, "mT"),),
+    (("narrow", -1, 0, 1),), (("swapaxes", -1, -2),), ((F.dropout, 0.1, False),), ((operator.pos,),), ((getattr, "real"),),
+    (("chunk", 1), (operator.getitem, 0)), (("unbind", 0), (operator.getitem, 0)), (("split", 1), (operator.getitem, 0)),
+    ((torch.atleast_3d,),), ((torch.broadcast_tensors,), (operator.getitem, 0)), (("movedim", 0, -1),),
+    ((torch.squeeze, 0),), (("type", torch.float32),), ((torch.ravel,),),
+)  # fmt: skip
+
+
 # --- writing in place -------------------------------------------------------------------------------------------------
 
 
@@ -569,21 +581,13 @@ def written_in_place(d: Draft, n: fx.Node) -> str:
     place = d.random.choice([m for m in d.later(n)] or [n.next])
     early = d.random.random() < 0.5
     where = n.next if early else place
-    rank = len(d.shape(n))
     target, made = n, "itself"
-    kind = d.random.choice(["itself", "itself", "flat", "turned", "part", "row", "detached"])
-    if kind == "flat":
-        target, made = d.call(where, "view", n, -1), "view(-1)"
-    elif kind == "turned" and rank > 1:
-        target, made = d.call(where, "transpose", n, -1, -2), "transpose(-1, -2)"
-    elif kind == "part":
-        target, made = d.call(where, operator.getitem, n, (..., slice(1, None))), "[..., 1:]"
-    elif kind == "row" and rank > 1:
-        target, made = d.call(where, "select", n, d.random.randrange(rank), 0), "select(…, 0)"
-    elif kind == "detached":
-        target, made = d.call(where, "detach", n), "detach()"
+    alias = d.random.choice([None, None, *ALIASES])
+    for step in alias or ():
+        target = d.call(where, step[0], target, *step[1:])
+        made = f"{target.target if isinstance(target.target, str) else target.target.__name__}{step[1:]}"
     new, said = _write(d, n, target, place)
-    if kind == "itself" and isinstance(new, fx.Node) and d.random.random() < 0.3:
+    if alias is None and isinstance(new, fx.Node) and d.random.random() < 0.3:
         d.order = {node: k for k, node in enumerate(d.graph.nodes)}
         for user in [u for u in n.users if u is not new and d.order[u] > d.order[new]]:
             user.replace_input_with(n, new)
@@ -601,13 +605,20 @@ def _write(d: Draft, n: fx.Node, target: fx.Node, place: fx.Node) -> tuple[fx.No
         ways += [("logical_not_",), (operator.iand, False), (torch.logical_not, "out")]
     else:
         ways += [("add_", 1), ("mul_", 2), ("neg_",), ("clamp_", 0), (operator.iadd, 1), (operator.imul, 2)]
-        ways += [("copy_", 0.5), (torch.mul, 2, "out"), ("triu_",), ("masked_fill_", "mask"), ("index_fill_", -1)]
+        ways += [
+            (operator.setitem, "mask", 0),
+            ("copy_", 0.5),
+            (torch.mul, 2, "out"),
+            ("triu_",),
+            ("masked_fill_", "mask"),
+            ("index_fill_", -1),
+        ]
     way = list(d.random.choice(ways))
     if way[0] == "copy_":
         way[1] = d.given(torch.full((), 0.5))
     if way[0] == "index_fill_":
         way[2:] = [d.given(torch.tensor([0])), 0]
-    if way[0] == "masked_fill_":
+    if way[1:2] == ["mask"]:
         masks = [m for m in d.region if d.is_bool(m) and d.order[m] < d.order[n]]
         mask = d.random.choice(masks) if masks else d.given(_tensor_over(d, n, "keys") > 0)
         way[1:] = [mask, 0]

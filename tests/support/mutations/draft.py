@@ -292,6 +292,8 @@ def _drawn(base: str, captured: Captured, changes: Sequence[Any], random: Random
         _change(draft, changes)
         record(graph)
         draft.look()
+    if any(draft.word(n) in ("dropout", "sdpa") and not n.users for n in graph.nodes):
+        raise Unfit  # Dynamo would have dropped it, and with it the numbers that it draws
     graph.lint()
     module = fx.GraphModule(captured.module, graph)
     dtypes = {v.dtype for n in graph.nodes if isinstance(v := n.meta.get("example_value"), Tensor)}

@@ -98,7 +98,7 @@ def dims_swapped(d: Draft, n: fx.Node) -> str:
         dim = d.random.randrange(-rank, rank)
         d.set(n, name, dim)
         return f"{name}={dim}"
-    flat = [a for a in n.args[1:]]
+    flat = list(n.args[1:])
     dims = list(flat[0] if flat and isinstance(flat[0], tuple | list) else flat)
     i, j = d.random.sample(range(rank), 2)
     dims[i], dims[j] = dims[j], dims[i]
@@ -578,14 +578,15 @@ ALIASES: tuple[tuple[tuple[Any, ...], ...], ...] = (
 @change(tensors)
 def written_in_place(d: Draft, n: fx.Node) -> str:
     """A tensor, or a view of it, is written at some later place; readers behind may or may not read the result."""
-    place = d.random.choice([m for m in d.later(n)] or [n.next])
+    place = d.random.choice(list(d.later(n)) or [n.next])
     early = d.random.random() < 0.5
     where = n.next if early else place
     target, made = n, "itself"
     alias = d.random.choice([None, None, *ALIASES])
-    for step in alias or ():
+    for k, step in enumerate(alias or ()):
         target = d.call(where, step[0], target, *step[1:])
-        made = f"{target.target if isinstance(target.target, str) else target.target.__name__}{step[1:]}"
+        made = "" if k == 0 else made
+        made += f"{target.target if isinstance(target.target, str) else target.target.__name__}{step[1:]}"
     new, said = _write(d, n, target, place)
     if alias is None and isinstance(new, fx.Node) and d.random.random() < 0.3:
         d.order = {node: k for k, node in enumerate(d.graph.nodes)}

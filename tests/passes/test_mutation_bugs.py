@@ -24,6 +24,10 @@ ROUNDED = "evaluate, score: arithmetic of constants is not rounded to the dtype:
 DTYPE = "eager: softmax(dtype=) rounds a fill to −inf"
 TIMES_INF = "evaluate: 0·(−inf) is NaN, but is read as 0"
 NOT_FINITE = "score: a constant that is not finite is dropped, as if it were the same for every key"
+SHIFTED = "score: a fill put in the place of a score is taken for small, but the scores were shifted below it"
+LARGE = "score: a constant below 1e9 is dropped, though scores lose their digits beside it"
+HARD = "masks: a finite masked_fill behind one with −inf brings keys back; as a bias it does not"
+NESTED = "score: where(a, where(b, 0, low), lower) as two masks becomes a sum: low + lower where both are missing"
 TWO_FILLS = "score: where(keep, −inf, finfo.min) is read as a mask and a bias"
 SDPA_SCALE = "sdpa: a scale that is not positive turns PyTorch's −inf of is_causal into +inf or NaN; the op's likewise"
 
@@ -256,6 +260,45 @@ def infinity_subtracted_from_all(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @bug(TWO_FILLS, "padded")
 def where_of_two_fills(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
     return torch.softmax(q @ k.mT + torch.where(keep, -math.inf, torch.finfo(q.dtype).min), -1) @ v
+
+
+@bug(SHIFTED)
+def scores_far_below_the_fill(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    future = torch.ones(8, 8, dtype=torch.bool).triu(1)
+    return torch.softmax((q @ k.mT - 20000.0).masked_fill(future, -1e4), -1) @ v
+
+
+@bug(SHIFTED)
+def one_plus_triangle(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """GPT's w·b − 1e4·(1 − b) with the sign mistaken."""
+    b = torch.ones(8, 8).tril()
+    return torch.softmax(q @ k.mT * b - 1e4 * (1 + b), -1) @ v
+
+
+@bug(LARGE)
+def large_constant_added(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT - 1e8, -1) @ v
+
+
+@bug(TIMES_INF + "; the same of a division by 0")
+def divided_by_zero(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    b = torch.ones(8, 8).tril()
+    return torch.softmax(q @ k.mT * b - 1e4 / (1 - b), -1) @ v
+
+
+@bug(HARD, "padded")
+def finite_fill_behind_infinite(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """A query whose own keys are all padding sees the future (a mean over it), in the first row too."""
+    scores = (q @ k.mT).masked_fill(~keep, -math.inf)
+    future = torch.ones(8, 8, dtype=torch.bool).triu(1)
+    return torch.softmax(scores.masked_fill(future, torch.finfo(q.dtype).min), -1) @ v
+
+
+@bug(NESTED, "padded")
+def nested_fills(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """gemma_pytorch's local mask, whose two fills differ in the last digit (one was a float32 buffer)."""
+    causal = torch.where(torch.ones(8, 8, dtype=torch.bool).tril(), 0.0, -2.381976325057654e38)
+    return torch.softmax(q @ k.mT + torch.where(keep, causal, -2.3819763e38), -1) @ v
 
 
 @bug(SDPA_SCALE)

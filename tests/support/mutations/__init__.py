@@ -2,7 +2,7 @@
 
 from .bases import BASES, Base
 from .changes import CHANGES
-from .check import Outcome, Wrong, check
+from .check import Outcome, Wrong, check, random_base
 from .draft import Draft, mutated
 
-__all__ = ["BASES", "CHANGES", "Base", "Draft", "Outcome", "Wrong", "check", "mutated"]
+__all__ = ["BASES", "CHANGES", "Base", "Draft", "Outcome", "Wrong", "check", "mutated", "random_base"]

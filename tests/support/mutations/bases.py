@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -77,7 +76,7 @@ def _captured(name: str) -> Captured | None:
         return module.forward
 
     torch._dynamo.reset()
-    with torch.no_grad(), nullcontext():
+    with torch.no_grad():
         function, args = BASES[name].make()
         torch.compile(function, backend=backend, fullgraph=True, dynamic=False)(*args)
     torch._dynamo.reset()

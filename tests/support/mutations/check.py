@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -27,6 +28,10 @@ TRIES = 10
 
 class Wrong(AssertionError):
     """A rewritten graph that computes something else, or that does not run, or passes that failed."""
+
+    def __init__(self, mutant: Mutant, said: str) -> None:
+        super().__init__(f"{mutant}\n  {said}")
+        self.mutant = mutant
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def _checked(mutant: Mutant, inputs: tuple[Any, ...], expected: list[Any]) -> Ou
     finally:
         logger.disabled = was
     if analysis.report.failures:
-        raise Wrong(f"{mutant}\n  the passes failed: {analysis.report.failures[0]}")
+        raise Wrong(mutant, f"the passes failed: {analysis.report.failures[0]}")
     excused = ""
     kept = analysis.assumed
     if kept:  # buffers that were known by value keep it
@@ -81,7 +86,7 @@ def _checked(mutant: Mutant, inputs: tuple[Any, ...], expected: list[Any]) -> Ou
         try:
             actual = _run(module, inputs)
         except Exception as error:
-            raise Wrong(f"{mutant}\n  as {name} it does not run: {type(error).__name__}: {error}") from error
+            raise Wrong(mutant, f"as {name} it does not run: {type(error).__name__}: {error}") from error
         off, said = difference(actual, expected)
         if off <= max(TOLERANCE, 10 * mutant.lost_digits):
             continue
@@ -90,7 +95,7 @@ def _checked(mutant: Mutant, inputs: tuple[Any, ...], expected: list[Any]) -> Ou
         elif _not_finite(mutant, inputs):
             excused = "not finite"
         else:
-            raise Wrong(f"{mutant}\n  as {name} it differs by {off:.2g}: {said}")
+            raise Wrong(mutant, f"as {name} it differs by {off:.2g}: {said}")
     near = {s.anchor.name: "site" for s in findings.sites} | {r.anchor.name: "rejected" for r in findings.rejections}
     before = _base_result(mutant, inputs)
     changes = before is None or difference(expected[: len(before)], before)[0] > 1e-6
@@ -235,6 +240,6 @@ def _not_finite(mutant: Mutant, inputs: tuple[Any, ...]) -> bool:
     return watching.found
 
 
-def random_base(seed: int, names: tuple[str, ...]) -> str:
+def random_base(seed: int, names: Sequence[str]) -> str:
     """The base of a seed."""
     return Random(seed).choice(names)

@@ -51,8 +51,8 @@ def main(
         kinds = {kind: made[kind] for kind in ("site", "rejected", "neither")}
         print(
             f"{sum(kinds.values()) + made['wrong']} mutants, {made['wrong']} wrong rewrites: {kinds}; "
-            f"{made['changes']} compute something else than their base; excused: {made['rounding']} rounding, "
-            f"{made['not finite']} not finite"
+            f"{made['changes']} compute something else than their base; excused: "
+            f"{made['rounding']} rounding, {made['not finite']} not finite, {made['dropout']} dropout"
         )
     if made["wrong"]:
         raise typer.Exit(1)

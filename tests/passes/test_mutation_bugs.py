@@ -66,7 +66,7 @@ def _inputs(kind: str) -> tuple[Tensor, ...]:
     return (q, k, v, keep) if kind == "padded" else (q, k, v)
 
 
-# --- aliases and writes -----------------------------------------------------------------------------------------------
+# --- aliases and writes --------------------------------------------------------------------------------------------
 
 
 @bug(ALIAS)
@@ -155,7 +155,7 @@ def cache_written_through_detach(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.softmax(q @ q.mT, -1) @ v
 
 
-# --- strides of the result ---------------------------------------------------------------------------------------------
+# --- strides of the result -----------------------------------------------------------------------------------------
 
 
 @bug(STRIDES, "positions first", ("op",))
@@ -180,7 +180,7 @@ def view_of_scaled_product(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (2 * (v.mT @ torch.softmax(q @ k.mT, -1).mT)).view(2, -1, 8)
 
 
-# --- rows without keys, and what is no number ---------------------------------------------------------------------------
+# --- rows without keys, and what is no number ----------------------------------------------------------------------
 
 
 @bug(SINK)
@@ -314,7 +314,7 @@ def sdpa_with_a_scale_of_zero(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, keep, scale=0.0)
 
 
-# ------------------------------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def _random_graphs(graphs: int, seed: int, progress: Progress) -> Counter[str]:
         except Exception as error:  # a wrong value, or a rewritten graph that does not run
             notes = "\n".join(getattr(error, "__notes__", ()))
             said = f"wrong rewrite (seed {seed + done // ROUND}): {error}\n{notes}"
-            progress.console.print(said, markup=False)
+            progress.console.print(said, markup=False, soft_wrap=True)
             raise typer.Exit(1) from None
         torch._dynamo.reset()
         done += size
@@ -114,7 +114,7 @@ def _mutants(mutants: int, seed: int, part: str, keep_going: bool, progress: Pro
             outcome = check(random_base(at, usable), at)
         except Wrong as wrong:
             counts["wrong"] += 1
-            progress.console.print(f"wrong rewrite (seed {at}): {_described(wrong)}", markup=False, highlight=False)
+            progress.console.print(f"wrong rewrite (seed {at}): {_described(wrong)}", markup=False, highlight=False, soft_wrap=True)
             if not keep_going:
                 break
         else:

@@ -28,6 +28,9 @@ SHIFTED = "score: a fill put in the place of a score is taken for small, but the
 LARGE = "score: a constant below 1e9 is dropped, though scores lose their digits beside it"
 HARD = "masks: a finite masked_fill behind one with −inf brings keys back; as a bias it does not"
 NESTED = "score: where(a, where(b, 0, low), lower) as two masks becomes a sum: low + lower where both are missing"
+GIVEN = "masks.lift: without mask terms empty_rows is 'zero', but a bias may hold −inf in a whole row: NaN in eager"
+SWALLOWED = "score: −1e9 swallows scores up to 32 only (float32 numbers there are 64 apart)"
+SOFT = "binding: a masked_fill that is written as an added bias leaves the score in it, beside which −1e9 is not enough"
 TWO_FILLS = "score: where(keep, −inf, finfo.min) is read as a mask and a bias"
 SDPA_SCALE = "sdpa: a scale that is not positive turns PyTorch's −inf of is_causal into +inf or NaN; the op's likewise"
 
@@ -56,14 +59,17 @@ def bug(reason: str, inputs: str = "qkv", lowerings: tuple[str, ...] = ("sdpa", 
 
 
 def _inputs(kind: str) -> tuple[Tensor, ...]:
-    """q, k, v [2, 4, 8, 16]; then a mask [2, 1, 1, 8] whose second row is False, or positions before heads."""
+    """q, k, v [2, 4, 8, 16]; then a mask [2, 1, 1, 8] whose second row is False, or a bias [8, 8]
+    with −inf in its third row, or positions before heads."""
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, 4, 8, 16, generator=generator) for _ in range(3))
     if kind == "positions first":
         q, k, v = (t.transpose(1, 2).contiguous().transpose(1, 2) for t in (q, k, v))
     keep = torch.ones(2, 1, 1, 8, dtype=torch.bool)
     keep[0, ..., 5:], keep[1] = False, False
-    return (q, k, v, keep) if kind == "padded" else (q, k, v)
+    row = torch.zeros(8, 8)
+    row[2] = -math.inf
+    return {"padded": (q, k, v, keep), "given": (q, k, v, row)}.get(kind, (q, k, v))
 
 
 # --- aliases and writes --------------------------------------------------------------------------------------------
@@ -169,6 +175,14 @@ def view_of_cloned_sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).clone().view(2, 8, 64)
 
 
+@bug(STRIDES, "positions first", ("op",))
+def contiguous_sdpa_is_an_alias(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    out = F.scaled_dot_product_attention(q, k, v)
+    same = out.transpose(1, 2).contiguous()
+    out.zero_()
+    return same
+
+
 @bug(STRIDES)
 def view_of_cloned_product(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Values first: the product is contiguous as it stands; the call's result is transposed."""
@@ -228,6 +242,34 @@ def scaled_behind_the_fill(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Ten
 @bug(ROUNDED + "; emit writes a number that no float32 holds, and the graph does not run", "padded")
 def two_minus_mask(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
     return torch.softmax(q @ k.mT + (2 - keep.float()) * torch.finfo(q.dtype).min, -1) @ v
+
+
+@bug(ROUNDED, "padded")
+def sum_cast_to_bfloat16(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    mask = torch.where(keep, 0.0, torch.finfo(q.dtype).min)
+    return torch.softmax((q @ k.mT + mask).bfloat16().float(), -1) @ v
+
+
+@bug(GIVEN, "given")
+def given_bias_without_a_key(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT + bias, -1) @ v
+
+
+@bug(HARD, "given")
+def given_bias_under_a_finite_fill(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    future = torch.ones(8, 8, dtype=torch.bool).triu(1)
+    return torch.softmax((q @ k.mT + bias).masked_fill(future, torch.finfo(q.dtype).min), -1) @ v
+
+
+@bug(SWALLOWED, "padded")
+def scores_too_large_for_the_fill(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT * 10 + (1 - keep.float()) * -1e9, -1) @ v
+
+
+@bug(SOFT, "padded")
+def replaced_scores_under_an_added_mask(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    scores = (q @ k.mT * 10).masked_fill(~keep, -1e9)
+    return torch.softmax(scores + torch.full((8, 8), -math.inf).triu(1), -1) @ v
 
 
 @bug(DTYPE, "padded")

@@ -114,7 +114,9 @@ def _mutants(mutants: int, seed: int, part: str, keep_going: bool, progress: Pro
             outcome = check(random_base(at, usable), at)
         except Wrong as wrong:
             counts["wrong"] += 1
-            progress.console.print(f"wrong rewrite (seed {at}): {_described(wrong)}", markup=False, highlight=False, soft_wrap=True)
+            progress.console.print(
+                f"wrong rewrite (seed {at}): {_described(wrong)}", markup=False, highlight=False, soft_wrap=True
+            )
             if not keep_going:
                 break
         else:

@@ -6,7 +6,9 @@ place it asks here whether a write stands in between.
 
 from __future__ import annotations
 
+import contextlib
 from functools import cached_property
+from typing import Any
 
 import networkx as nx
 import torch
@@ -47,8 +49,9 @@ class Dataflow:
 
     @cached_property
     def _roots(self) -> dict[fx.Node, fx.Node]:
-        """Node → the node whose storage it may share."""
+        """Node → the node whose storage it may share: as its word says, or as the recorded tensors themselves do."""
         roots: dict[fx.Node, fx.Node] = {}
+        holders: dict[int, fx.Node] = {}  # storage → the first node that holds it
         for node in self.view.nodes:
             op = self.view.op(node)
             source = None
@@ -56,7 +59,11 @@ class Dataflow:
                 source = op.get("input", op.get("left", op.get("condition")))
             elif op.word == "opaque" and node.op == "call_method" and str(node.target).endswith("_"):
                 source = node.args[0] if node.args else None
-            roots[node] = roots[source] if isinstance(source, fx.Node) else node
+            storages = _storages(self.view.value(node))
+            held = next((holders[s] for s in storages if s in holders), None)
+            roots[node] = roots[source] if isinstance(source, fx.Node) else held or node
+            for storage in storages:
+                holders.setdefault(storage, roots[node])
         return roots
 
     @cached_property
@@ -77,7 +84,11 @@ class Dataflow:
         if node.op == "call_method":
             name = str(node.target)
             return name.endswith("_") and not name.endswith("__")
-        return "out" in node.kwargs
+        if node.op != "call_function" or isinstance(self.view.value(node), int | torch.SymInt | type(None)):
+            return False
+        # F.relu(x, inplace=True) and out= give back the very tensor that they were given.
+        value = self.view.value(node)
+        return "out" in node.kwargs or any(value is self.view.value(n) for n in node.all_input_nodes)
 
     def stable(self, node: fx.Node, reader: fx.Node, later: fx.Node) -> bool:
         """Whether reading `node` at `later` gives what `reader` read: nothing writes its storage in between."""
@@ -122,3 +133,13 @@ class Dataflow:
         for node, root in self._roots.items():
             members.setdefault(root, []).append(node)
         return members
+
+
+def _storages(value: Any) -> list[int]:
+    """The memory of a recorded tensor, or of each of several; empty where that cannot be told."""
+    found = []
+    for tensor in value if isinstance(value, tuple | list) else (value,):
+        if isinstance(tensor, torch.Tensor):
+            with contextlib.suppress(RuntimeError, NotImplementedError):  # a tensor without storage
+                found.append(tensor.untyped_storage()._cdata)
+    return found

@@ -1,0 +1,381 @@
+"""What mutants of real graphs (tests/support/mutations) found: each as small as it gets, none of it right yet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from graphs import Backend, assert_same, clone, run
+from torch import Tensor
+
+ALIAS = "dataflow: an alias by a call that is no view in the vocabulary is taken for a tensor of its own"
+OUT = "dataflow: out= is a write to the node itself, not to the tensor that is named"
+INPLACE = "dataflow: inplace=True of a function outside the vocabulary is no write"
+ERASED = "rewrite: a write through an alias that is not known counts as private and is erased with the dead nodes"
+STRIDES = "rewrite: a view of the result fails, as the call's result has other strides"
+SINK = "eager: a row that sees no key but the sink is NaN: the exact rewrite keeps empty_rows='nan'"
+ORDER = "score: a bias behind a finite mask still counts where a row sees no key, or where it is as large as the fill"
+ROUNDED = "evaluate, score: arithmetic of constants is not rounded to the dtype: 2·finfo.min is −inf"
+DTYPE = "eager: softmax(dtype=) rounds a fill to −inf"
+TIMES_INF = "evaluate: 0·(−inf) is NaN, but is read as 0"
+NOT_FINITE = "score: a constant that is not finite is dropped, as if it were the same for every key"
+SHIFTED = "score: a fill put in the place of a score is taken for small, but the scores were shifted below it"
+LARGE = "score: a constant below 1e9 is dropped, though scores lose their digits beside it"
+HARD = "masks: a finite masked_fill behind one with −inf brings keys back; as a bias it does not"
+NESTED = "score: where(a, where(b, 0, low), lower) as two masks becomes a sum: low + lower where both are missing"
+GIVEN = "masks.lift: without mask terms empty_rows is 'zero', but a bias may hold −inf in a whole row: NaN in eager"
+SWALLOWED = "score: −1e9 swallows scores up to 32 only (float32 numbers there are 64 apart)"
+SOFT = "binding: a masked_fill that is written as an added bias leaves the score in it, beside which −1e9 is not enough"
+TWO_FILLS = "score: where(keep, −inf, finfo.min) is read as a mask and a bias"
+SDPA_SCALE = "sdpa: a scale that is not positive turns PyTorch's −inf of is_causal into +inf or NaN; the op's likewise"
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A function that is rewritten wrongly, and why. lowerings: which of the two."""
+
+    function: Callable[..., Any]
+    reason: str
+    inputs: str
+    lowerings: tuple[str, ...] = ("sdpa", "op")
+
+
+BUGS: list[Bug] = []
+
+
+def bug(reason: str, inputs: str = "qkv", lowerings: tuple[str, ...] = ("sdpa", "op")) -> Callable[..., Any]:
+    """Declare a bug."""
+
+    def keep(function: Callable[..., Any]) -> Callable[..., Any]:
+        BUGS.append(Bug(function, reason, inputs, lowerings))
+        return function
+
+    return keep
+
+
+def _inputs(kind: str) -> tuple[Tensor, ...]:
+    """q, k, v [2, 4, 8, 16]; then a mask [2, 1, 1, 8] whose second row is False, or a bias [8, 8]
+    with −inf in its third row, or positions before heads."""
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 4, 8, 16, generator=generator) for _ in range(3))
+    if kind == "positions first":
+        q, k, v = (t.transpose(1, 2).contiguous().transpose(1, 2) for t in (q, k, v))
+    keep = torch.ones(2, 1, 1, 8, dtype=torch.bool)
+    keep[0, ..., 5:], keep[1] = False, False
+    row = torch.zeros(8, 8)
+    row[2] = -math.inf
+    return {"padded": (q, k, v, keep), "given": (q, k, v, row)}.get(kind, (q, k, v))
+
+
+# --- aliases and writes --------------------------------------------------------------------------------------------
+
+
+@bug(ALIAS)
+def scores_written_through_detach(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT
+    scores.detach().mul_(2)
+    return torch.softmax(scores, -1) @ v
+
+
+@bug(ALIAS)
+def scores_written_through_data(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT
+    scores.data.mul_(2)
+    return torch.softmax(scores, -1) @ v
+
+
+@bug(ALIAS)
+def query_written_through_detach(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT
+    q.detach().zero_()
+    return torch.softmax(scores, -1) @ v
+
+
+@bug(ALIAS)
+def inactive_dropout_is_an_alias(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    weights = torch.softmax(q @ k.mT, -1)
+    same = F.dropout(weights, 0.1, training=False)
+    same[..., :1] = 0
+    return weights @ v
+
+
+@bug(ALIAS)
+def plus_is_an_alias(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT
+    (+scores).mul_(2)
+    return torch.softmax(scores, -1) @ v
+
+
+@bug(ALIAS)
+def own_key_forbidden_by_diagonal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT
+    scores.diagonal(0, -2, -1).fill_(-math.inf)
+    return torch.softmax(scores, -1) @ v
+
+
+@bug(ALIAS)
+def written_through_unfold(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT
+    scores.unfold(-1, 2, 2).mul_(2)
+    return torch.softmax(scores, -1) @ v
+
+
+@bug(ALIAS)
+def written_through_as_strided(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT
+    scores.as_strided((2, 4, 8, 8), (256, 64, 8, 1)).mul_(2)
+    return torch.softmax(scores, -1) @ v
+
+
+@bug(ALIAS)
+def written_through_broadcast_tensors(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT
+    torch.broadcast_tensors(scores)[0].mul_(2)
+    return torch.softmax(scores, -1) @ v
+
+
+@bug(INPLACE)
+def relu_in_place(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT
+    F.relu(scores, inplace=True)
+    return torch.softmax(scores, -1) @ v
+
+
+@bug(OUT)
+def out_is_a_write(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT
+    torch.mul(scores, 2, out=scores)
+    return torch.softmax(scores, -1) @ v
+
+
+@bug(ERASED)
+def cache_written_through_detach(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The write of a cache, an input, is lost: nothing in the graph reads it."""
+    cache = k.detach()
+    cache[:, :, :2] = 1.0
+    return torch.softmax(q @ q.mT, -1) @ v
+
+
+# --- strides of the result -----------------------------------------------------------------------------------------
+
+
+@bug(STRIDES, "positions first", ("op",))
+def view_of_sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """PyTorch's CPU kernel keeps positions before heads, so that the view holds; the op makes heads first."""
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).view(2, 8, 64)
+
+
+@bug(STRIDES, "positions first", ("op",))
+def view_of_cloned_sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).clone().view(2, 8, 64)
+
+
+@bug(STRIDES, "positions first", ("op",))
+def contiguous_sdpa_is_an_alias(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    out = F.scaled_dot_product_attention(q, k, v)
+    same = out.transpose(1, 2).contiguous()
+    out.zero_()
+    return same
+
+
+@bug(STRIDES)
+def view_of_cloned_product(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Values first: the product is contiguous as it stands; the call's result is transposed."""
+    return (v.mT @ torch.softmax(q @ k.mT, -1).mT).clone().view(2, -1, 8)
+
+
+@bug(STRIDES)
+def view_of_scaled_product(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return (2 * (v.mT @ torch.softmax(q @ k.mT, -1).mT)).view(2, -1, 8)
+
+
+# --- rows without keys, and what is no number ----------------------------------------------------------------------
+
+
+@bug(SINK)
+def sink_and_a_row_without_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT + torch.full((8, 8), -math.inf).triu(0)
+    scores = torch.cat([scores, torch.zeros(2, 4, 8, 1)], -1)
+    return torch.softmax(scores, -1)[..., :-1] @ v
+
+
+@bug(ORDER, "padded")
+def bias_behind_a_mild_fill(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """Megatron's −10000 with a bias behind: a row without keys is softmax(bias), no plain mean."""
+    return torch.softmax((q @ k.mT).masked_fill(~keep, -1e4) + torch.arange(8) * 0.5, -1) @ v
+
+
+@bug(ORDER, "padded")
+def bias_behind_an_added_fill(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT + torch.where(keep, 0.0, -1e9) + torch.arange(8) * 1000.0, -1) @ v
+
+
+@bug(ORDER, "padded")
+def column_maximum_behind_a_mask(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """Minus the largest score of each key: finfo.min − finfo.min, so that keys without a query come back."""
+    scores = (q @ k.mT).masked_fill(~keep, torch.finfo(q.dtype).min)
+    return torch.softmax(scores - scores.amax(-2, keepdim=True), -1) @ v
+
+
+@bug(ROUNDED, "padded")
+def lowest_number_added_twice_by_alpha(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    mask = torch.where(keep, 0.0, torch.finfo(q.dtype).min)
+    return torch.softmax(torch.add(q @ k.mT, mask, alpha=2), -1) @ v
+
+
+@bug(ROUNDED, "padded")
+def lowest_number_times_two(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    mask = (1 - keep.float()) * torch.finfo(q.dtype).min * 2
+    return torch.softmax(q @ k.mT + mask, -1) @ v
+
+
+@bug(ROUNDED, "padded")
+def scaled_behind_the_fill(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    return torch.softmax((q @ k.mT).masked_fill(~keep, torch.finfo(q.dtype).min) * 1.5, -1) @ v
+
+
+@bug(ROUNDED + "; emit writes a number that no float32 holds, and the graph does not run", "padded")
+def two_minus_mask(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT + (2 - keep.float()) * torch.finfo(q.dtype).min, -1) @ v
+
+
+@bug(ROUNDED, "padded")
+def sum_cast_to_bfloat16(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    mask = torch.where(keep, 0.0, torch.finfo(q.dtype).min)
+    return torch.softmax((q @ k.mT + mask).bfloat16().float(), -1) @ v
+
+
+@bug(GIVEN, "given")
+def given_bias_without_a_key(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT + bias, -1) @ v
+
+
+@bug(HARD, "given")
+def given_bias_under_a_finite_fill(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    future = torch.ones(8, 8, dtype=torch.bool).triu(1)
+    return torch.softmax((q @ k.mT + bias).masked_fill(future, torch.finfo(q.dtype).min), -1) @ v
+
+
+@bug(SWALLOWED, "padded")
+def scores_too_large_for_the_fill(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT * 10 + (1 - keep.float()) * -1e9, -1) @ v
+
+
+@bug(SOFT, "padded")
+def replaced_scores_under_an_added_mask(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    scores = (q @ k.mT * 10).masked_fill(~keep, -1e9)
+    return torch.softmax(scores + torch.full((8, 8), -math.inf).triu(1), -1) @ v
+
+
+@bug(DTYPE, "padded")
+def softmax_in_bfloat16(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    scores = (q @ k.mT).masked_fill(~keep, torch.finfo(q.dtype).min)
+    return torch.softmax(scores, -1, dtype=torch.bfloat16).float() @ v
+
+
+@bug(TIMES_INF, "padded")
+def zero_times_infinity(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """All NaN, as its author will have seen; the rewrite gives what was meant."""
+    return torch.softmax(q @ k.mT + (1 - keep.float()) * -math.inf, -1) @ v
+
+
+@bug(NOT_FINITE)
+def log_of_a_negative_constant(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT + torch.log(torch.full((8, 8), -1.0).tril()), -1) @ v
+
+
+@bug(NOT_FINITE)
+def nan_added(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT + torch.full((8, 8), math.nan), -1) @ v
+
+
+@bug(NOT_FINITE)
+def infinity_subtracted_from_all(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT - math.inf, -1) @ v
+
+
+@bug(TWO_FILLS, "padded")
+def where_of_two_fills(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT + torch.where(keep, -math.inf, torch.finfo(q.dtype).min), -1) @ v
+
+
+@bug(SHIFTED)
+def scores_far_below_the_fill(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    future = torch.ones(8, 8, dtype=torch.bool).triu(1)
+    return torch.softmax((q @ k.mT - 20000.0).masked_fill(future, -1e4), -1) @ v
+
+
+@bug(SHIFTED)
+def one_plus_triangle(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """GPT's w·b − 1e4·(1 − b) with the sign mistaken."""
+    b = torch.ones(8, 8).tril()
+    return torch.softmax(q @ k.mT * b - 1e4 * (1 + b), -1) @ v
+
+
+@bug(LARGE)
+def large_constant_added(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT - 1e8, -1) @ v
+
+
+@bug(TIMES_INF + "; the same of a division by 0")
+def divided_by_zero(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    b = torch.ones(8, 8).tril()
+    return torch.softmax(q @ k.mT * b - 1e4 / (1 - b), -1) @ v
+
+
+@bug(HARD, "padded")
+def finite_fill_behind_infinite(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """A query whose own keys are all padding sees the future (a mean over it), in the first row too."""
+    scores = (q @ k.mT).masked_fill(~keep, -math.inf)
+    future = torch.ones(8, 8, dtype=torch.bool).triu(1)
+    return torch.softmax(scores.masked_fill(future, torch.finfo(q.dtype).min), -1) @ v
+
+
+@bug(NESTED, "padded")
+def nested_fills(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """gemma_pytorch's local mask, whose two fills differ in the last digit (one was a float32 buffer)."""
+    causal = torch.where(torch.ones(8, 8, dtype=torch.bool).tril(), 0.0, -2.381976325057654e38)
+    return torch.softmax(q @ k.mT + torch.where(keep, causal, -2.3819763e38), -1) @ v
+
+
+@bug(SDPA_SCALE)
+def sdpa_with_a_negative_scale(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """A mask tensor that is causal; SDPA multiplies before it masks there, and afterwards with is_causal."""
+    keep = torch.ones(8, 8, dtype=torch.bool).tril()
+    return F.scaled_dot_product_attention(q, k, v, keep, scale=-1.0)
+
+
+@bug(SDPA_SCALE)
+def sdpa_with_a_scale_of_zero(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    keep = torch.ones(8, 8, dtype=torch.bool).tril()
+    return F.scaled_dot_product_attention(q, k, v, keep, scale=0.0)
+
+
+# -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs", "lowering"),
+    [
+        pytest.param(
+            b.function, b.inputs, lowering, id=f"{b.function.__name__}-{lowering}",
+            marks=pytest.mark.xfail(strict=True, reason=b.reason),
+        )
+        for b in BUGS
+        for lowering in b.lowerings
+    ],
+)  # fmt: skip
+def test_values_stay(function: Callable[..., Any], inputs: str, lowering: str) -> None:
+    """Results and inputs are what eager PyTorch leaves."""
+    args = _inputs(inputs)
+
+    def and_inputs(*tensors: Tensor) -> Any:
+        return function(*tensors), *tensors
+
+    expected = run(and_inputs, args)
+    assert_same(run(and_inputs, clone(args), Backend(op=lowering == "op")), expected, 3e-5)

@@ -1,0 +1,258 @@
+"""Run a mutant as it is and as rewritten, and compare: results, what is written into the inputs, and no failure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import torch
+from graphs import EXACT, OP, clone
+from hyperrewrite.passes.canonical import CanonicalView
+from hyperrewrite.passes.rewrite import rewrite
+from hyperrewrite.passes.sites import find_sites
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+from hyperrewrite.analysis import analyse
+
+from .bases import BASES
+from .changes import CHANGES
+from .draft import Mutant, mutated
+
+TOLERANCE = 3e-5
+LARGE = 1e6  # what is larger is a fill, and is compared relative to itself
+TRIES = 10
+
+
+class Wrong(AssertionError):
+    """A rewritten graph that computes something else, or that does not run, or passes that failed."""
+
+    def __init__(self, mutant: Mutant, said: str) -> None:
+        super().__init__(f"{mutant}\n  {said}")
+        self.mutant = mutant
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant.
+
+    kind      "site", "rejected" or "neither": what its softmax or SDPA call was read as.
+    written   sites of the graph that were rewritten.
+    changes   whether it computes something else than its base.
+    excused   why a difference is none: "" where there is none, "rounding" where rounding errors of the graph's own
+              steps may be as large, "not finite" where queries, keys or values are not finite to begin with,
+              "dropout" where an active dropout hands its random numbers out in the order of memory, which the rewrite
+              may change.
+    """
+
+    mutant: Mutant
+    kind: str
+    written: int
+    changes: bool
+    excused: str
+
+
+def check(base: str, seed: int) -> Outcome:
+    """Mutate a base and compare. Raises Wrong."""
+    for attempt in range(TRIES):
+        mutant = mutated(base, CHANGES, seed * TRIES + attempt)
+        inputs = drawn(mutant.inputs, seed)
+        try:
+            expected = _run(mutant.module, inputs)
+        except Exception:  # shapes fit, values do not: an index out of range, a write into an expanded tensor
+            continue
+        return _checked(mutant, inputs, expected)
+    raise RuntimeError(f"no mutant of {base} runs for seed {seed}")
+
+
+def _checked(mutant: Mutant, inputs: tuple[Any, ...], expected: list[Any]) -> Outcome:
+    findings = find_sites(mutant.module)
+    logger = logging.getLogger("hyperrewrite")
+    was, logger.disabled = logger.disabled, True
+    try:
+        analysis = analyse(mutant.module, EXACT, mutant.inputs)
+    finally:
+        logger.disabled = was
+    if analysis.report.failures:
+        raise Wrong(mutant, f"the passes failed: {analysis.report.failures[0]}")
+    excused = ""
+    kept = analysis.assumed
+    if kept:  # buffers that were known by value keep it
+        inputs = tuple(
+            old if k in kept else new for k, (old, new) in enumerate(zip(mutant.inputs, inputs, strict=True))
+        )
+        expected = _run(mutant.module, inputs)
+    for name, module in (("SDPA or op", analysis.module), ("op", _with_op(mutant, findings))):
+        try:
+            actual = _run(module, inputs)
+        except Exception as error:
+            raise Wrong(mutant, f"as {name} it does not run: {type(error).__name__}: {error}") from error
+        off, said = difference(actual, expected)
+        if off <= max(TOLERANCE, 10 * mutant.lost_digits):
+            continue
+        if off <= 30 * _rounding_error(mutant, inputs, expected):
+            excused = "rounding"
+        elif _not_finite(mutant, inputs):
+            excused = "not finite"
+        elif _drops(mutant):
+            excused = "dropout"
+        else:
+            raise Wrong(mutant, f"as {name} it differs by {off:.2g}: {said}")
+    near = {s.anchor.name: "site" for s in findings.sites} | {r.anchor.name: "rejected" for r in findings.rejections}
+    before = _base_result(mutant, inputs)
+    changes = before is None or difference(expected[: len(before)], before)[0] > 1e-6
+    return Outcome(mutant, near.get(mutant.anchor, "neither"), analysis.report.site_count, changes, excused)
+
+
+def _with_op(mutant: Mutant, findings: Any) -> fx.GraphModule:
+    return rewrite(mutant.module, [(site, OP) for site in findings.sites]).module
+
+
+def drawn(inputs: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
+    """The inputs; for two seeds of three with the values of each tensor shuffled, so that weights stay like weights."""
+    if seed % 3 == 0:
+        return inputs
+    generator = torch.Generator().manual_seed(seed)
+
+    def shuffled(value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.numel() < 2:
+            return value
+        order = torch.randperm(value.numel(), generator=generator)
+        fresh = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype)
+        return fresh.copy_(value.detach().flatten()[order].view(value.shape))
+
+    return tuple(map(shuffled, inputs))
+
+
+def _run(module: Any, inputs: tuple[Any, ...]) -> list[Any]:
+    """What the graph returns, and its inputs as it leaves them."""
+    mine = clone(inputs)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        out = module.forward(*mine)
+    return [clone(v) for v in (*pytree.tree_leaves(out), *mine)]
+
+
+def _base_result(mutant: Mutant, inputs: tuple[Any, ...]) -> list[Any] | None:
+    captured = BASES[mutant.base].captured
+    assert captured is not None
+    try:
+        with torch.no_grad():
+            torch.manual_seed(0)
+            return pytree.tree_leaves(captured.module.forward(*clone(inputs[: len(captured.inputs)])))
+    except Exception:
+        return None
+
+
+def difference(actual: list[Any], expected: list[Any]) -> tuple[float, str]:
+    """The largest difference over all results, in units of max(1, largest number of the result), and where it is."""
+    worst, said = 0.0, ""
+    if len(actual) != len(expected):
+        return float("inf"), f"{len(actual)} results for {len(expected)}"
+    for k, (a, b) in enumerate(zip(actual, expected, strict=True)):
+        off, what = _difference(a, b)
+        if off > worst:
+            worst, said = off, f"result {k}: {what}"
+    return worst, said
+
+
+def _difference(a: Any, b: Any) -> tuple[float, str]:
+    far = float("inf")
+    if not isinstance(b, Tensor):
+        return (0.0, "") if a == b or (a != a and b != b) else (far, f"{a} for {b}")
+    if (a.shape, a.dtype) != (b.shape, b.dtype):
+        return far, f"{a.dtype} {tuple(a.shape)} for {b.dtype} {tuple(b.shape)}"
+    if b.is_complex():
+        a, b = torch.view_as_real(a), torch.view_as_real(b)
+    a, b = a.double(), b.double()
+    if not torch.equal(a.isnan(), b.isnan()):
+        return far, f"{int(a.isnan().sum())} NaN for {int(b.isnan().sum())} of {b.numel()}"
+    if not torch.equal(a.isposinf(), b.isposinf()) or not torch.equal(a.isneginf(), b.isneginf()):
+        return far, "infinities elsewhere"
+    a, b = a[b.isfinite()], b[b.isfinite()]
+    if not b.numel():
+        return 0.0, ""
+    small = b[b.abs() < LARGE]
+    scale = max(1.0, float(small.abs().max())) if small.numel() else 1.0
+    off = float(((a - b).abs() / torch.where(b.abs() < LARGE, scale, b.abs())).max())
+    return off, f"{int(((a - b).abs() > 1e-4 * scale).sum())} of {b.numel()} numbers"
+
+
+class _Noisy(fx.Interpreter):
+    """A graph whose steps each make a rounding error, larger than they really do."""
+
+    error = 0.0
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        steps = ("matmul", "bmm", "mul", "truediv", "div", "add", "softmax", "einsum", "linear", "baddbmm", "to")
+        name = getattr(n.target, "__name__", str(n.target))
+        if name not in steps or not isinstance(value, Tensor) or not value.dtype.is_floating_point:
+            return value
+        noise = 1 + self.error * torch.randn(value.shape, generator=self.generator).to(value.dtype)
+        return torch.where(value.abs() < LARGE, value * noise, value)
+
+
+def _rounding_error(mutant: Mutant, inputs: tuple[Any, ...], expected: list[Any]) -> float:
+    """How far the mutant's results move when each step errs a little."""
+    found = 0.0
+    for seed in range(3):
+        noisy = _Noisy(mutant.module)
+        noisy.error = max(2e-7, mutant.lost_digits)
+        noisy.generator = torch.Generator().manual_seed(seed)
+        mine = clone(inputs)
+        torch.manual_seed(0)
+        try:
+            with torch.no_grad():
+                out = noisy.run(*mine)
+        except Exception:
+            continue
+        found = max(found, difference([*pytree.tree_leaves(out), *mine], expected)[0])
+    return found
+
+
+class _Watching(fx.Interpreter):
+    """Looks at the operands of every product and SDPA call, except probabilities."""
+
+    found = False
+
+    def run_node(self, n: fx.Node) -> Any:
+        name = getattr(n.target, "__name__", str(n.target))
+        if name in ("matmul", "bmm", "einsum", "baddbmm", "scaled_dot_product_attention"):
+            operands = [m for m in n.all_input_nodes if not _from_softmax(m)][:3]
+            values = [v for m in operands if isinstance(v := self.env[m], Tensor) and v.is_floating_point()]
+            self.found |= any(not bool(v.isfinite().all()) for v in values)
+        return super().run_node(n)
+
+
+def _from_softmax(node: fx.Node) -> bool:
+    for _ in range(8):
+        if "softmax" in getattr(node.target, "__name__", str(node.target)):
+            return True
+        if len(node.all_input_nodes) == 0 or node.op == "placeholder":
+            return False
+        node = node.all_input_nodes[0]
+    return False
+
+
+def _not_finite(mutant: Mutant, inputs: tuple[Any, ...]) -> bool:
+    """Whether queries, keys or values hold NaN or infinities: what becomes of them behind a mask is not promised."""
+    watching = _Watching(mutant.module)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        watching.run(*clone(inputs))
+    return watching.found
+
+
+def _drops(mutant: Mutant) -> bool:
+    view = CanonicalView(mutant.module)
+    ops = [view.op(node) for node in view.nodes]
+    return any(op.word == "dropout" and (op.get("training", op.get("train", True)) and op.get("p", 0.5)) for op in ops)
+
+
+def random_base(seed: int, names: Sequence[str]) -> str:
+    """The base of a seed."""
+    return Random(seed).choice(names)

@@ -11,11 +11,11 @@ from torch import fx
 
 from .canonical import CanonicalView
 from .evaluate import Evaluator
-from .expression import Apply, Expr, Index, Number, arithmetic, conjunction, walk, where
-from .masks import lift, parts
+from .expression import Apply, Expr, Index, Load, Number, arithmetic, conjunction, symbols, walk, where
+from .masks import lift, may_have_empty_rows, parts
 from .operands import best, candidates, shared_group
 from .probabilities import After
-from .score import ADDED_FILL, MaskTerm, ScoreProgram, is_fill
+from .score import ADDED_FILL, MaskTerm, ScoreProgram, is_absolute
 from .spec import AttentionSite, AttentionSpec, MaskSpec, Rejected, RejectionCode
 from .symbols import Roots
 from .views import Step
@@ -110,6 +110,8 @@ def _mask_and_bias(reading: Reading, dtype: torch.dtype) -> tuple[MaskSpec, Expr
     if after is not None and after.keep is not None:
         terms = _masked_twice(reading, after.keep, after.multiplied)
     mask, biases = _joined(reading, terms, dtype)
+    if reading.sink is not None:  # which takes all of a row without keys
+        mask = replace(mask, empty_rows="zero")
     cleared = after is not None and (after.without_nan or (after.keep is not None and not after.multiplied))
     if after is not None and after.keep is not None and after.multiplied:
         cleared = not any(math.isinf(t.fill) for t in reading.program.masks)  # the mean of a row times 0
@@ -119,6 +121,13 @@ def _mask_and_bias(reading: Reading, dtype: torch.dtype) -> tuple[MaskSpec, Expr
     for term in biases:
         total = term if total is None else Apply("add", (total, term))
     return mask, total
+
+
+def _may_be_a_mask(bias: Expr, reading: Reading) -> bool:
+    """Whether a bias is given, and the same for all heads: so are masks, and learned positions are not."""
+    if symbols(bias) & frozenset(reading.roots.heads) or reading.roots.key_position not in symbols(bias):
+        return False
+    return any(isinstance(e, Load) and e.node.op == "placeholder" for e in walk(bias))
 
 
 def _masked_twice(reading: Reading, keep: Expr, multiplied: bool) -> tuple[MaskTerm, ...]:
@@ -142,12 +151,20 @@ def _joined(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -
     biases = list(reading.program.biases)
     # A bias with fills of its own, added to a finite fill: where both forbid, what a row gives is the sum's business.
     sums = any(_holds_fill(b) for b in biases) and any(not math.isinf(t.fill) for t in terms)
-    mask = None if sums else lift(terms, reading.roots, reading.evaluator)
-    if mask is not None:
-        return mask, biases
+    # Where a row has no key, biases that came after a fill (or before one that is added) still tell keys apart.
+    told = any(
+        not is_absolute(t.fill, reading.dtype) and (bool(biases) if t.added else t.biases < len(biases)) for t in terms
+    )
+    # A tensor that is given may hold −inf in a whole row: NaN, or what was put in place after it.
+    given = any(_may_be_a_mask(b, reading) for b in biases)
+    undone = given and any(not t.added and not math.isinf(t.fill) for t in terms)
+    mask = None if sums or undone else lift(terms, reading.roots, reading.evaluator)
+    if mask is not None and not (told and may_have_empty_rows(mask)):
+        eager = reading.evaluator.softmax is not None
+        return (replace(mask, empty_rows="nan") if given and eager and not terms else mask), biases
     soft = [t for t in terms if not math.isinf(t.fill)]
     # A fill that is put in a score's place is an added one where a score added to it is lost in rounding.
-    if not all(t.added or (is_fill(t.fill, reading.dtype, added=True) and not sums) for t in soft):
+    if not all(t.added or (is_absolute(t.fill, reading.dtype) and not sums) for t in soft):
         origin = reading.evaluator.softmax
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "masks of different kinds meet", origin)
     # In the order in which they were applied. A number that is put in place undoes the −inf that stood there before.

@@ -55,7 +55,7 @@ class Dataflow:
         for node in self.view.nodes:
             op = self.view.op(node)
             source = None
-            if op.word in VIEWS or op.in_place:
+            if op.word in VIEWS or op.in_place or op.word == "dropout":  # which hands on its input where inactive
                 source = op.get("input", op.get("left", op.get("condition")))
             elif op.word == "opaque" and node.op == "call_method" and str(node.target).endswith("_"):
                 source = node.args[0] if node.args else None
@@ -97,6 +97,10 @@ class Dataflow:
             return True
         low, high = self.view.position[reader], self.view.position[later]
         return not any(low <= at < high for at in writes)
+
+    def written_after(self, node: fx.Node) -> bool:
+        """Whether anything writes the storage of a node after it was made."""
+        return any(at > self.view.position[node] for at in self._writes.get(self._roots[node], ()))
 
     def rewritten_behind(self, node: fx.Node, reader: fx.Node) -> bool:
         """Whether `reader` reads `node` after some write that did not go through `node`'s own value."""

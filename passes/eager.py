@@ -175,8 +175,11 @@ def _read_back(
         raise Rejected(RejectionCode.SOFTMAX_DIM, f"softmax over dim {dim} does not run over the keys", softmax)
     source = view.op(softmax).get("input")
     dtype = view.tensor(source).dtype
-    if not dtype.is_floating_point:
+    given = view.op(softmax).get("dtype", dtype)
+    if not dtype.is_floating_point or not isinstance(given, torch.dtype) or not given.is_floating_point:
         raise Rejected(RejectionCode.DTYPE, f"softmax of {dtype}", softmax)
+    if torch.finfo(given).max < torch.finfo(dtype).max:  # a fill of the wider dtype is −inf in the narrower one
+        raise Rejected(RejectionCode.DTYPE, f"softmax of {dtype} in {given}", softmax)
     scores = evaluator.at(source, probability.index, softmax)
     scores, sink = _without_sink(view, evaluator, roots, softmax, dim, scores, probability.index)
     bounds = Bounds(evaluator, roots.key_position)
@@ -259,7 +262,27 @@ def _program_of(view: CanonicalView, expr: Expr, reader: Reader) -> ScoreProgram
             raise NotAttention
         message = f"between QKᵀ and softmax stands {opaque.node.name}"
         raise Rejected(RejectionCode.NO_QUERY_KEY_PRODUCT, message, opaque.node)
-    return score_program(expr, reader)
+    program = score_program(expr, reader)
+    assert program.product is not None
+    for bias in program.biases:
+        own = next((e for e in walk(bias) if isinstance(e, Load) and _comes_from(e.node, program.product.node)), None)
+        if own is not None and reader.key_position in symbols(bias):
+            message = f"{own.node.name}, which is made from the scores, is added to them key by key"
+            raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, own.node)
+    return program
+
+
+def _comes_from(node: fx.Node, product: fx.Node, reach: int = 200) -> bool:
+    """Whether a node is computed from a product, as far as `reach` nodes behind it show."""
+    stack, seen = [node], {node}
+    while stack and len(seen) < reach:
+        for source in stack.pop().all_input_nodes:
+            if source is product:
+                return True
+            if source not in seen:
+                seen.add(source)
+                stack.append(source)
+    return False
 
 
 def _behind(view: CanonicalView, node: fx.Node, depth: int = 8) -> bool:

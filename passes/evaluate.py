@@ -144,6 +144,13 @@ def _two(ev: Evaluator, node: fx.Node, op: Op, index: Index, numbers: bool = Tru
 
 def _arithmetic(name: str) -> Rule:
     def rule(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+        value = unrounded(ev, node, op, index)
+        recorded = ev.view.value(node)
+        if value is None or not isinstance(recorded, torch.Tensor) or not recorded.dtype.is_floating_point:
+            return value
+        return _rounded(value, recorded.dtype)
+
+    def unrounded(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
         if op.get("rounding_mode") is not None:
             return _floordiv(ev, node, op, index) if op.get("rounding_mode") == "floor" else None
         if not isinstance(ev.view.value(node), torch.Tensor):  # torch.max over a dim, not of two tensors
@@ -160,7 +167,7 @@ def _arithmetic(name: str) -> Rule:
         if alpha != 1:
             if not isinstance(alpha, int | float):
                 return None
-            right = arithmetic("mul", right, Number(alpha))
+            right = _rounded(arithmetic("mul", right, Number(alpha)), ev.view.tensor(node).dtype)
         return arithmetic(name, left, right)
 
     return rule
@@ -253,7 +260,15 @@ def _cast(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     value = ev.number(source, index, node)
     if value is None or (before.is_floating_point and not after.is_floating_point and not _is_constant(value)):
         return None
+    if not _is_constant(value) and after.is_floating_point and torch.finfo(after).max < _largest(value):
+        return None  # a fill in it would become infinite
     return _rounded(value, after)
+
+
+def _largest(value: Expr) -> float:
+    """The largest finite number that an expression is made of."""
+    numbers = (abs(float(e.value)) for e in walk(value) if isinstance(e, Number))
+    return max((n for n in numbers if math.isfinite(n)), default=0.0)
 
 
 def _is_constant(value: Expr) -> bool:
@@ -277,7 +292,10 @@ def _where(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     keep = ev.element(op.get("condition"), index, node)
     bools = ev.is_bool(node)
     then, other = ((ev.element if bools else ev.number)(op.arguments.get(k), index, node) for k in ("then", "other"))
-    return None if keep is None or then is None or other is None else where(keep, then, other)
+    if keep is None or then is None or other is None:
+        return None
+    dtype = ev.view.tensor(node).dtype
+    return _rounded(where(keep, then, other), dtype) if dtype.is_floating_point else where(keep, then, other)
 
 
 def _masked_fill(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:

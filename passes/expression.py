@@ -152,10 +152,17 @@ _FOLD: dict[str, Callable[[Any, Any], Any]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b if b else math.nan,
+    "div": lambda a, b: _divided(a, b),
     "minimum": min,
     "maximum": max,
 }
+
+
+def _divided(a: float, b: float) -> float:
+    """a / b as floating-point numbers have it."""
+    if b:
+        return a / b
+    return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1.0, b)
 
 
 def arithmetic(name: str, left: Expr, right: Expr) -> Expr:

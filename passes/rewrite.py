@@ -23,9 +23,13 @@ from .emit import Emitter
 from .expression import Expr, Load, Number, walk, where
 from .spec import AttentionSite, Rejected
 from .symbols import Roots
+from .vocabulary import VIEWS
 
 # Views of a result that fail on strides other than those the graph was traced with.
 STRIDE_BOUND = frozenset(("view", "view_as", "as_strided"))
+# Words whose result has the strides of what goes in.
+HANDING_ON = VIEWS | {"add", "sub", "mul", "div", "neg", "tanh", "minimum", "maximum", "clamp", "where", "masked_fill"}
+HANDING_ON |= {"dropout", "nan_to_num", "where_method"}
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,13 @@ class Rewritten:
 def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lowering]]) -> Rewritten:
     """A copy of the module with every given site written as its lowering says. The module itself is not changed."""
     view = CanonicalView(module)
+    flow = Dataflow(view)
     graph, copied = copied_graph(module)
     refused: list[tuple[AttentionSite, Rejected]] = []
     for site, lowering in lowered:
         emitter = Emitter(view, copied, site.output, site.roots, site.spec.device)
         try:
-            new = _attention(emitter, view, site, lowering)
+            new = _attention(emitter, view, flow, site, lowering)
         except Rejected as why:
             emitter.take_back()
             refused.append((site, why))
@@ -78,7 +83,9 @@ def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lower
     return Rewritten(result, tuple(refused))
 
 
-def _attention(emitter: Emitter, view: CanonicalView, site: AttentionSite, lowering: Lowering) -> fx.Node:
+def _attention(
+    emitter: Emitter, view: CanonicalView, flow: Dataflow, site: AttentionSite, lowering: Lowering
+) -> fx.Node:
     roots = site.roots
     tensors = [
         emitter.operand(site.query, roots.query_position, roots.feature),
@@ -102,8 +109,8 @@ def _attention(emitter: Emitter, view: CanonicalView, site: AttentionSite, lower
     if wanted != common:
         out = emitter.method("to", out, wanted)
     out = emitter.result(out, site.output_index)
-    if _needs_strides(site.output):
-        out = emitter.method("contiguous", out)
+    if _needs_strides(view, flow, site.output):
+        out = _with_strides(emitter, out, view.tensor(site.output))
     return out
 
 
@@ -136,18 +143,35 @@ def _with_term(
     return query, emitter.call(F.pad, key, (0, 1), value=1.0), replace(site, spec=replace(spec, scale=1.0))
 
 
-def _needs_strides(node: fx.Node) -> bool:
-    """Whether some reader views the result in a way that holds for contiguous values only."""
-    stack = [node]
+def _needs_strides(view: CanonicalView, flow: Dataflow, node: fx.Node) -> bool:
+    """Whether some reader views the result in a way that holds for its own strides only, or it is written later.
+
+    Element-wise steps, copies and views hand strides on.
+    """
+    if flow.written_after(node):
+        return True
+    stack, seen = [node], {node}
     while stack:
         for user in stack.pop().users:
-            if user.op != "call_method":
-                continue
-            if str(user.target) in STRIDE_BOUND:
+            name = str(user.target) if user.op == "call_method" else str(getattr(user.target, "__name__", ""))
+            if name in STRIDE_BOUND:
                 return True
-            if str(user.target) in ("transpose", "permute", "unsqueeze", "squeeze", "expand", "to", "mT"):
+            word = view.op(user).word
+            if user not in seen and (word in HANDING_ON or name in ("clone", "detach", "to")) and name != "contiguous":
+                seen.add(user)
                 stack.append(user)
     return False
+
+
+def _with_strides(emitter: Emitter, out: fx.Node, recorded: torch.Tensor) -> fx.Node:
+    """The result with its dims in the order in memory that the graph recorded."""
+    strides = [s.node.hint if isinstance(s, torch.SymInt) else s for s in recorded.stride()]
+    sizes = [s.node.hint if isinstance(s, torch.SymInt) else s for s in recorded.shape]
+    order = sorted(range(len(strides)), key=lambda d: (-strides[d], -sizes[d], d))
+    if order == sorted(order):
+        return emitter.method("contiguous", out)
+    back = [order.index(d) for d in range(len(order))]
+    return emitter.method("permute", emitter.method("contiguous", emitter.method("permute", out, *order)), *back)
 
 
 def _sdpa(

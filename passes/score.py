@@ -25,6 +25,8 @@ from .spec import STRAIGHT, Curve, Rejected, RejectionCode
 ADDED_FILL = -1e9
 REPLACED_FILL = -1e4
 SWALLOWED = 64  # an added fill must lie where neighbouring numbers are this far apart: it swallows the score
+LOST = 1e4  # where numbers are this far apart, nothing that is added to a fill leaves a trace, whatever its size
+LARGEST_CONSTANT = 1e3  # scores lose digits beside a larger number, also where it is the same for all keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,11 @@ def is_fill(value: float, dtype: torch.dtype, added: bool) -> bool:
     return value <= max(ADDED_FILL if added else REPLACED_FILL, 0.5 * lowest)
 
 
+def is_absolute(value: float, dtype: torch.dtype) -> bool:
+    """Whether a fill stays what it is, whatever is added to it or it is added to."""
+    return math.isinf(value) or abs(value) * torch.finfo(dtype).eps >= LOST
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """Who reads the scores: the softmax, their dtype and bounds, the index symbol that it sums over."""
@@ -79,7 +86,7 @@ class Reader:
 
     def unseen(self, term: Expr) -> bool:
         """Whether softmax does not see a term that is added: it is the same for every key, and there is no sink."""
-        if any(isinstance(e, Number) and abs(e.value) >= -ADDED_FILL for e in walk(term)):
+        if any(isinstance(e, Number) and not abs(e.value) <= LARGEST_CONSTANT for e in walk(term)):
             return False  # a fill swallows the scores: the row becomes a plain mean
         return self.key_position not in symbols(term) and not self.has_sink
 
@@ -95,6 +102,8 @@ def score_program(expr: Expr, reader: Reader) -> ScoreProgram:
     if any(reader.key_position in symbols(factor) for factor in program.factors):
         raise unsupported("the scale differs from key to key", reader.softmax)
     # What is added to all keys alike (the row maximum of a safe softmax) does not show in what softmax gives.
+    if any(isinstance(b, Number) and not math.isfinite(b.value) for b in program.biases):
+        raise unsupported("a number that is not finite is added to the scores", reader.softmax)
     seen = [not reader.unseen(bias) for bias in program.biases]
     biases = tuple(bias for bias, shown in zip(program.biases, seen, strict=True) if shown)
     masks = tuple(replace(mask, biases=sum(seen[: mask.biases])) for mask in program.masks)
@@ -122,8 +131,9 @@ def _sides(expr: Apply) -> tuple[Expr, Expr, bool]:
     return (left, right, True) if contains(left, Product) else (right, left, False)
 
 
-def _scaled(program: ScoreProgram, factor: float) -> ScoreProgram:
-    masks = tuple(replace(m, fill=m.fill * factor) for m in program.masks)
+def _scaled(program: ScoreProgram, factor: float, reader: Reader) -> ScoreProgram:
+    fills = (torch.tensor(m.fill * factor, dtype=torch.float64).to(reader.dtype).item() for m in program.masks)
+    masks = tuple(replace(m, fill=fill) for m, fill in zip(program.masks, fills, strict=True))
     biases = tuple(arithmetic("mul", b, Number(factor)) for b in program.biases)
     curve = program.curve.scaled(factor)
     return replace(program, scale=program.scale * factor, curve=curve, biases=biases, masks=masks)
@@ -153,6 +163,8 @@ def added_terms(term: Expr, dtype: torch.dtype) -> tuple[tuple[Expr, ...], tuple
     if isinstance(term, Apply) and term.name == "where":
         keep, then, other = term.args
         for condition, rest, fill in ((keep, then, other), (inverse(keep), other, then)):
+            if any(isinstance(e, Number) and not math.isfinite(e.value) for e in walk(rest)):
+                continue  # −inf in one case and another fill in the other
             if isinstance(fill, Number) and is_fill(float(fill.value), dtype, added=True):
                 biases, masks = added_terms(rest, dtype)
                 return biases, (*masks, MaskTerm(condition, float(fill.value), added=True))
@@ -179,7 +191,7 @@ def _mul(expr: Apply, reader: Reader) -> ScoreProgram:
         return _multiplied(program, factor, reader)
     if not factor.value > 0:
         raise unsupported(f"scores are multiplied by {factor.value}", reader.softmax)
-    return _scaled(program, float(factor.value))
+    return _scaled(program, float(factor.value), reader)
 
 
 def _div(expr: Apply, reader: Reader) -> ScoreProgram:
@@ -191,7 +203,7 @@ def _div(expr: Apply, reader: Reader) -> ScoreProgram:
         return _multiplied(program, Apply("div", (Number(1.0), divisor)), reader)
     if not divisor.value > 0:
         raise unsupported(f"scores are divided by {divisor.value}", reader.softmax)
-    return _scaled(program, 1.0 / float(divisor.value))
+    return _scaled(program, 1.0 / float(divisor.value), reader)
 
 
 def _where(expr: Apply, reader: Reader) -> ScoreProgram:
@@ -205,6 +217,9 @@ def _where(expr: Apply, reader: Reader) -> ScoreProgram:
             and contains(inner, Product)
         ):
             program = _taken_apart(inner, reader)
+            shift = sum(float(b.value) for b in program.biases if isinstance(b, Number))
+            if not is_fill(float(fill.value) - shift, reader.dtype, added=False):
+                raise unsupported("scores are shifted to where a fill forbids no key", reader.softmax)
             masks = (*program.masks, MaskTerm(condition, float(fill.value), False, len(program.biases)))
             return replace(program, masks=masks)
     raise unsupported("a where() of the scores does not forbid keys", reader.softmax)

@@ -25,12 +25,6 @@ SOME = (
     "form causal_and_padding", "form gqa_repeat_interleave", "style nanogpt_flash", "form numpy_names",
     "form dropout_in_training", "form einsum_heads_first", "form where_in_graph", "form filled_cache",
 )  # fmt: skip
-# Mutants that meet a bug of test_mutation_bugs.py, and are left out until it is gone.
-KNOWN: dict[str, tuple[int, ...]] = {
-    "form replaced_then_added": (3,),
-    "form sliding_window": (0,),
-    "style MegatronCoreAttention": (5,),
-}
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -40,8 +34,6 @@ def test_rewritten_equals_mutant(group: str) -> None:
         if BASES[base].captured is None:
             continue
         for seed in range(EACH):
-            if seed in KNOWN.get(base, ()):
-                continue
             outcome = check(base, seed)
             counts[outcome.kind] += 1
             counts["changes"] += outcome.changes

@@ -117,7 +117,24 @@ def main(
     }
     show(result)
     if json_path is not None:
-        json_path.write_text(json.dumps(result, indent=1) + "\n")
+        json_path.write_text(_text(result))
+
+
+def _text(result: dict[str, Any]) -> str:
+    """The result as JSON, a row a line; of what was left alone the place and the reason, without its graph."""
+    lines = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in result.items() if not isinstance(v, list)]
+    for name in ("rows", "not_run"):
+        rows = ",\n".join(json.dumps(_slim(row)) for row in result[name])
+        lines.append(f'"{name}": [\n{rows}\n]')
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _slim(row: dict[str, Any]) -> dict[str, Any]:
+    kept = {k: v for k, v in row.items() if k not in ("samples", "inputs", "seconds", "graphs", "actions") and v != []}
+    if row.get("samples"):
+        left = [{k: s[k] for k in ("code", "message", "place")} for s in row["samples"]]
+        kept["left_alone"] = [dict(s, place=s["place"].partition("site-packages/")[2] or s["place"]) for s in left]
+    return kept
 
 
 def _chosen(text: str, known: Iterable[str], what: str) -> list[str]:

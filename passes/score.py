@@ -131,9 +131,18 @@ def _sides(expr: Apply) -> tuple[Expr, Expr, bool]:
     return (left, right, True) if contains(left, Product) else (right, left, False)
 
 
+def _scaled_fill(fill: float, factor: float, dtype: torch.dtype) -> float:
+    """A fill times a factor, as the dtype holds it.
+
+    One that nothing can be told beside before and after stays: two of them have added up to −inf before they shrank.
+    """
+    if factor < 1 and is_absolute(fill, dtype) and is_absolute(fill * factor, dtype):
+        return fill
+    return float(torch.tensor(fill * factor, dtype=torch.float64).to(dtype).item())
+
+
 def _scaled(program: ScoreProgram, factor: float, reader: Reader) -> ScoreProgram:
-    fills = (torch.tensor(m.fill * factor, dtype=torch.float64).to(reader.dtype).item() for m in program.masks)
-    masks = tuple(replace(m, fill=fill) for m, fill in zip(program.masks, fills, strict=True))
+    masks = tuple(replace(m, fill=_scaled_fill(m.fill, factor, reader.dtype)) for m in program.masks)
     biases = tuple(arithmetic("mul", b, Number(factor)) for b in program.biases)
     curve = program.curve.scaled(factor)
     return replace(program, scale=program.scale * factor, curve=curve, biases=biases, masks=masks)

@@ -349,6 +349,14 @@ def nested_fills(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
     return torch.softmax(q @ k.mT + torch.where(keep, causal, -2.3819763e38), -1) @ v
 
 
+@bug(ROUNDED, "padded")
+def shrunk_behind_two_fills(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """Two lowest numbers are −inf before they are made smaller."""
+    low = torch.finfo(q.dtype).min
+    scores = (q @ k.mT).masked_fill(torch.ones(8, 8, dtype=torch.bool).triu(0), low)
+    return torch.softmax((scores + (1 - keep.float()) * low) * 0.25, -1) @ v
+
+
 @bug(SDPA_SCALE)
 def sdpa_with_a_negative_scale(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """A mask tensor that is causal; SDPA multiplies before it masks there, and afterwards with is_causal."""

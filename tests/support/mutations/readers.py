@@ -141,6 +141,8 @@ def _write(d: Draft, n: fx.Node, target: fx.Node, place: fx.Node) -> tuple[fx.No
         masks = [m for m in d.region if d.is_bool(m) and d.order[m] < d.order[n]]
         mask = d.random.choice(masks) if masks else d.given(tensor_over(d, n, "keys") > 0)
         way[1:] = [mask, 0]
+    if way[-1] == "out" and not target.meta["example_value"].is_contiguous():  # Dynamo traces no such call
+        way = ["mul_", 2] if not bools(d, n) else ["logical_not_"]
     if way[-1] == "out":
         return d.call(place, way[0], target, *way[1:-1], out=target), f"{way[0].__name__}(…, out=)"
     name = way[0] if isinstance(way[0], str) else way[0].__name__

@@ -124,10 +124,10 @@ def _mask_and_bias(reading: Reading, dtype: torch.dtype) -> tuple[MaskSpec, Expr
 
 
 def _may_be_a_mask(bias: Expr, reading: Reading) -> bool:
-    """Whether a bias is given, and the same for all heads: so are masks, and learned positions are not."""
+    """Whether a bias holds a tensor that is the same for all heads: so are masks, and learned positions are not."""
     if symbols(bias) & frozenset(reading.roots.heads) or reading.roots.key_position not in symbols(bias):
         return False
-    return any(isinstance(e, Load) and e.node.op == "placeholder" for e in walk(bias))
+    return any(isinstance(e, Load) and e.index for e in walk(bias))
 
 
 def _masked_twice(reading: Reading, keep: Expr, multiplied: bool) -> tuple[MaskTerm, ...]:
@@ -155,9 +155,9 @@ def _joined(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -
     told = any(
         not is_absolute(t.fill, reading.dtype) and (bool(biases) if t.added else t.biases < len(biases)) for t in terms
     )
-    # A tensor that is given may hold −inf in a whole row: NaN, or what was put in place after it.
+    # A tensor that is given may forbid a whole row: NaN, or what a finite fill beside it leaves of the other keys.
     given = any(_may_be_a_mask(b, reading) for b in biases)
-    undone = given and any(not t.added and not math.isinf(t.fill) for t in terms)
+    undone = given and any(not math.isinf(t.fill) for t in terms)
     mask = None if sums or undone else lift(terms, reading.roots, reading.evaluator)
     if mask is not None and not (told and may_have_empty_rows(mask)):
         eager = reading.evaluator.softmax is not None

@@ -357,6 +357,14 @@ def shrunk_behind_two_fills(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Te
     return torch.softmax((scores + (1 - keep.float()) * low) * 0.25, -1) @ v
 
 
+@bug(GIVEN, "padded")
+def detached_mask_beside_another(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """Nobody knows that `detach` hands on a mask: beside a finite causal one, a row may be left without keys."""
+    low = torch.finfo(q.dtype).min
+    padding = ((1 - keep.flip(-1).float()) * low).detach()
+    return torch.softmax(q @ k.mT + torch.full((8, 8), low).triu(1) + padding, -1) @ v
+
+
 @bug(SDPA_SCALE)
 def sdpa_with_a_negative_scale(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """A mask tensor that is causal; SDPA multiplies before it masks there, and afterwards with is_causal."""

@@ -130,7 +130,8 @@ def _text(result: dict[str, Any]) -> str:
 
 
 def _slim(row: dict[str, Any]) -> dict[str, Any]:
-    kept = {k: v for k, v in row.items() if k not in ("samples", "inputs", "seconds", "graphs", "actions") and v != []}
+    dropped = ("samples", "inputs", "seconds", "graphs", "actions", "forms")
+    kept = {k: v for k, v in row.items() if k not in dropped and v != [] and (v is not None or k == "inductor")}
     if row.get("samples"):
         left = [{k: s[k] for k in ("code", "message", "place")} for s in row["samples"]]
         kept["left_alone"] = [dict(s, place=s["place"].partition("site-packages/")[2] or s["place"]) for s in left]

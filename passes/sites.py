@@ -20,6 +20,7 @@ from .expression import Apply, Expr, Load, mapped, walk
 from .sdpa import read_sdpa
 from .spec import AttentionSite, Rejected, Rejection, RejectionCode
 from .suspects import has_scores_behind, suspicion
+from .vocabulary import VIEWS
 
 # What the reader of a softmax says before it has come to a product of queries and keys.
 UNSURE = (RejectionCode.LAYOUT, RejectionCode.SOFTMAX_DIM, RejectionCode.PROBABILITIES_CHANGED)
@@ -51,7 +52,7 @@ def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None)
             "flex_attention_hop",
         ):
             code = RejectionCode.FLEX_ATTENTION
-        if not node.users:  # nobody reads what it gives
+        if word == "softmax" and not _is_read(view, node):
             continue
         why: Rejected | None = None
         try:
@@ -68,6 +69,14 @@ def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None)
         if why is not None:
             rejections.append(_rejection(view, node, why))
     return Findings(tuple(sites), tuple(rejections))
+
+
+def _is_read(view: CanonicalView, node: fx.Node) -> bool:
+    """Whether what a node gives is read in the end, behind views and casts that nobody may read either."""
+    if not node.users:
+        return False
+    passed = [user for user in node.users if view.op(user).word in VIEWS]
+    return len(passed) < len(node.users) or any(_is_read(view, user) for user in passed)
 
 
 def rejection(module: fx.GraphModule, site: AttentionSite, why: Rejected) -> Rejection:

@@ -159,7 +159,7 @@ def _joined(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -
     given = any(_may_be_a_mask(b, reading) for b in biases)
     undone = given and any(not math.isinf(t.fill) for t in terms)
     mask = None if sums or undone else lift(terms, reading.roots, reading.evaluator)
-    if mask is not None and not (told and may_have_empty_rows(mask)):
+    if mask is not None and not (told and may_have_empty_rows(mask, reading.roots)):
         eager = reading.evaluator.softmax is not None
         return (replace(mask, empty_rows="nan") if given and eager and not terms else mask), biases
     soft = [t for t in terms if not math.isinf(t.fill)]

@@ -257,7 +257,7 @@ def lift(terms: tuple[MaskTerm, ...], roots: Roots, evaluator: Evaluator) -> Mas
     keep = conjunction(*(t.keep for t in terms))
     spec = classify(keep, roots, evaluator)
     rows = {"nan" if math.isinf(t.fill) else "mean" for t in terms}
-    if may_have_empty_rows(spec) and not _uniform(terms):
+    if may_have_empty_rows(spec, roots) and not _uniform(terms):
         return None
     empty = rows.pop() if len(rows) == 1 else "zero"
     if spec.other is not None:  # a tensor is needed anyway: it holds the whole mask
@@ -272,11 +272,16 @@ def _uniform(terms: tuple[MaskTerm, ...]) -> bool:
     return len({t.fill for t in terms}) == 1 and not any(t.added for t in terms[1:])
 
 
-def may_have_empty_rows(spec: MaskSpec) -> bool:
+def may_have_empty_rows(spec: MaskSpec, roots: Roots) -> bool:
     """Whether some query may see no key at all."""
     if any(part is not None for part in (spec.key_mask, spec.other, spec.first_key, spec.stop_key)) or spec.groups:
         return True
     if spec.causal_offset is None:
         return False
-    negative = not spec.causal_offset.is_nonnegative
-    return negative or (spec.sliding_window is not None and not spec.sliding_window.is_positive)
+    if not spec.causal_offset.is_nonnegative:
+        return True
+    if spec.sliding_window is None:
+        return False
+    # The last query's window begins at n_q + offset − window, which must be a key (there may be fewer keys).
+    spare = roots.n_k - (roots.size(roots.query_position) + spec.causal_offset - spec.sliding_window)
+    return not (spec.sliding_window.is_positive and sympy.expand(spare).is_positive)

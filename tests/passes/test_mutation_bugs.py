@@ -365,6 +365,14 @@ def detached_mask_beside_another(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) 
     return torch.softmax(q @ k.mT + torch.full((8, 8), low).triu(1) + padding, -1) @ v
 
 
+@bug(HARD)
+def window_behind_the_last_key(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """More queries than keys: the last windows hold none (found by make fuzz)."""
+    k, v = k[:, :, :2], v[:, :, :2]
+    scores = (q @ k.mT).masked_fill(torch.ones(8, 2).tril() == 0, torch.finfo(q.dtype).min)
+    return torch.softmax(scores + torch.log(torch.ones(8, 2).triu(-3).tril()), -1) @ v
+
+
 @bug(SDPA_SCALE)
 def sdpa_with_a_negative_scale(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """A mask tensor that is causal; SDPA multiplies before it masks there, and afterwards with is_causal."""

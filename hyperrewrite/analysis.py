@@ -17,7 +17,7 @@ from .options import Options
 from .passes.expand import expand
 from .passes.held import Triangle, held_tensors
 from .passes.region import Regions
-from .passes.rewrite import rewrite
+from .passes.rewrite import Rewritten, rewrite
 from .passes.sites import find_sites, rejection
 from .passes.spec import AttentionSite
 from .policy import decide
@@ -55,8 +55,10 @@ def analyse(module: fx.GraphModule, options: Options, example_inputs: Sequence[A
         expanded = expand(module)
         findings = find_sites(expanded, held_tensors(module, example_inputs))
         decided = [*zip(findings.sites, decide(findings.sites, options), strict=True)]
-        done = rewrite(expanded, [(s, d.lowering) for s, d in decided if d.lowering is not None])
-        refused = [rejection(expanded, site, why) for site, why in done.refused]
+        lowered = [(s, d.lowering) for s, d in decided if d.lowering is not None]
+        # Most graphs hold no attention: they are not copied for it.
+        done = rewrite(expanded, lowered) if lowered else Rewritten(module, ())
+        refused = [rejection(site, why) for site, why in done.refused]
         rejections = fold_rejections(map(rejection_row, (*findings.rejections, *refused)))
         left = {site.anchor for site, _ in done.refused}
         decided = [(s, d) for s, d in decided if s.anchor not in left]

@@ -67,7 +67,7 @@ def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None)
         except Rejected as found:
             why = found if found.code not in UNSURE or word != "softmax" or has_scores_behind(view, node) else None
         if why is not None:
-            rejections.append(_rejection(view, node, why))
+            rejections.append(Rejection(why.code, why.message, why.node or node, view.source(node), node))
     return Findings(tuple(sites), tuple(rejections))
 
 
@@ -79,13 +79,9 @@ def _is_read(view: CanonicalView, node: fx.Node) -> bool:
     return len(passed) < len(node.users) or any(_is_read(view, user) for user in passed)
 
 
-def rejection(module: fx.GraphModule, site: AttentionSite, why: Rejected) -> Rejection:
+def rejection(site: AttentionSite, why: Rejected) -> Rejection:
     """The rejection of a site that was found but could not be written."""
-    return _rejection(CanonicalView(module), site.anchor, why)
-
-
-def _rejection(view: CanonicalView, anchor: fx.Node, why: Rejected) -> Rejection:
-    return Rejection(why.code, why.message, why.node or anchor, view.source(anchor), anchor)
+    return Rejection(why.code, why.message, why.node or site.anchor, site.source, site.anchor)
 
 
 def _checked(flow: Dataflow, found: tuple[AttentionSite, Evaluator]) -> AttentionSite:

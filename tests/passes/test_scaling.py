@@ -51,3 +51,13 @@ def test_linear(step: str) -> None:
     assert large - middle <= 2.2 * (middle - small), counts
     nodes = len(layers(32).module.graph.nodes)
     assert large / nodes < 800, f"{large / nodes:.0f} calls a node"
+
+
+def test_a_graph_without_attention_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    def copied(*_: object) -> None:
+        raise AssertionError("copied")
+
+    graph = capture(lambda x: torch.softmax(x.sin(), -1), (torch.randn(3, 5),))
+    monkeypatch.setattr("hyperrewrite.passes.rewrite.copied_graph", copied)
+    analysis = analyse(graph.module, EXACT)
+    assert analysis.module is graph.module and not analysis.changed and not analysis.report.failures

@@ -32,20 +32,10 @@ class Dataflow:
         graph.add_edges_from((node, user) for node in self.view.nodes for user in node.users)
         return graph
 
-    def between(self, start: fx.Node, end: fx.Node) -> set[fx.Node]:
-        """Every node on a way from start to end, both included; empty where there is none."""
-        if start is end:
-            return {start}
-        forward = nx.descendants(self.graph, start) | {start}
-        return forward & (nx.ancestors(self.graph, end) | {end}) if end in forward else set()
-
-    def is_convex(self, nodes: set[fx.Node]) -> bool:
-        """Whether no way out of the set leads back into it."""
-        outside = {user for node in nodes for user in node.users if user not in nodes}
-        reached = set(outside)
-        for node in outside:
-            reached |= nx.descendants(self.graph, node)
-        return not reached & nodes
+    def comes_from(self, node: fx.Node, source: fx.Node) -> bool:
+        """Whether a node is computed from another one. Only what stands between them can be on the way."""
+        first, last = self.view.position[source], self.view.position[node]
+        return first < last and nx.has_path(self.graph.subgraph(self.view.nodes[first : last + 1]), source, node)
 
     @cached_property
     def _roots(self) -> dict[fx.Node, fx.Node]:
@@ -59,7 +49,7 @@ class Dataflow:
                 source = op.get("input", op.get("left", op.get("condition")))
             elif op.word == "opaque" and node.op == "call_method" and str(node.target).endswith("_"):
                 source = node.args[0] if node.args else None
-            storages = _storages(self.view.value(node))
+            storages = storages_of(self.view.value(node))
             held = next((holders[s] for s in storages if s in holders), None)
             roots[node] = roots[source] if isinstance(source, fx.Node) else held or node
             for storage in storages:
@@ -139,8 +129,8 @@ class Dataflow:
         return members
 
 
-def _storages(value: Any) -> list[int]:
-    """The memory of a recorded tensor, or of each of several; empty where that cannot be told."""
+def storages_of(value: Any) -> list[int]:
+    """Identities of the memory of a recorded tensor, or of each of several; empty where that cannot be told."""
     found = []
     for tensor in value if isinstance(value, tuple | list) else (value,):
         if isinstance(tensor, torch.Tensor):

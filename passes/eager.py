@@ -184,7 +184,7 @@ def _read_back(
     scores, sink = _without_sink(view, evaluator, roots, softmax, dim, scores, probability.index)
     bounds = Bounds(evaluator, roots.key_position)
     reader = Reader(softmax, dtype, roots.key_position, bounds, has_sink=sink is not None)
-    program = _program(view, with_one_product(view, scores, roots), reader)
+    program = _program(flow, with_one_product(view, scores, roots), reader)
     query, key, qk = query_and_key(view, program, roots, softmax)
     value = (plan.value, product.position(plan.value_labels, at, view.shape(plan.value)))
     readers = (qk.node, qk.node, product.node)
@@ -234,19 +234,20 @@ def _behind_product(view: CanonicalView, expr: Expr) -> bool:
     return any(isinstance(e, Load) and _behind(view, e.node) for e in walk(expr))
 
 
-def _program(view: CanonicalView, choices: list[Expr], reader: Reader) -> ScoreProgram:
+def _program(flow: Dataflow, choices: list[Expr], reader: Reader) -> ScoreProgram:
     """The program of the first choice that has one. Raises what the first choice raises where none has."""
     first: Rejected | None = None
     for choice in choices:
         try:
-            return _program_of(view, choice, reader)
+            return _program_of(flow, choice, reader)
         except Rejected as why:
             first = first or why
     assert first is not None
     raise first
 
 
-def _program_of(view: CanonicalView, expr: Expr, reader: Reader) -> ScoreProgram:
+def _program_of(flow: Dataflow, expr: Expr, reader: Reader) -> ScoreProgram:
+    view = flow.view
     if isinstance(expr, Load):
         if contraction_of(view, expr.node) is not None:
             message = f"{expr.node.name} is written in place through another view of it before softmax"
@@ -264,25 +265,15 @@ def _program_of(view: CanonicalView, expr: Expr, reader: Reader) -> ScoreProgram
         raise Rejected(RejectionCode.NO_QUERY_KEY_PRODUCT, message, opaque.node)
     program = score_program(expr, reader)
     assert program.product is not None
+    product = program.product.node
     for bias in program.biases:
-        own = next((e for e in walk(bias) if isinstance(e, Load) and _comes_from(e.node, program.product.node)), None)
-        if own is not None and reader.key_position in symbols(bias):
-            message = f"{own.node.name}, which is made from the scores, is added to them key by key"
-            raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, own.node)
+        if reader.key_position not in symbols(bias):
+            continue
+        own = next((e.node for e in walk(bias) if isinstance(e, Load) and flow.comes_from(e.node, product)), None)
+        if own is not None:
+            message = f"{own.name}, which is made from the scores, is added to them key by key"
+            raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, own)
     return program
-
-
-def _comes_from(node: fx.Node, product: fx.Node, reach: int = 200) -> bool:
-    """Whether a node is computed from a product, as far as `reach` nodes behind it show."""
-    stack, seen = [node], {node}
-    while stack and len(seen) < reach:
-        for source in stack.pop().all_input_nodes:
-            if source is product:
-                return True
-            if source not in seen:
-                seen.add(source)
-                stack.append(source)
-    return False
 
 
 def _behind(view: CanonicalView, node: fx.Node, depth: int = 8) -> bool:

@@ -19,7 +19,7 @@ from torch import fx
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from .canonical import CanonicalView, Op, size_of
-from .dataflow import Dataflow
+from .dataflow import Dataflow, storages_of
 from .emit import SITE
 from .spec import AttentionSite
 from .vocabulary import FILLED_VALUE
@@ -241,10 +241,7 @@ def _bytes(tensor: torch.Tensor, sizes: list[sympy.Expr], sources: list[Any]) ->
 
 
 def _shares(one: torch.Tensor, other: torch.Tensor) -> bool:
-    try:
-        return one is other or one.untyped_storage()._cdata == other.untyped_storage()._cdata
-    except (RuntimeError, NotImplementedError):  # a tensor without storage
-        return False
+    return one is other or not set(storages_of(one)).isdisjoint(storages_of(other))
 
 
 # --- plain words ----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import sympy
 import torch
@@ -112,15 +113,9 @@ def _mask_and_bias(reading: Reading, dtype: torch.dtype) -> tuple[MaskSpec, Expr
     mask, biases = _joined(reading, terms, dtype)
     if reading.sink is not None:  # which takes all of a row without keys
         mask = replace(mask, empty_rows="zero")
-    cleared = after is not None and (after.without_nan or (after.keep is not None and not after.multiplied))
-    if after is not None and after.keep is not None and after.multiplied:
-        cleared = not any(math.isinf(t.fill) for t in reading.program.masks)  # the mean of a row times 0
-    if cleared and mask.empty_rows == "nan":
+    if after is not None and mask.empty_rows == "nan" and after.clears(t.fill for t in reading.program.masks):
         mask = replace(mask, empty_rows="zero")
-    total: Expr | None = None
-    for term in biases:
-        total = term if total is None else Apply("add", (total, term))
-    return mask, total
+    return mask, reduce(lambda a, b: Apply("add", (a, b)), biases) if biases else None
 
 
 def _may_be_a_mask(bias: Expr, reading: Reading) -> bool:
@@ -146,35 +141,67 @@ def _masked_twice(reading: Reading, keep: Expr, multiplied: bool) -> tuple[MaskT
     return tuple(replace(t, fill=-math.inf) for t in terms)
 
 
-def _joined(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -> tuple[MaskSpec, list[Expr]]:
-    """The lifted mask; terms that cannot be lifted together go back to being biases, which is always exact."""
-    biases = list(reading.program.biases)
-    # A bias with fills of its own, added to a finite fill: where both forbid, what a row gives is the sum's business.
-    sums = any(_holds_fill(b) for b in biases) and any(not math.isinf(t.fill) for t in terms)
-    # Where a row has no key, biases that came after a fill (or before one that is added) still tell keys apart.
-    told = any(
-        not is_absolute(t.fill, reading.dtype) and (bool(biases) if t.added else t.biases < len(biases)) for t in terms
-    )
+def _joined(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -> tuple[MaskSpec, tuple[Expr, ...]]:
+    """The lifted mask and the biases beside it, or all of them as one bias, which is always exact.
+
+    Raises Rejected where neither holds.
+    """
+    mask = _lifted(reading, terms)
+    return _in_order(reading, terms, dtype) if mask is None else (mask, reading.program.biases)
+
+
+def _lifted(reading: Reading, terms: tuple[MaskTerm, ...]) -> MaskSpec | None:
+    """The mask terms lifted apart from the biases; None where a row could tell."""
+    biases, roots = reading.program.biases, reading.roots
     # A tensor that is given may forbid a whole row: NaN, or what a finite fill beside it leaves of the other keys.
     given = any(_may_be_a_mask(b, reading) for b in biases)
-    undone = given and any(not math.isinf(t.fill) for t in terms)
-    mask = None if sums or undone else lift(terms, reading.roots, reading.evaluator)
-    if mask is not None and not (told and may_have_empty_rows(mask, reading.roots)):
-        eager = reading.evaluator.softmax is not None
-        return (replace(mask, empty_rows="nan") if given and eager and not terms else mask), biases
-    soft = [t for t in terms if not math.isinf(t.fill)]
+    if _fills_add_up(reading, terms) or (given and _soft(terms)):
+        return None
+    mask = lift(terms, roots, reading.evaluator)
+    if mask is None or (_are_told_apart(reading, terms) and may_have_empty_rows(mask, roots)):
+        return None
+    eager = reading.evaluator.softmax is not None
+    return replace(mask, empty_rows="nan") if given and eager and not terms else mask
+
+
+def _soft(terms: tuple[MaskTerm, ...]) -> list[MaskTerm]:
+    """Those whose fill is finite."""
+    return [t for t in terms if not math.isinf(t.fill)]
+
+
+def _fills_add_up(reading: Reading, terms: tuple[MaskTerm, ...]) -> bool:
+    """Whether a bias with fills of its own meets a finite fill: where both forbid, a row gives what the sum says."""
+    return bool(_soft(terms)) and any(_holds_fill(b) for b in reading.program.biases)
+
+
+def _are_told_apart(reading: Reading, terms: tuple[MaskTerm, ...]) -> bool:
+    """Whether biases still tell the keys of a row without keys apart.
+
+    Those that came after a fill do, or before one that is added.
+    """
+    count = len(reading.program.biases)
+    soft = [t for t in terms if not is_absolute(t.fill, reading.dtype)]
+    return any(count > 0 if t.added else t.biases < count for t in soft)
+
+
+def _in_order(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -> tuple[MaskSpec, tuple[Expr, ...]]:
+    """Biases and fills as one bias, in the order in which they were applied, and a mask of what may stay −inf.
+
+    Raises Rejected where a fill is put in the place of a score that it would not swallow if it were added.
+    """
+    biases = reading.program.biases
     # A fill that is put in a score's place is an added one where a score added to it is lost in rounding.
-    if not all(t.added or (is_absolute(t.fill, reading.dtype) and not sums) for t in soft):
+    lost = not _fills_add_up(reading, terms)
+    if not all(t.added or (lost and is_absolute(t.fill, reading.dtype)) for t in _soft(terms)):
         origin = reading.evaluator.softmax
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "masks of different kinds meet", origin)
-    # In the order in which they were applied. A number that is put in place undoes the −inf that stood there before.
+    # A number that is put in place undoes the −inf that stood there before.
     replaced = max((k for k, t in enumerate(terms) if not t.added and not math.isinf(t.fill)), default=-1)
     total: Expr = Number(0.0)
     hard: list[MaskTerm] = []
     applied = 0
     for k, term in enumerate(terms):
-        for bias in biases[applied : term.biases]:
-            total = arithmetic("add", total, bias)
+        total = _summed((total, *biases[applied : term.biases]))
         applied = max(applied, term.biases)
         if math.isinf(term.fill) and k > replaced:
             hard.append(term)
@@ -182,7 +209,10 @@ def _joined(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -
         fill = Number(max(term.fill, torch.finfo(dtype).min) if math.isfinite(term.fill) else term.fill)
         forbidden = arithmetic("add", total, where(term.keep, Number(0.0), fill))
         total = forbidden if term.added else where(term.keep, total, fill)
-    for bias in biases[applied:]:
-        total = arithmetic("add", total, bias)
+    total = _summed((total, *biases[applied:]))
     mask = lift(tuple(hard), reading.roots, reading.evaluator) or MaskSpec()  # −inf terms always join
-    return replace(mask, empty_rows="nan"), [total]  # two lowest numbers add up to −inf
+    return replace(mask, empty_rows="nan"), (total,)  # two lowest numbers add up to −inf
+
+
+def _summed(terms: tuple[Expr, ...]) -> Expr:
+    return reduce(lambda a, b: arithmetic("add", a, b), terms)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +69,14 @@ class After:
     keep: Expr | None = None
     without_nan: bool = False
     multiplied: bool = False
+
+    def clears(self, fills: Iterable[float]) -> bool:
+        """Whether rows without keys, whose scores hold these fills, meet the values as zeros."""
+        if self.without_nan:
+            return True
+        if self.keep is None:
+            return False
+        return not (self.multiplied and any(map(math.isinf, fills)))  # 0 times the mean of a row is 0, times NaN NaN
 
 
 def after_softmax(expr: Expr) -> After | None:

@@ -102,9 +102,8 @@ def _sdpa_mask(
         raise Rejected(RejectionCode.SHAPES_UNKNOWN, "the mask is no tensor of the graph", node)
     products = [at for at in walk(expr) if isinstance(at, Product)]
     if any(view.op(at.node).word == "baddbmm" for at in products) and isinstance(mask, fx.Node):
-        expr = Load(
-            mask, _broadcast(index[-len(view.shape(mask)) :], view.shape(mask))
-        )  # its value is no product alone
+        shape = view.shape(mask)
+        expr = Load(mask, _broadcast(index[-len(shape) :], shape))  # its value is no product alone
     expr = captured(expr)  # Shaw's relative positions: queries times a table
     if evaluator.is_bool(mask):
         return (), (MaskTerm(expr, -math.inf, added=True),)

@@ -47,11 +47,10 @@ COMMON_ALIASES: dict[str, int | str] = {
     "axis0": "dim0",
     "axis1": "dim1",
 }
-ALIASES: dict[str, dict[str, int | str]] = {
+ALIASES: dict[str, dict[str, int]] = {
     "matmul": {"mat1": 0, "mat2": 1, "tensor2": 1},
-    "baddbmm": {"batch1": 1, "batch2": 2, "other": "other"},
+    "baddbmm": {"batch1": 1, "batch2": 2},
     "where": {"input": 1, "self": 1, "x": 1},
-    "where_method": {"self": 0, "input": 0},
 }
 # Keywords that matter beside the parameters, and those that say only what kind of tensor a call makes.
 KEYWORDS = {

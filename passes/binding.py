@@ -10,9 +10,10 @@ import sympy
 import torch
 from torch import fx
 
+from .algebra import arithmetic, conjunction, where
 from .canonical import CanonicalView
 from .evaluate import Evaluator
-from .expression import Apply, Expr, Index, Load, Number, arithmetic, conjunction, symbols, walk, where
+from .expression import Apply, Expr, Index, Load, Number, symbols, walk
 from .masks import lift, may_have_empty_rows, parts
 from .operands import best, candidates, shared_group
 from .probabilities import After

@@ -16,7 +16,8 @@ import torch
 from torch import fx
 
 from .canonical import CanonicalView
-from .expression import ZERO, Apply, Expr, Index, Int, Load, Number, Remainder, as_sympy
+from .domain import Remainder
+from .expression import ZERO, Apply, Expr, Index, Int, Load, Number, as_sympy
 from .spec import Operand, Rejected, RejectionCode
 from .symbols import Roots, extent, places, position, unmerged
 

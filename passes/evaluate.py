@@ -15,30 +15,24 @@ import sympy
 import torch
 from torch import fx
 
+from .algebra import arithmetic, conjunction, disjunction, inverse, negate, truth, where
 from .canonical import CanonicalView, Op, size_of
 from .dataflow import Dataflow
+from .domain import Domain
 from .expression import (
     ONE,
     ZERO,
     Apply,
-    Domain,
     Expr,
     Index,
     Load,
     Number,
     Probability,
     Product,
-    arithmetic,
     as_sympy,
-    conjunction,
     contains,
-    disjunction,
     integer,
-    inverse,
-    negate,
-    truth,
     walk,
-    where,
     with_origin,
 )
 from .held import Triangle

@@ -14,8 +14,9 @@ from functools import partial, reduce
 import sympy
 from torch import fx
 
+from .algebra import arithmetic, conjunction, disjunction
 from .evaluate import Evaluator
-from .expression import Apply, Expr, Int, Load, Number, arithmetic, as_sympy, conjunction, disjunction, integer, symbols
+from .expression import Apply, Expr, Int, Load, Number, as_sympy, integer, symbols
 from .score import MaskTerm
 from .spec import MaskSpec
 from .symbols import Roots

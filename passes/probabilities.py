@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import fx
 
+from .algebra import conjunction, inverse
 from .canonical import CanonicalView
 from .contraction import Contraction, contraction_of
-from .expression import Apply, Expr, Number, Probability, conjunction, contains, inverse
+from .expression import Apply, Expr, Number, Probability, contains
 from .vocabulary import VIEWS
 
 # Steps that may stand between softmax and the values. What they do to an element is for the evaluator to say.

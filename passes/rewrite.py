@@ -16,11 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import fx
 
+from .algebra import where
 from .canonical import CanonicalView
 from .copying import copied_graph
 from .dataflow import Dataflow
 from .emit import Emitter
-from .expression import Expr, Load, Number, walk, where
+from .expression import Expr, Load, Number, walk
 from .spec import AttentionSite, Rejected
 from .symbols import Roots
 from .vocabulary import VIEWS

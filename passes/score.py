@@ -16,8 +16,9 @@ import sympy
 import torch
 from torch import fx
 
+from .algebra import arithmetic, inverse
 from .bounds import Bounds
-from .expression import Apply, Expr, Number, Product, arithmetic, contains, inverse, symbols, walk
+from .expression import Apply, Expr, Number, Product, contains, symbols, walk
 from .spec import STRAIGHT, Curve, Rejected, RejectionCode
 
 # A finite number added to a score that is at or under this forbids the key: exp() of the difference is 0 in float64

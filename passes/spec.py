@@ -16,7 +16,8 @@ import sympy
 import torch
 from torch import fx
 
-from .expression import Expr, Index, Number, arithmetic
+from .algebra import arithmetic
+from .expression import Expr, Index, Number
 from .held import Triangle
 from .symbols import Roots
 

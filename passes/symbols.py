@@ -7,7 +7,8 @@ from functools import cached_property
 
 import sympy
 
-from .expression import ZERO, Domain, Expr, Index, Int
+from .domain import Domain
+from .expression import ZERO, Expr, Index, Int
 
 
 def symbol(name: str) -> sympy.Symbol:

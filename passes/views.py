@@ -16,7 +16,8 @@ import torch
 from torch import fx
 
 from .canonical import CanonicalView, Op, size_of
-from .expression import ZERO, Domain, Expr, Index, Remainder, as_sympy, integer
+from .domain import Domain, Remainder
+from .expression import ZERO, Expr, Index, as_sympy, integer
 
 Step = tuple[fx.Node, Index]
 

@@ -6,7 +6,7 @@ import pytest
 import sympy
 import torch
 from graphs import Backend, assert_same, capture, run
-from hyperrewrite.passes.expression import Remainder
+from hyperrewrite.passes.domain import Remainder
 from hyperrewrite.passes.views import recombined
 from torch import Tensor
 

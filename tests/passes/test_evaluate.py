@@ -14,8 +14,9 @@ import torch
 from graphs import capture
 from hyperrewrite.passes.canonical import CanonicalView
 from hyperrewrite.passes.dataflow import Dataflow
+from hyperrewrite.passes.domain import Domain
 from hyperrewrite.passes.evaluate import Evaluator
-from hyperrewrite.passes.expression import Apply, Domain, Expr, Int, Load, Number, as_sympy
+from hyperrewrite.passes.expression import Apply, Expr, Int, Load, Number, as_sympy
 from hyperrewrite.passes.symbols import symbol
 from hypothesis import given, settings
 from hypothesis import strategies as st

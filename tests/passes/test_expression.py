@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sympy
 import torch
-from hyperrewrite.passes.expression import FALSE, ONE, TRUE, ZERO, Domain, Number
+from hyperrewrite.passes.domain import Domain
+from hyperrewrite.passes.expression import FALSE, ONE, TRUE, ZERO, Number
 from torch import Tensor
 
 from hyperrewrite.analysis import analyse

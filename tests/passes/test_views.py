@@ -9,7 +9,8 @@ import sympy
 import torch
 from graphs import capture
 from hyperrewrite.passes.canonical import CanonicalView
-from hyperrewrite.passes.expression import Domain, Int, as_sympy
+from hyperrewrite.passes.domain import Domain
+from hyperrewrite.passes.expression import Int, as_sympy
 from hyperrewrite.passes.symbols import symbol
 from hyperrewrite.passes.views import RULES, Views, regroup
 from hypothesis import given, settings

@@ -7,7 +7,7 @@ import sympy
 import torch
 from graphs import Backend, assert_same, capture, run
 from hyperrewrite.passes.domain import Remainder
-from hyperrewrite.passes.views import recombined
+from hyperrewrite.passes.regroup import recombined
 from torch import Tensor
 
 

@@ -11,8 +11,9 @@ from graphs import capture
 from hyperrewrite.passes.canonical import CanonicalView
 from hyperrewrite.passes.domain import Domain
 from hyperrewrite.passes.expression import Int, as_sympy
+from hyperrewrite.passes.regroup import regroup
 from hyperrewrite.passes.symbols import symbol
-from hyperrewrite.passes.views import RULES, Views, regroup
+from hyperrewrite.passes.views import RULES, Views
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, fx

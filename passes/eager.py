@@ -21,6 +21,7 @@ from .evaluate import Evaluator
 from .expression import ZERO, Apply, Expr, Int, Load, Product, contains, integer, symbols, walk
 from .probabilities import after_softmax, changed_before_values, readers_of_probabilities
 from .products import query_and_key, with_one_product
+from .rules import RULES
 from .score import Reader, ScoreProgram, score_program
 from .spec import AttentionSite, Rejected, RejectionCode
 from .suspects import compares
@@ -159,7 +160,7 @@ def _read_back(
     """Pull the product with V back to queries, keys and the score program."""
     roots = plan.roots(heads)
     at = plan.at(roots, heads)
-    evaluator = Evaluator(view, flow, roots.domain, softmax)
+    evaluator = Evaluator(view, flow, roots.domain, RULES, softmax)
     index = product.position(plan.probability_labels, at, view.shape(plan.probabilities))
     element = evaluator.at(plan.probabilities, index, product.node)
     after = after_softmax(element)

@@ -15,6 +15,7 @@ from .eager import ValueSide
 from .evaluate import Evaluator
 from .expression import ZERO, Expr, Index, Int, Load, Number, Product, walk
 from .products import captured
+from .rules import RULES
 from .score import MaskTerm, ScoreProgram, added_terms
 from .spec import AttentionSite, Rejected, RejectionCode
 from .symbols import Roots
@@ -40,7 +41,7 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
     roots = plan.roots(None)
     roots.sizes[roots.feature] = shapes[0][-1]
     at = plan.at(roots, None)
-    evaluator = Evaluator(view, flow, roots.domain)
+    evaluator = Evaluator(view, flow, roots.domain, RULES)
     lead = tuple(at[k] for k in batch)
     i, j, d, e = at["row"], at["key"], Int(roots.feature), at["feature"]
     q_at = _broadcast((*lead, i, d), shapes[0])

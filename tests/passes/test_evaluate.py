@@ -17,6 +17,7 @@ from hyperrewrite.passes.dataflow import Dataflow
 from hyperrewrite.passes.domain import Domain
 from hyperrewrite.passes.evaluate import Evaluator
 from hyperrewrite.passes.expression import Apply, Expr, Int, Load, Number, as_sympy
+from hyperrewrite.passes.rules import RULES
 from hyperrewrite.passes.symbols import symbol
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -177,7 +178,7 @@ def check(module: fx.GraphModule, node: fx.Node) -> Expr:
     symbols = [symbol(n) for n in ("b", "i", "j")[3 - value.dim() :]]
     runs = dict(zip(symbols, map(sympy.Integer, value.shape), strict=True))
     view = CanonicalView(module)
-    evaluator = Evaluator(view, Dataflow(view), Domain(runs))
+    evaluator = Evaluator(view, Dataflow(view), Domain(runs), RULES)
     index = tuple(Int(s) if runs[s] != 1 else Number(0) for s in symbols)
     expr = evaluator.at(node, index, node)
     for point in itertools.product(*(range(n) for n in value.shape)):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 
 import torch
-from graphs import Backend, assert_same, run
 from hypothesis import HealthCheck, event, given, settings
-from random_attention import Plan, function, inputs, plans
+from random_attention import Plan, checked, inputs, plans
 
 EXAMPLES = int(os.environ.get("HYPERREWRITE_FUZZ", "120"))
 
@@ -15,15 +14,16 @@ EXAMPLES = int(os.environ.get("HYPERREWRITE_FUZZ", "120"))
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 @given(plans())
 def test_rewritten_equals_original(plan: Plan) -> None:
-    call, args = function(plan), inputs(plan)
-    expected = run(call, args)
-    for backend in (Backend(), Backend(op=True)):
-        assert_same(run(call, args, backend), expected, 2e-5)
-        findings = backend.graphs[0].findings()
-        event(f"{len(findings.sites)} sites, {[r.code.value for r in findings.rejections]}")
-        assert len(findings.sites) + len(findings.rejections) <= 1
-        if not plan.odd and len(plan.masks) < 2:  # two masks with different fills may not be joined
-            assert len(findings.sites) == 1, [r.message for r in findings.rejections]
+    findings = checked(plan)
+    event(f"{len(findings.sites)} sites, {[r.code.value for r in findings.rejections]}")
+    assert len(findings.sites) + len(findings.rejections) <= 1
+    if not plan.odd and len(plan.masks) < 2 and not _scaled_by_a_mask(plan):  # two masks' fills may not be joined
+        assert len(findings.sites) == 1, [r.message for r in findings.rejections]
+
+
+def _scaled_by_a_mask(plan: Plan) -> bool:
+    """Scores times a mask of zeros and ones are not read where they hold another factor, or their own maximum."""
+    return "times_ones" in plan.masks and (plan.scale == "head" or plan.clamp == "shifted")
 
 
 def test_fuzzing_is_repeatable() -> None:

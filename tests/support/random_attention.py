@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from failing import described
+from graphs import Backend, assert_same, run
+from hyperrewrite.passes.sites import Findings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, fx
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,32 @@ def function(plan: Plan) -> Callable[..., Tensor]:
         return attend(plan, *tensors)
 
     return call
+
+
+def checked(plan: Plan) -> Findings:
+    """What is found in a plan's graph, once its rewrites, as SDPA or op and as op, gave what it gives.
+
+    Raises what is wrong, with the graphs and the values as a note.
+    """
+    call, args = function(plan), inputs(plan)
+    expected = run(call, args)
+    for backend in (Backend(), Backend(op=True)):
+        actual = None
+        try:
+            actual = run(call, args, backend)
+            assert_same(actual, expected, 2e-5)
+        except Exception as error:
+            for graph in backend.graphs[-1:]:
+                error.add_note(described(graph.module, _rewritten(backend), expected, actual))
+            raise
+    return backend.graphs[0].findings()
+
+
+def _rewritten(backend: Backend) -> fx.GraphModule | None:
+    """What became of the last graph; None where the passes failed."""
+    with suppress(Exception):
+        return backend.graphs[-1].with_op() if backend.op else backend.analyses[-1].module
+    return None
 
 
 def _repeated(plan: Plan, t: Tensor) -> Tensor:

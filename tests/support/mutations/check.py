@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import torch
+from failing import described
 from graphs import EXACT, OP, clone
 from hyperrewrite.passes.canonical import CanonicalView
 from hyperrewrite.passes.rewrite import rewrite
@@ -30,9 +31,20 @@ TRIES = 10
 class Wrong(AssertionError):
     """A rewritten graph that computes something else, or that does not run, or passes that failed."""
 
-    def __init__(self, mutant: Mutant, said: str) -> None:
+    def __init__(
+        self,
+        mutant: Mutant,
+        said: str,
+        rewritten: fx.GraphModule | None = None,
+        expected: list[Any] | None = None,
+        actual: list[Any] | None = None,
+    ) -> None:
         super().__init__(f"{mutant}\n  {said}")
-        self.mutant = mutant
+        self.mutant, self.rewritten, self.expected, self.actual = mutant, rewritten, expected, actual
+
+    def details(self) -> str:
+        """The graph, its rewrite, and what both computed."""
+        return described(self.mutant.module, self.rewritten, self.expected, self.actual)
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,6 @@ def check(base: str, seed: int) -> Outcome:
 
 
 def _checked(mutant: Mutant, inputs: tuple[Any, ...], expected: list[Any]) -> Outcome:
-    findings = find_sites(mutant.module)
     logger = logging.getLogger("hyperrewrite")
     was, logger.disabled = logger.disabled, True
     try:
@@ -78,6 +89,7 @@ def _checked(mutant: Mutant, inputs: tuple[Any, ...], expected: list[Any]) -> Ou
         logger.disabled = was
     if analysis.report.failures:
         raise Wrong(mutant, f"the passes failed: {analysis.report.failures[0]}")
+    findings = find_sites(mutant.module)
     excused = ""
     kept = analysis.assumed
     if kept:  # buffers that were known by value keep it
@@ -85,11 +97,13 @@ def _checked(mutant: Mutant, inputs: tuple[Any, ...], expected: list[Any]) -> Ou
             old if k in kept else new for k, (old, new) in enumerate(zip(mutant.inputs, inputs, strict=True))
         )
         expected = _run(mutant.module, inputs)
-    for name, module in (("SDPA or op", analysis.module), ("op", _with_op(mutant, findings))):
+    for name in ("SDPA or op", "op"):
+        module = None
         try:
+            module = _with_op(mutant, findings) if name == "op" else analysis.module
             actual = _run(module, inputs)
         except Exception as error:
-            raise Wrong(mutant, f"as {name} it does not run: {type(error).__name__}: {error}") from error
+            raise Wrong(mutant, f"as {name} it does not run: {type(error).__name__}: {error}", module) from error
         off, said = difference(actual, expected)
         if off <= max(TOLERANCE, 10 * mutant.lost_digits):
             continue
@@ -100,7 +114,7 @@ def _checked(mutant: Mutant, inputs: tuple[Any, ...], expected: list[Any]) -> Ou
         elif _drops(mutant):
             excused = "dropout"
         else:
-            raise Wrong(mutant, f"as {name} it differs by {off:.2g}: {said}")
+            raise Wrong(mutant, f"as {name} it differs by {off:.2g}: {said}", module, expected, actual)
     near = {s.anchor.name: "site" for s in findings.sites} | {r.anchor.name: "rejected" for r in findings.rejections}
     before = _base_result(mutant, inputs)
     changes = before is None or difference(expected[: len(before)], before)[0] > 1e-6

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, fx
+from torch._tensor_str import printoptions
 from torch.utils import _pytree as pytree
 
 
@@ -30,6 +31,7 @@ def _kind(value: Any) -> str:
 
 
 def _values(expected: Any, actual: Any) -> str:
-    theirs, mine = pytree.tree_leaves(expected), pytree.tree_leaves(actual)
-    pairs = [(k, a, b) for k, (a, b) in enumerate(zip(theirs, mine, strict=False)) if str(a) != str(b)]
-    return "\n".join(f"result {k}:\n{a}\n{b}" for k, a, b in pairs) or "nothing that shows in four digits"
+    with printoptions(precision=7):
+        theirs, mine = ([str(leaf) for leaf in pytree.tree_leaves(tree)] for tree in (expected, actual))
+    pairs = [(k, a, b) for k, (a, b) in enumerate(zip(theirs, mine, strict=False)) if a != b]
+    return "\n".join(f"result {k}:\n{a}\n{b}" for k, a, b in pairs) or "nothing that shows"

@@ -2,6 +2,7 @@
 
     python benchmarks/coverage.py --pinned                       30 model types, a minute or two
     python benchmarks/coverage.py --jobs 16 --inductor           all of them, every condition
+    python benchmarks/coverage.py --jobs 16 --inductor --part 2/3
     python benchmarks/coverage.py --models llama,t5 --conditions none,padded
 
 A row is one model type, one attention implementation, one condition:
@@ -9,7 +10,8 @@ A row is one model type, one attention implementation, one condition:
   rewritten       sites that are one fused call afterwards, whether we wrote it or it stood there (SDPA left alone)
   rejected        {code: sites}
   missed          sites that a detector sharing no code with the passes sees, and the passes say no word about
-  inductor        how many of them Inductor's own fuse_attention matches (with --inductor)
+  inductor        how many attentions Inductor's own fuse_attention replaces in the same graphs (with --inductor);
+                  null where it failed, and why in inductor_failed
   torch, passes   the versions that the row was measured with: --stale keeps rows of earlier passes
   max_difference  largest |output of the rewritten graph − output of eager PyTorch|; relative_norm beside it for bf16
 
@@ -62,6 +64,7 @@ class Worker:
 @app.command()
 def main(
     models: Annotated[str, typer.Option(help="Model types, separated by commas; default: all.")] = "",
+    part: Annotated[str, typer.Option(help="2/3: of every three of these model types the second.")] = "1/1",
     implementations: Annotated[str, typer.Option(help="eager, sdpa or both.")] = "eager,sdpa",
     conditions: Annotated[
         str, typer.Option(help="Of none, padded, bf16, training, dropout, batch1, use_cache; or all.")
@@ -90,6 +93,7 @@ def main(
     from hyperrewrite.backend import source_digest
 
     types = list(PINNED) if pinned else _chosen(models, model_types(), "model type")
+    types = _part(types, part)
     if list_types:
         print("\n".join(types))
         return
@@ -147,6 +151,13 @@ def _chosen(text: str, known: Iterable[str], what: str) -> list[str]:
     return names
 
 
+def _part(types: list[str], part: str) -> list[str]:
+    first, slash, step = part.partition("/")
+    if not (slash and first.isdecimal() and step.isdecimal() and 1 <= int(first) <= int(step)):
+        raise typer.BadParameter(f"--part takes one of 1/3, 2/3, 3/3 and the like, not {part!r}")
+    return types[int(first) - 1 :: int(step)]
+
+
 def _finished(store: Path, digest: str | None, inductor: bool) -> dict[Case, dict[str, Any]]:
     """Finished cases by key, the latest of each; digest: only those of this version of the passes."""
     found: dict[Case, dict[str, Any]] = {}
@@ -165,7 +176,7 @@ def _run(
     import torch
     from coverage_measure import warm_up
 
-    warm_up()
+    warm_up(inductor)
     queue: dict[str, list[Case]] = {}
     for case in cases:
         queue.setdefault(case[0], []).append(case)

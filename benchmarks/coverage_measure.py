@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import coverage_detect as detect
+import coverage_inductor
 import coverage_inputs
 import coverage_models
 import torch
@@ -29,7 +30,7 @@ class Capture:
     """A Dynamo backend that counts attention in every graph and runs the rewritten graph eagerly."""
 
     rewrite: bool = True
-    inductor: bool = False
+    captured: list[coverage_inductor.Graph] = field(default_factory=list)
     sites: int = 0
     graphs: int = 0
     missed: int = 0
@@ -44,6 +45,7 @@ class Capture:
         self.graphs += 1
         if not self.rewrite:
             return module.forward
+        self.captured.append((module, tuple(example_inputs)))
         from hyperrewrite.analysis import analyse
         from hyperrewrite.options import Options
 
@@ -146,7 +148,7 @@ def measure(
                 yield {"not_run": key | (failure or {})}
 
 
-def warm_up() -> None:
+def warm_up(inductor: bool) -> None:
     """Load in this process whatever each process it forks would load again."""
     import hyperrewrite.kernels.ops
     import transformers.modeling_layers
@@ -158,6 +160,8 @@ def warm_up() -> None:
         return torch.softmax(q @ q.transpose(-1, -2), -1) @ q
 
     torch.compile(attention, backend=Capture(), dynamic=False)(torch.ones(1, 2, 4, 4))
+    if inductor:
+        coverage_inductor.load()
 
 
 def _changes(condition: str) -> dict[str, Any]:
@@ -198,7 +202,7 @@ def _case(model: torch.nn.Module, condition: str, inductor: bool) -> dict[str, A
         "rewritten": capture.actions["exact"] + capture.actions["leave"] if not capture.failures else 0,
         "rejected": dict(capture.rejected),
         "missed": capture.missed,
-        "inductor": _inductor_count(model, inputs, run) if inductor else None,
+        "inductor": None,
         **difference(expected, actual),
         "gradient_difference": None,
         "actions": dict(capture.actions),
@@ -215,6 +219,8 @@ def _case(model: torch.nn.Module, condition: str, inductor: bool) -> dict[str, A
         row["without_rewrite"] = difference(expected, plain)
         row["from_captured"] = difference(plain, actual)
         row["second_look"] = _second_look(model, kind, inputs, run, expected, actual)
+    if inductor:
+        row |= coverage_inductor.fused(capture.captured, grad)  # last of all, as it uses the graphs up
     return row
 
 
@@ -343,24 +349,3 @@ def _norm_difference(expected: dict[str, torch.Tensor], actual: dict[str, torch.
     above = sum(float((expected[k] - actual[k]).double().square().sum()) for k in expected)
     below = sum(float(g.double().square().sum()) for g in expected.values())
     return (above / below) ** 0.5 if below else 0.0
-
-
-def _inductor_count(model: torch.nn.Module, inputs: dict[str, Any], run: Callable[..., Any]) -> int | None:
-    """How many attentions Inductor's own passes fuse in the same graphs; no code is generated. None: they failed."""
-    from functorch.compile import make_boxed_func
-    from torch._dynamo.utils import counters
-    from torch._inductor.compile_fx import compile_fx
-
-    reached = []
-
-    def uncompiled(module: fx.GraphModule, example_inputs: Any, **kwargs: Any) -> Callable[..., Any]:
-        reached.append(module)
-        return make_boxed_func(module.forward)
-
-    def backend(module: fx.GraphModule, example_inputs: Any) -> Any:
-        return compile_fx(module, example_inputs, inner_compile=uncompiled, config_patches={"fx_graph_cache": False})
-
-    counters.clear()
-    with suppress(Exception):  # Inductor's random primitives may not run uncompiled; the passes are over by then
-        run(inputs, _compiled(model, backend))
-    return int(counters["inductor"]["fuse_attention"]) if reached else None

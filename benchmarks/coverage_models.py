@@ -18,7 +18,7 @@ from math import gcd
 from typing import Any
 
 import torch
-from coverage_special import DEFAULTS, MODELS, OVERRIDES
+from coverage_special import DEFAULTS, MODELS, OVERRIDES, PARTS
 
 MAX_PARAMETERS = 250_000_000
 VOCABULARY = 256
@@ -86,6 +86,7 @@ def build(model_type: str, implementation: str, proportion: bool = True, **chang
     kind, config = _prepared(model_type, implementation, proportion, changes)
     torch.manual_seed(0)
     model = kind(config).eval()
+    model.config = config  # parts of models keep none
     spread(model)
     return model
 
@@ -94,6 +95,8 @@ def _prepared(
     model_type: str, implementation: str, proportion: bool, changes: dict[str, Any]
 ) -> tuple[type[torch.nn.Module], Any]:
     config = small_config(model_type, proportion)
+    if model_type in PARTS:
+        config = getattr(config, PARTS[model_type])
     for name, value in changes.items():
         set_everywhere(config, name, value)
     kind = model_class(model_type, config)
@@ -142,11 +145,13 @@ def model_class(model_type: str, config: Any) -> type[torch.nn.Module]:
         with suppress(ValueError):  # some name a class that does not exist
             found = MODEL_MAPPING[type(config)]
             return found[0] if isinstance(found, tuple) else found
-    if model_type in MODELS and hasattr(transformers, MODELS[model_type]):
-        return getattr(transformers, MODELS[model_type])
-    module = import_module(type(config).__module__.replace(".configuration_", ".modeling_"))
-    if model_type in MODELS:
-        return getattr(module, MODELS[model_type])
+    folder, _, name = MODELS.get(model_type, "").rpartition(".")
+    if name and hasattr(transformers, name):
+        return getattr(transformers, name)
+    of_config = type(config).__module__.replace(".configuration_", ".modeling_")
+    module = import_module(f"transformers.models.{folder}.modeling_{folder}" if folder else of_config)
+    if name:
+        return getattr(module, name)
     kinds = [k for k in vars(module).values() if isinstance(k, type) and issubclass(k, PreTrainedModel)]
     kinds = [k for k in kinds if k.config_class is type(config) and not k.__name__.endswith("PreTrainedModel")]
     if not kinds:

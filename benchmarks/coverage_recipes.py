@@ -81,8 +81,58 @@ def _picture_and_text(c: Any, b: int) -> Inputs:
     }
 
 
+def _prompted(c: Any, b: int) -> Inputs:
+    """A picture's features and the embeddings of a prompt of two sets of points; finer features where they are read."""
+    return {
+        "image_embeddings": noise(b, c.hidden_size, 8, 8),
+        "image_positional_embeddings": noise(b, c.hidden_size, 8, 8),
+        "sparse_prompt_embeddings": noise(b, 2, 3, c.hidden_size),
+        "dense_prompt_embeddings": noise(b, c.hidden_size, 8, 8),
+        "multimask_output": True,
+        "high_resolution_features": [noise(b, c.hidden_size // 8, 32, 32), noise(b, c.hidden_size // 4, 16, 16)],
+    }
+
+
+def _points(c: Any, b: int) -> Inputs:
+    """Two sets of three points in a picture."""
+    return {
+        "input_points": noise(b, 2, 3, 2).abs() * 20, "input_labels": torch.ones(b, 2, 3, dtype=torch.int32),
+        "input_boxes": None, "input_masks": None,
+    }  # fmt: skip
+
+
+def _boxes(c: Any, b: int) -> Inputs:
+    """Boxes in a picture, and its features."""
+    return {
+        "box_embeddings": torch.full((b, 3, 4), 0.4), "box_mask": ones(b, 3).bool(), "box_labels": ones(b, 3),
+        "img_feats": (noise(b, c.hidden_size, 8, 8),), "img_pos_embeds": (noise(b, c.hidden_size, 8, 8),),
+    }  # fmt: skip
+
+
 # Inputs of a type where its arguments do not tell them: from its config and the batch size.
 RECIPES: dict[str, Callable[[Any, int], Inputs]] = {
+    **{
+        f"{name}_mask_decoder": _prompted
+        for name in ("edgetam", "edgetam_video", "sam", "sam2", "sam2_video", "sam3_tracker", "sam3_tracker_video")
+    },
+    **{
+        f"{name}_prompt_encoder": _points
+        for name in ("edgetam", "edgetam_video", "sam2", "sam2_video", "sam3_tracker", "sam3_tracker_video")
+    },
+    "sam3_geometry_encoder": _boxes,
+    "sam3_lite_text_geometry_encoder": _boxes,
+    "sam_hq_mask_decoder": lambda c, b: {
+        **_prompted(c, b), "hq_token_only": False, "intermediate_embeddings": [noise(b, 8, 8, c.vit_dim)],
+    },
+    "udop": lambda c, b: {
+        "input_ids": tokens(b, LENGTH), "decoder_input_ids": tokens(b, 18),
+        "bbox": torch.tensor([0.1, 0.2, 0.3, 0.4]).expand(b, LENGTH, 4),
+    },
+    "vibevoice_diffusion": lambda c, b: {
+        "noisy_images": noise(b, c.latent_size), "timesteps": torch.ones(b), "condition": noise(b, c.hidden_size),
+    },
+    "chameleon_vqgan": lambda c, b: {"pixel_values": noise(b, c.in_channels, 64, 64)},
+    "emu3_vqgan": lambda c, b: {"pixel_values": noise(b, c.temporal_downsample_factor, c.in_channels, 32, 32)},
     "audioflamingo3_encoder": lambda c, b: {
         "input_features": noise(b, c.num_mel_bins, 2 * c.max_source_positions),
         "input_features_mask": ones(b, 2 * c.max_source_positions),

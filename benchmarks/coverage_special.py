@@ -26,17 +26,49 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-# The class of a type whose config no auto class and no model names, or where that is the wrong one.
+# The config inside the config of a type whose model can only generate: the row is that of the part.
+PARTS: dict[str, str] = {
+    "bark": "semantic_config",
+    "qwen2_5_omni": "thinker_config",
+    "qwen3_omni_moe": "thinker_config",
+}
+
+# The class of a type whose config no auto class and no model names, or where that is the wrong one; with the folder in
+# front of it that it is in, if that is not the config's. Of a type that can only encode and decode, the encoder.
 MODELS: dict[str, str] = {
+    "bark": "BarkSemanticModel",
+    "chameleon_vqgan": "ChameleonVQVAEEncoder",
+    "edgetam_mask_decoder": "EdgeTamMaskDecoder",
+    "edgetam_prompt_encoder": "EdgeTamPromptEncoder",
+    "edgetam_video_mask_decoder": "EdgeTamVideoMaskDecoder",
+    "edgetam_video_prompt_encoder": "EdgeTamVideoPromptEncoder",
+    "emu3_vqgan": "Emu3VQVAEEncoder",
     "musicgen": "MusicgenForConditionalGeneration",
     "musicgen_melody": "MusicgenMelodyForConditionalGeneration",
     "pp_chart2table": "GotOcr2Model",
+    "pp_chart2table_vision": "got_ocr2.GotOcr2VisionEncoder",
+    "qwen2_5_omni": "Qwen2_5OmniThinkerForConditionalGeneration",
+    "qwen3_omni_moe": "Qwen3OmniMoeThinkerForConditionalGeneration",
+    "sam2_mask_decoder": "Sam2MaskDecoder",
+    "sam2_prompt_encoder": "Sam2PromptEncoder",
+    "sam2_video_mask_decoder": "Sam2VideoMaskDecoder",
+    "sam2_video_prompt_encoder": "Sam2VideoPromptEncoder",
+    "sam3_geometry_encoder": "Sam3GeometryEncoder",
+    "sam3_lite_text_geometry_encoder": "Sam3LiteTextGeometryEncoder",
+    "sam3_tracker_mask_decoder": "Sam3TrackerMaskDecoder",
+    "sam3_tracker_prompt_encoder": "Sam3TrackerPromptEncoder",
+    "sam3_tracker_video_mask_decoder": "Sam3TrackerVideoMaskDecoder",
+    "sam3_tracker_video_prompt_encoder": "Sam3TrackerVideoPromptEncoder",
+    "sam_hq_mask_decoder": "SamHQMaskDecoder",
+    "sam_mask_decoder": "SamMaskDecoder",
+    "vibevoice_diffusion": "VibeVoiceDiffusionHead",
     "t5_gemma_module": "T5GemmaEncoder",
     "idefics_vision": "IdeficsVisionTransformer",
 }
 
 # What proportion does not do. Dots lead into nested configs; nested configs have the overrides of their own type too.
 OVERRIDES: dict[str, dict[str, Any]] = {
+    "inkling_vision": {"num_hidden_layers": 4, "text_hidden_size": 256},
     "align": {"projection_dim": 640},
     "audio-spectrogram-transformer": {"max_length": 128},
     "autoformer": _SERIES,
@@ -63,6 +95,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "diffusion_gemma_text": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 128},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "first_k_dense_replace": 1},
     "dots3_note_audio_encoder": {"feature_size": 128, "downsample_hidden_size": 120, "conv_output_size": 1920},
+    "emu3_vqgan": {"base_channels": 64},
     "emu3": {"vocabulary_map": {"<image>": 250, "<|extra_200|>": 251}},
     "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},
     "falcon": {"hidden_size": 256, "num_attention_heads": 4, "ffn_hidden_size": 512, "num_kv_heads": 1},

@@ -131,6 +131,23 @@ RECIPES: dict[str, Callable[[Any, int], Inputs]] = {
     "vibevoice_diffusion": lambda c, b: {
         "noisy_images": noise(b, c.latent_size), "timesteps": torch.ones(b), "condition": noise(b, c.hidden_size),
     },
+    "inkling_vision": lambda c, b: {
+        "pixel_values": noise(48, c.temporal_patch_size, c.patch_size, c.patch_size, c.num_channels)
+    },
+    "omdet-turbo": lambda c, b: {
+        "pixel_values": noise(b, 3, c.image_size, c.image_size), "tasks_input_ids": tokens(b, LENGTH),
+        "tasks_attention_mask": ones(b, LENGTH), "classes_input_ids": tokens(2 * b, LENGTH, 1),
+        "classes_attention_mask": ones(2 * b, LENGTH), "classes_structure": torch.full((b,), 2),
+    },
+    "pe_audio_video_encoder": lambda c, b: {
+        "input_values": noise(b, 1, 7680), "pixel_values_videos": noise(b, 4, 3, 64, 64),
+    },
+    "pe_audio_video": lambda c, b: {
+        "input_ids": tokens(b, LENGTH), **RECIPES["pe_audio_video_encoder"](c, b)
+    },
+    "perception_lm": lambda c, b: {
+        "input_ids": _after(c.image_token_id, 16, b), "pixel_values": noise(b, 1, 3, 64, 64),
+    },
     "chameleon_vqgan": lambda c, b: {"pixel_values": noise(b, c.in_channels, 64, 64)},
     "emu3_vqgan": lambda c, b: {"pixel_values": noise(b, c.temporal_downsample_factor, c.in_channels, 32, 32)},
     "audioflamingo3_encoder": lambda c, b: {

@@ -16,6 +16,7 @@ _GEMMA4_ASSISTANT = {"text_config.num_kv_shared_layers": 2, "text_config.num_hid
 
 # Arguments that a config's constructor cannot do without.
 DEFAULTS: dict[str, dict[str, Any]] = {
+    "timm_backbone": {"backbone": "vit_tiny_patch16_224"},
     "aya_vision": {
         "vision_config": {"model_type": "siglip_vision_model", "hidden_size": 1152, "num_attention_heads": 16}
     },
@@ -68,6 +69,17 @@ MODELS: dict[str, str] = {
 
 # What proportion does not do. Dots lead into nested configs; nested configs have the overrides of their own type too.
 OVERRIDES: dict[str, dict[str, Any]] = {
+    "edgetam_vision_model": {  # the default has a slip: archirecture
+        "backbone_config.architecture": "repvit_m1", "backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]],
+    },
+    "gemma3n_vision": {"architecture": "mobilenetv5_base"},
+    "pe_video_encoder": {
+        "vision_config.architecture": "vit_pe_core_tiny_patch16_384", "vision_config.model_args": {"img_size": 64},
+    },
+    "perception_lm": {
+        "vision_config.architecture": "vit_pe_core_tiny_patch16_384", "vision_config.do_pooling": False,
+        "vision_config.model_args": {"embed_dim": 192, "img_size": 64, "global_pool": ""},
+    },
     "inkling_vision": {"num_hidden_layers": 4, "text_hidden_size": 256},
     "align": {"projection_dim": 640},
     "audio-spectrogram-transformer": {"max_length": 128},
@@ -95,7 +107,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "diffusion_gemma_text": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 128},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "first_k_dense_replace": 1},
     "dots3_note_audio_encoder": {"feature_size": 128, "downsample_hidden_size": 120, "conv_output_size": 1920},
-    "emu3_vqgan": {"base_channels": 64},
+    "emu3_vqgan": {"base_channels": 64, "hidden_size": 256, "num_attention_heads": 1},
     "emu3": {"vocabulary_map": {"<image>": 250, "<|extra_200|>": 251}},
     "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},
     "falcon": {"hidden_size": 256, "num_attention_heads": 4, "ffn_hidden_size": 512, "num_kv_heads": 1},
@@ -134,6 +146,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "text_config.intermediate_size": 512, "text_config.moe_shared_expert_intermediate_size": 512,
     },
     "nemotron": {"num_attention_heads": 4, "num_key_value_heads": 2},
+    "omdet-turbo": {"backbone_config.out_indices": [1, 2, 3]},
     "perceiver": {"num_self_attends_per_block": 2, "d_latents": 320},
     "pix2struct_text_model": {"initializer_range": 0.02},
     "qwen3_omni_moe_talker_text": {"shared_expert_intermediate_size": 128},

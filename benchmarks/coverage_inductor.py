@@ -7,7 +7,7 @@ code it is stopped. So nothing is compiled, and nothing of it is run.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from unittest.mock import patch
@@ -54,7 +54,7 @@ def _replaced(module: fx.GraphModule, inputs: Sequence[Any], grad: bool) -> int:
 
     reached: list[fx.GraphModule] = []
 
-    def stop(joint: fx.GraphModule, inputs: Any, **_: Any) -> Callable[..., Any]:
+    def stop(joint: fx.GraphModule, inputs: Any, **_: Any) -> Any:
         reached.append(joint)
         raise _Reached
 

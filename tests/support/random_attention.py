@@ -51,8 +51,10 @@ MASKS = (
     "tril", "triu_add", "arange", "offset", "window", "padding_bool", "padding_extended", "any_bool",
     "bias", "row_bias", "prefix", "hstack", "log_band", "filled", "times_ones", "documents",
 )  # fmt: skip
-ODD = ("softmax_dim", "transpose_scores", "tile", "swap_heads", "weights_scaled", "negative", "anti_causal", "sliced")
-ODD += ("masked_by_another", "row_under_cap", "late_clamp")
+ODD = (
+    "softmax_dim", "transpose_scores", "tile", "swap_heads", "weights_scaled", "negative", "anti_causal", "sliced",
+    "masked_by_another", "row_under_cap", "late_clamp",
+)  # fmt: skip
 
 
 @st.composite

@@ -199,6 +199,7 @@ class _Noisy(fx.Interpreter):
     """A graph whose steps each make a rounding error, larger than they really do."""
 
     error = 0.0
+    generator: torch.Generator
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)

@@ -16,13 +16,13 @@ import torch
 from torch import fx
 
 from .canonical import CanonicalView, size_of
+from .contraction import WORDS as CONTRACTIONS
 from .dataflow import storages_of
 from .emit import SITE
 from .recorded import RecordedGraph, is_attention_op, whole
 from .spec import AttentionSite
 from .wording import OPERANDS, words_for
 
-PRODUCTS = frozenset(("matmul", "einsum", "baddbmm"))
 MAX_STEPS = 40  # further nodes of the way a mask is built are left out
 
 
@@ -101,7 +101,7 @@ def _steps(
         roles[node] = "main" if any(roles[n] != "side" for n in reads) else "side"
         if node in operands:
             roles[node] = operands[node][0]
-        contracts = graph.view.op(node).word in PRODUCTS
+        contracts = graph.view.op(node).word in CONTRACTIONS
         if node in operands or (roles[node] == "main" and not contracts and all(n in plain for n in reads)):
             plain.add(node)
     steps = []
@@ -110,7 +110,7 @@ def _steps(
         word = graph.view.op(node).word
         if node in operands:
             step = replace(step, operation=" and ".join(OPERANDS[role] for role in operands[node]))
-        elif word in PRODUCTS and (step.quadratic or node is end):
+        elif word in CONTRACTIONS and (step.quadratic or node is end):
             words = "compare queries with keys" if step.quadratic else "weigh and sum the values"
             step = replace(step, operation=words)
         elif word == "add" and step.role == "main" and any(roles[n] == "side" for n in sources[node]):
@@ -152,10 +152,6 @@ def _is_quadratic(sizes: list[sympy.Expr], n_q: sympy.Expr, n_k: sympy.Expr) -> 
 
 
 def _bytes(tensor: torch.Tensor, sizes: list[sympy.Expr], sources: list[Any]) -> int | None:
-    if any(isinstance(s, torch.Tensor) and _shares(tensor, s) for s in sources):
+    if any(s is tensor or not set(storages_of(tensor)).isdisjoint(storages_of(s)) for s in sources):
         return 0
     return int(tensor.numel()) * tensor.element_size() if all(s.is_Integer for s in sizes) else None
-
-
-def _shares(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return one is other or not set(storages_of(one)).isdisjoint(storages_of(other))

@@ -77,7 +77,9 @@ class Evaluator:
         op = self.view.op(node)
         step = self.views.step(node, index)
         if step is not None:
-            return self.at(*step, reader=node)
+            value = self.at(*step, reader=node)
+            # Truth values that are joined to numbers are numbers.
+            return where(value, ONE, ZERO) if self.is_bool(step[0]) and not self.is_bool(node) else value
         rule = self._rules.get(op.word)
         found = rule(self, node, op, index) if rule is not None else None
         return Load(node, index) if found is None else found

@@ -22,6 +22,14 @@ def rounded(value: Expr, dtype: torch.dtype) -> Expr:
     return value
 
 
+def without_overflow(value: Expr, dtype: torch.dtype) -> Expr:
+    """A constant as arithmetic in this dtype takes it: one that no float32 holds is infinite before it multiplies."""
+    if not isinstance(value, Number) or not dtype.is_floating_point or not math.isfinite(value.value):
+        return value
+    wide = torch.promote_types(dtype, torch.float32)
+    return value if abs(value.value) <= torch.finfo(wide).max else Number(math.copysign(math.inf, value.value))
+
+
 def held_in(view: CanonicalView, node: fx.Node, value: Expr) -> Expr:
     """A value as the tensor of a node holds it: rounded where that is one of floating-point numbers."""
     held = view.value(node)

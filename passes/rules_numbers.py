@@ -11,7 +11,7 @@ from .algebra import arithmetic, conjunction, disjunction, negate, truth, where
 from .canonical import Op
 from .evaluate import Evaluator, Rule
 from .expression import Apply, Expr, Index, Number, as_sympy, integer
-from .rounding import held_in, is_constant, largest_number, rounded
+from .rounding import held_in, is_constant, largest_number, rounded, without_overflow
 
 
 def _arithmetic(name: str) -> Rule:
@@ -31,12 +31,13 @@ def _arithmetic(name: str) -> Rule:
         pair = ev.sides(node, op, index)
         if pair is None:
             return None
-        left, right = pair
+        dtype = ev.view.tensor(node).dtype
+        left, right = (without_overflow(side, dtype) for side in pair)
         alpha = op.get("alpha", 1)
         if alpha != 1:
             if not isinstance(alpha, int | float):
                 return None
-            right = rounded(arithmetic("mul", right, Number(alpha)), ev.view.tensor(node).dtype)
+            right = rounded(arithmetic("mul", right, Number(alpha)), dtype)
         return arithmetic(name, left, right)
 
     return rule

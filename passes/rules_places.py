@@ -23,7 +23,7 @@ def _cat(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     start, found = sympy.Integer(0), []
     for part in parts:
         place = (*index[:dim], integer(sympy.expand(at - start)), *index[dim + 1 :])
-        value = ev.element(part, place, node)
+        value = ev.element(part, place, node) if ev.is_bool(node) else ev.number(part, place, node)
         if value is None or any(isinstance(e, Load | Product | Probability) for e in walk(value)):
             return None  # an element read outside of its part
         start += ev.view.shape(part)[dim]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeGuard
 
 import sympy
 
-from .expression import FALSE, TRUE, ZERO, Apply, Expr, Int, Load, Number, Product, as_sympy, contains, integer, walk
+from .expression import FALSE, TRUE, ZERO, Apply, Expr, Int, Load, Number, Product, as_sympy, contains, integer
 
 
 def _divided(a: float, b: float) -> float:
@@ -75,9 +75,30 @@ def arithmetic(name: str, left: Expr, right: Expr) -> Expr:
 
 def _is_finite_score(expr: Expr) -> bool:
     """Whether an expression is a scaled product and nothing that may be infinite: −∞ times 0 is no 0."""
-    if any(isinstance(e, Load) or (isinstance(e, Number) and not math.isfinite(e.value)) for e in walk(expr)):
-        return False
-    return contains(expr, Product)
+    return contains(expr, Product) and _is_finite(expr)
+
+
+def _is_finite(expr: Expr) -> bool:
+    """Whether scores are finite, if their scale is: captured tensors only multiply them, or a clamp bounds them."""
+    if isinstance(expr, Number):
+        return math.isfinite(expr.value)
+    if not isinstance(expr, Apply):
+        return not isinstance(expr, Load)
+    if expr.name in ("mul", "div"):
+        return all(isinstance(a, Load) or _is_finite(a) for a in expr.args)
+    if {"minimum", "maximum"} <= set(_clamps(expr)):
+        return True
+    return all(map(_is_finite, expr.args))
+
+
+def _clamps(expr: Expr) -> Iterator[str]:
+    """Which sides are bounded by a finite number."""
+    while isinstance(expr, Apply) and expr.name in ("minimum", "maximum"):
+        inner, limit = expr.args
+        if not (isinstance(limit, Number) and math.isfinite(limit.value)):
+            return
+        yield expr.name
+        expr = inner
 
 
 def _is(expr: Expr, value: float) -> bool:

@@ -17,7 +17,7 @@ from .expression import Apply, Expr, Index, Load, Number, symbols, walk
 from .masks import lift, may_have_empty_rows, parts
 from .operands import best, candidates, shared_group
 from .probabilities import After
-from .score import ADDED_FILL, MaskTerm, ScoreProgram, is_absolute
+from .score import ADDED_FILL, MaskTerm, ScoreProgram, is_absolute, numbers_in
 from .spec import AttentionSite, AttentionSpec, MaskSpec, Rejected, RejectionCode
 from .symbols import Roots
 from .views import Step
@@ -65,6 +65,10 @@ def bind(
     assert key is not None and value is not None
     for chain, chosen, reader in zip(chains, (query, key, value), reading.readers, strict=True):
         nodes = [reader, *(node for node, _ in chain[: chosen.depth + 1])]
+        for reads, copy, source in zip(nodes, nodes[1:], nodes[2:], strict=False):
+            if reading.evaluator.flow.written_apart(copy, source, reads):
+                message = f"{copy.name} is written in place before the site reads it"
+                raise Rejected(RejectionCode.IN_PLACE, message, copy)
         reading.evaluator.reads.extend(zip(nodes[1:], nodes, strict=False))
     dtypes = {view.tensor(c.step[0]).dtype for c in (query, key, value)}
     if not all(d.is_floating_point for d in dtypes):
@@ -147,6 +151,9 @@ def _joined(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -
 
     Raises Rejected where neither holds.
     """
+    if _may_be_undone(reading.program.biases, terms):
+        message = "a number is added that brings back scores which a fill had swallowed"
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
     mask = _lifted(reading, terms)
     return _in_order(reading, terms, dtype) if mask is None else (mask, reading.program.biases)
 
@@ -163,6 +170,15 @@ def _lifted(reading: Reading, terms: tuple[MaskTerm, ...]) -> MaskSpec | None:
         return None
     eager = reading.evaluator.softmax is not None
     return replace(mask, empty_rows="nan") if given and eager and not terms else mask
+
+
+def _may_be_undone(biases: tuple[Expr, ...], terms: tuple[MaskTerm, ...]) -> bool:
+    """Whether a positive number in a bias is large beside a finite fill elsewhere: together they are a number that
+    forbids nothing, and the score, which was lost in the first of them, does not come back in the graph."""
+    fills = [(-1, t.fill) for t in _soft(terms)]
+    fills += [(k, v) for k, b in enumerate(biases) for v in numbers_in(b) if math.isfinite(v) and v <= ADDED_FILL]
+    numbers = [(k, v) for k, b in enumerate(biases) for v in numbers_in(b)]
+    return any(at != k and v >= -0.5 * fill for at, fill in fills for k, v in numbers)
 
 
 def _soft(terms: tuple[MaskTerm, ...]) -> list[MaskTerm]:

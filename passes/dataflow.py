@@ -100,6 +100,10 @@ class Dataflow:
         born, read = self.view.position[node], self.view.position[reader]
         return any(born < at < read for at in writes)
 
+    def written_apart(self, copy: fx.Node, source: fx.Node, reader: fx.Node) -> bool:
+        """Whether `reader` reads a copy of `source` after something was written into the copy alone."""
+        return self._roots[copy] is not self._roots[source] and self.rewritten_behind(copy, reader)
+
     def same_tensor(self, node: fx.Node, reader: fx.Node) -> fx.Node | None:
         """The node whose value `node` has at `reader`, where the last write in between was to `node` as a whole."""
         root = self._roots[node]

@@ -8,7 +8,7 @@ names the step.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -18,7 +18,7 @@ from torch import fx
 
 from .algebra import arithmetic, inverse
 from .bounds import Bounds
-from .expression import Apply, Expr, Number, Product, contains, symbols, walk
+from .expression import Apply, Expr, Load, Number, Product, contains, symbols, walk
 from .spec import STRAIGHT, Curve, Rejected, RejectionCode
 
 # A finite number added to a score that is at or under this forbids the key: exp() of the difference is 0 in float64
@@ -85,11 +85,30 @@ class Reader:
     bounds: Bounds
     has_sink: bool = False
 
+    def made_of_scores(self, program: ScoreProgram, term: Expr) -> bool:
+        """Whether a captured tensor of a term is computed from the product that softmax reads."""
+        flow = self.bounds.evaluator.flow
+        nodes = [at.node for at in walk(term) if isinstance(at, Load)]
+        return program.product is not None and any(flow.comes_from(node, program.product.node) for node in nodes)
+
     def unseen(self, term: Expr) -> bool:
         """Whether softmax does not see a term that is added: it is the same for every key, and there is no sink."""
         if any(isinstance(e, Number) and not abs(e.value) <= LARGEST_CONSTANT for e in walk(term)):
             return False  # a fill swallows the scores: the row becomes a plain mean
         return self.key_position not in symbols(term) and not self.has_sink
+
+
+def numbers_in(term: Expr) -> Iterator[float]:
+    """The numbers that a term is computed with: none of its conditions, none of its positions."""
+    if isinstance(term, Number):
+        yield float(term.value)
+    elif isinstance(term, Apply):
+        for part in term.args[1:] if term.name == "where" else term.args:
+            yield from numbers_in(part)
+
+
+def _is_large(term: Expr) -> bool:
+    return isinstance(term, Number) and abs(term.value) > LARGEST_CONSTANT
 
 
 def unsupported(message: str, node: fx.Node | None) -> Rejected:
@@ -175,6 +194,8 @@ def added_terms(term: Expr, dtype: torch.dtype) -> tuple[tuple[Expr, ...], tuple
         for condition, rest, fill in ((keep, then, other), (inverse(keep), other, then)):
             if any(isinstance(e, Number) and not math.isfinite(e.value) for e in walk(rest)):
                 continue  # −inf in one case and another fill in the other
+            if any(v > LARGEST_CONSTANT for v in numbers_in(rest)) or _is_large(rest):
+                continue  # what is kept swallows the scores: this is no rest + where(keep, 0, fill)
             if isinstance(fill, Number) and is_fill(float(fill.value), dtype, added=True):
                 biases, masks = added_terms(rest, dtype)
                 return biases, (*masks, MaskTerm(condition, float(fill.value), added=True))
@@ -227,6 +248,8 @@ def _where(expr: Apply, reader: Reader) -> ScoreProgram:
             and contains(inner, Product)
         ):
             program = _taken_apart(inner, reader)
+            if math.isfinite(fill.value) and _may_be_nan(program, reader):
+                raise unsupported("a fill is put where −inf was shifted by what is made of it", reader.softmax)
             shift = sum(float(b.value) for b in program.biases if isinstance(b, Number))
             if not is_fill(float(fill.value) - shift, reader.dtype, added=False):
                 raise unsupported("scores are shifted to where a fill forbids no key", reader.softmax)
@@ -260,6 +283,15 @@ def _tanh(expr: Apply, reader: Reader) -> ScoreProgram:
     return _bent(program, bend, reader)
 
 
+def _may_be_nan(program: ScoreProgram, reader: Reader) -> bool:
+    """Whether the scores of a row without keys, −inf, may meet −inf: their own maximum, which is subtracted."""
+    hard = [m.biases for m in program.masks if math.isinf(m.fill)]
+    if not hard:
+        return False
+    terms = [*program.biases[min(hard) :], *([program.curve.term] if program.curve.term is not None else [])]
+    return any(reader.made_of_scores(program, term) for term in terms)
+
+
 def _clamp(expr: Apply, reader: Reader) -> ScoreProgram:
     """max(scores, number) or min(scores, number)."""
     inner, limit, _ = _sides(expr)
@@ -270,6 +302,8 @@ def _clamp(expr: Apply, reader: Reader) -> ScoreProgram:
     low, high = reader.bounds.of(inner)
     if bound <= low if is_floor else bound >= high:
         return program  # nothing lies beyond it
+    if is_floor and _may_be_nan(program, reader):
+        raise unsupported("a row of −inf alone is shifted by its own maximum: that is no floor", reader.softmax)
     choose = max if is_floor else min
     masks = tuple(replace(m, fill=choose(m.fill, bound), added=False) for m in program.masks)
     if is_fill(bound if is_floor else -bound, reader.dtype, added=True):

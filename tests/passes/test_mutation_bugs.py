@@ -36,7 +36,12 @@ SWALLOWED = "score: −1e9 swallows scores up to 32 only (float32 numbers there 
 SOFT = "binding: a masked_fill that is written as an added bias leaves the score in it, beside which −1e9 is not enough"
 TWO_FILLS = "score: where(keep, −inf, finfo.min) is read as a mask and a bias"
 SDPA_SCALE = "sdpa: a scale that is not positive turns PyTorch's −inf of is_causal into +inf or NaN; the op's likewise"
-
+TRUTH = "evaluate: truth values joined to numbers by cat stay truth values: lse − sink with a bool does not run"
+UNDONE = "binding: an added number takes a fill back; the score that the fill swallowed is still there in the rewrite"
+EMPTY = "score: a row of −inf minus its maximum is NaN, but a floor behind it is read as a fill"
+TWO_LARGE = "score: where(keep, large, −large) is taken for large + a mask; beside it no score keeps a digit"
+OVERFLOW = "evaluate: a number that no float32 holds is infinite before it multiplies: 0 times it is NaN"
+COPIED = "binding: repeat_interleave copies; what is then written into the copy is not in what the call reads"
 
 OPEN = (SWALLOWED,)
 
@@ -384,6 +389,95 @@ def sdpa_with_a_negative_scale(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def sdpa_with_a_scale_of_zero(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     keep = torch.ones(8, 8, dtype=torch.bool).tril()
     return F.scaled_dot_product_attention(q, k, v, keep, scale=0.0)
+
+
+@bug(TRUTH)
+def sink_of_truth_values(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """gpt_oss with its sinks cast to bool (mutant 41)."""
+    scores = q @ k.mT + torch.full((8, 8), -math.inf).triu(1)
+    sink = v[..., :1] > 0
+    return torch.softmax(torch.cat([scores, sink], -1), -1)[..., :-1] @ v
+
+
+@bug(UNDONE, "padded")
+def fill_taken_back(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """The sign of the second fill is mistaken: where both hold, the score is 0 (mutant 1387)."""
+    large = torch.finfo(q.dtype).max
+    scores = (q @ k.mT).masked_fill(torch.ones(8, 8, dtype=torch.bool).triu(0), -large)
+    return torch.softmax(scores + (1 - keep.float()) * large, -1) @ v
+
+
+@bug(UNDONE, "padded")
+def added_fill_taken_back(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    scores = q @ k.mT + torch.full((8, 8), -1e30).triu(1)
+    return torch.softmax(scores + torch.where(keep, 0.0, 1e30), -1) @ v
+
+
+@bug(UNDONE)
+def mild_fill_taken_back(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """No row is without keys, and yet masked keys come back with a score of 0."""
+    future = torch.ones(8, 8, dtype=torch.bool).triu(1)
+    scores = (q @ k.mT).masked_fill(future, -1e4)
+    return torch.softmax(scores + torch.full((8, 8), 1e4).triu(3), -1) @ v
+
+
+@bug(EMPTY, "padded")
+def floor_under_the_maximum_of_a_row(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """Mutant 100886."""
+    scores = (q @ k.mT).masked_fill(~keep, -math.inf)
+    scores = scores - torch.amax(scores, -1, keepdim=True)
+    return torch.softmax(torch.clamp(scores, min=-50000, max=1), -1) @ v
+
+
+@bug(EMPTY, "padded")
+def floor_under_the_maximum_by_max(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    scores = (q @ k.mT).masked_fill(~keep, -math.inf)
+    scores = scores - scores.max(-1, keepdim=True)[0]
+    return torch.softmax(torch.clamp(torch.clamp(scores, max=-0.5), min=-50000), -1) @ v
+
+
+@bug(EMPTY, "padded")
+def fill_behind_the_maximum_of_a_row(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """Keys behind the second mask hold no NaN, the others of the row do."""
+    scores = (q @ k.mT).masked_fill(~keep, -math.inf)
+    scores = scores - torch.amax(scores, -1, keepdim=True)
+    future = torch.ones(8, 8, dtype=torch.bool).triu(1)
+    return torch.softmax(scores.masked_fill(future, torch.finfo(q.dtype).min), -1) @ v
+
+
+@bug(TWO_LARGE, "padded")
+def plus_or_minus_a_large_number(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """alpha=2 makes 1 − mask ±1; queries that see only masked keys get a plain mean (mutant 101466)."""
+    scores = (q @ k.mT).masked_fill(torch.ones(8, 8, dtype=torch.bool).triu(1), -math.inf)
+    return torch.softmax(scores + torch.sub(1.0, keep.flip(-1).float(), alpha=2) * -1e30, -1) @ v
+
+
+@bug(TWO_LARGE, "padded")
+def nested_large_numbers(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    scores = (q @ k.mT).masked_fill(torch.ones(8, 8, dtype=torch.bool).triu(1), -math.inf)
+    near = torch.where(torch.ones(8, 8, dtype=torch.bool).triu(-1), 1e30, 0.0)
+    return torch.softmax(scores + torch.where(keep.flip(-1), near, -1e30), -1) @ v
+
+
+@bug(OVERFLOW, "padded")
+def times_a_number_too_large(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """All NaN (mutant 300207)."""
+    return torch.softmax(q @ k.mT + (1 - keep.float()) * -6.8e38, -1) @ v
+
+
+@bug(COPIED)
+def values_repeated_and_written(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Mutant 303811."""
+    keys, values = (t[:, :2].repeat_interleave(2, dim=1) for t in (k, v))
+    values.select(0, 0).add_(1)
+    return torch.softmax(q @ keys.mT, -1) @ values
+
+
+@bug(COPIED)
+def keys_repeated_and_written_for_sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    keys, values = (t[:, :2].repeat_interleave(2, dim=1) for t in (k, v))
+    keys[:, :, 0] = 0.0
+    return F.scaled_dot_product_attention(q, keys, values)
 
 
 # -------------------------------------------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ def _joined(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -
 
     Raises Rejected where neither holds.
     """
-    if _may_be_undone(reading.program.biases, terms):
+    if _may_be_undone(reading.program):
         message = "a number is added that brings back scores which a fill had swallowed"
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
     mask = _lifted(reading, terms)
@@ -172,10 +172,11 @@ def _lifted(reading: Reading, terms: tuple[MaskTerm, ...]) -> MaskSpec | None:
     return replace(mask, empty_rows="nan") if given and eager and not terms else mask
 
 
-def _may_be_undone(biases: tuple[Expr, ...], terms: tuple[MaskTerm, ...]) -> bool:
+def _may_be_undone(program: ScoreProgram) -> bool:
     """Whether a positive number in a bias is large beside a finite fill elsewhere: together they are a number that
     forbids nothing, and the score, which was lost in the first of them, does not come back in the graph."""
-    fills = [(-1, t.fill) for t in _soft(terms)]
+    biases = program.biases
+    fills = [(-1, t.fill) for t in _soft(program.masks)]
     fills += [(k, v) for k, b in enumerate(biases) for v in numbers_in(b) if math.isfinite(v) and v <= ADDED_FILL]
     numbers = [(k, v) for k, b in enumerate(biases) for v in numbers_in(b)]
     return any(at != k and v >= -0.5 * fill for at, fill in fills for k, v in numbers)

@@ -421,6 +421,14 @@ def mild_fill_taken_back(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.softmax(scores + torch.full((8, 8), 1e4).triu(3), -1) @ v
 
 
+@bug(UNDONE)
+def fill_taken_back_under_masked_probabilities(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The keys that came back have no value, but a share of the sum."""
+    future = torch.ones(8, 8, dtype=torch.bool).triu(1)
+    scores = (q @ k.mT).masked_fill(future, -1e4) + torch.full((8, 8), 1e4).triu(3)
+    return torch.softmax(scores, -1).masked_fill(future, 0.0) @ v
+
+
 @bug(EMPTY, "padded")
 def floor_under_the_maximum_of_a_row(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
     """Mutant 100886."""

@@ -35,7 +35,8 @@ def sentences(spec: AttentionSpec) -> tuple[str, ...]:
     if curve.term is not None:
         said.append("A number of its own is added to all scores of a query.")
     if curve.softcap:
-        said.append(f"Scores are bent so that none is beyond ±{curve.softcap:.6g} (softcap).")
+        cap = f"±{curve.softcap:.6g}" if curve.height is None else "a limit that is known when the model runs"
+        said.append(f"Scores are bent so that none is beyond {cap} (softcap).")
     if "score_min" in curve.bounds:
         said.append(f"Scores below {curve.score_min:.6g} are raised to it (clamp).")
     if "score_max" in curve.bounds:

@@ -87,18 +87,16 @@ class CanonicalView:
         return (node for node in self.nodes if self.op(node).word in names)
 
     @cached_property
-    def size_symbols(self) -> dict[sympy.Symbol, tuple[fx.Node, int | None]]:
-        """Where a symbolic size can be read: symbol → (SymInt node, None) or (tensor node, dim)."""
-        found: dict[sympy.Symbol, tuple[fx.Node, int | None]] = {}
+    def sizes(self) -> dict[sympy.Expr, tuple[fx.Node, int | None]]:
+        """Where a symbolic size can be read first: size → (SymInt node, None) or (tensor node, dim)."""
+        found: dict[sympy.Expr, tuple[fx.Node, int | None]] = {}
         for node in self.nodes:
             value = self.value(node)
             if isinstance(value, torch.SymInt):
-                expr = size_of(value)
-                if expr.is_Symbol:
-                    found.setdefault(expr, (node, None))
+                found.setdefault(size_of(value), (node, None))
             elif isinstance(value, torch.Tensor):
                 for dim, size in enumerate(value.shape):
-                    if isinstance(size, torch.SymInt) and size_of(size).is_Symbol:
+                    if isinstance(size, torch.SymInt):
                         found.setdefault(size_of(size), (node, dim))
         return found
 

@@ -79,11 +79,7 @@ class Emitter:
 
     def _size(self, value: sympy.Expr) -> Any:
         if value.is_Symbol:
-            found = self.view.size_symbols.get(value)
-            if found is None:
-                raise Rejected(RejectionCode.SHAPES_UNKNOWN, f"the size {value} is not in the graph", self.anchor)
-            node, dim = found
-            return self.copied[node] if dim is None else self.method("size", self.copied[node], dim)
+            return self._size_read(value)
         if value.is_Add or value.is_Mul:
             join = operator.add if value.is_Add else operator.mul
             parts = [self.size(v) for v in value.args]
@@ -100,7 +96,14 @@ class Emitter:
             for part in value.args[1:]:
                 total = self.call(join, total, self.size(part))
             return total
-        raise Rejected(RejectionCode.SHAPES_UNKNOWN, f"the size {value} cannot be written", self.anchor)
+        return self._size_read(value)  # a length of arange by a step that is no integer
+
+    def _size_read(self, value: sympy.Expr) -> fx.Node:
+        """A size from where the graph has it: last, because reading it keeps that tensor."""
+        node, dim = self.view.sizes.get(value, (self.anchor, None))
+        if self.view.position[node] >= self.view.position[self.anchor]:
+            raise Rejected(RejectionCode.SHAPES_UNKNOWN, f"the size {value} is not in the graph", self.anchor)
+        return self.copied[node] if dim is None else self.method("size", self.copied[node], dim)
 
     # --- operands and the result ----------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from .copying import copied_graph
 from .dataflow import Dataflow
 from .emit import Emitter
 from .expression import Expr, Load, Number, walk
-from .spec import AttentionSite, Rejected
+from .spec import AttentionSite, Curve, Rejected
 from .symbols import Roots
 from .vocabulary import VIEWS
 
@@ -270,8 +270,16 @@ def _ranges(emitter: Emitter, site: AttentionSite) -> dict[str, Any]:
                 columns = list(emitter.each(torch.broadcast_tensors, columns))
             arguments[name] = emitter.call(torch.stack, columns, -1)
     if spec.curve.softcap:
-        arguments["softcap"] = spec.curve.softcap
+        arguments["softcap"] = _softcap(emitter, spec.curve)
     return arguments | spec.curve.bounds
+
+
+def _softcap(emitter: Emitter, curve: Curve) -> float | fx.Node:
+    """The softcap, computed in the graph where only the graph knows it."""
+    if curve.height is None:
+        return curve.softcap
+    height = emitter.call(operator.abs, emitter.tensor(curve.height, ()))
+    return emitter.call(operator.mul, height, curve.softcap)
 
 
 def _rows(emitter: Emitter, expr: Expr, position: sympy.Symbol | None, count: sympy.Expr, roots: Roots) -> fx.Node:

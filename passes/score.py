@@ -169,11 +169,22 @@ def _scaled(program: ScoreProgram, factor: float, reader: Reader) -> ScoreProgra
 
 
 def _multiplied(program: ScoreProgram, factor: Expr, reader: Reader) -> ScoreProgram:
-    if program.masks or not program.curve.is_straight:
+    curve = program.curve
+    raises = bool(curve.softcap) and not curve.bounds and _is_number(factor)
+    if program.masks or not (curve.is_straight or raises):
         message = "masked, capped or clamped scores are scaled by something that is no constant"
         raise unsupported(message, reader.softmax)
     biases = tuple(arithmetic("mul", b, factor) for b in program.biases)
-    return replace(program, factors=(*program.factors, factor), biases=biases)
+    curve = curve.raised(factor) if raises else curve
+    return replace(program, factors=(*program.factors, factor), curve=curve, biases=biases)
+
+
+def _is_number(factor: Expr) -> bool:
+    """Whether it is a Python number that only the running graph knows."""
+    if not isinstance(factor, Load):
+        return False
+    meta = factor.node.meta
+    return isinstance(meta.get("example_value", meta.get("val")), torch.SymFloat)
 
 
 def _add(expr: Apply, reader: Reader) -> ScoreProgram:

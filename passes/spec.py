@@ -119,12 +119,15 @@ class Curve:
     term       expression over (b, h, i), added: softmax would not see it, but what follows does.
     softcap    c > 0: the score s becomes c·tanh(s / c).
     score_min, score_max   then it is clamped to this range; infinite: no bound.
+    height     what softcap is multiplied by besides, one number that only the running graph knows: a float attribute
+               of a module under dynamic=True. Its sign does not matter: the softcap is odd in s and even in c.
     """
 
     term: Expr | None = None
     softcap: float = 0.0
     score_min: float = -math.inf
     score_max: float = math.inf
+    height: Expr | None = None
 
     @property
     def is_straight(self) -> bool:
@@ -140,12 +143,18 @@ class Curve:
     def scaled(self, factor: float) -> Curve:
         """The curve whose results are `factor` > 0 times as large, for scores that are too."""
         term = None if self.term is None else arithmetic("mul", self.term, Number(factor))
-        return Curve(term, self.softcap * factor, self.score_min * factor, self.score_max * factor)
+        return Curve(term, self.softcap * factor, self.score_min * factor, self.score_max * factor, self.height)
+
+    def raised(self, factor: Expr) -> Curve:
+        """`scaled` by a number that only the running graph knows; for a softcap without a clamp."""
+        term = None if self.term is None else arithmetic("mul", self.term, factor)
+        return replace(self, term=term, height=arithmetic("mul", factor, self.height or Number(1.0)))
 
     def in_words(self) -> list[str]:
         """What softmax sees of it: "row term", "softcap 20", "clamped to [-5, 5]"."""
         words = [] if self.term is None else ["row term"]
-        words += [f"softcap {self.softcap:.6g}"] if self.softcap else []
+        cap = f"{self.softcap:.6g}" if self.height is None else "of a size known at run time"
+        words += [f"softcap {cap}"] if self.softcap else []
         if len(self.bounds) == 2:
             words.append(f"clamped to [{self.score_min:.6g}, {self.score_max:.6g}]")
         elif self.bounds:
@@ -187,7 +196,10 @@ class AttentionSpec:
     def expressions(self) -> tuple[Expr, ...]:
         """Every expression that becomes a tensor when the site is written."""
         mask = self.mask
-        single = (mask.key_mask, mask.first_key, mask.stop_key, mask.other, self.bias, self.sink, self.curve.term)
+        single = (
+            *(mask.key_mask, mask.first_key, mask.stop_key, mask.other),
+            *(self.bias, self.sink, self.curve.term, self.curve.height),
+        )
         pairs = (expr for pair in mask.groups for expr in pair)
         return (*(expr for expr in single if expr is not None), *pairs, *self.factors)
 
@@ -206,7 +218,7 @@ class AttentionSpec:
             other=one(self.mask.other),
         )
         factors = tuple(change(f) for f in self.factors)
-        curve = replace(self.curve, term=one(self.curve.term))
+        curve = replace(self.curve, term=one(self.curve.term), height=one(self.curve.height))
         return replace(self, mask=mask, bias=one(self.bias), factors=factors, curve=curve, sink=one(self.sink))
 
     def in_words(self) -> str:

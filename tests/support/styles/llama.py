@@ -119,7 +119,7 @@ def _positions(n: int) -> tuple[Any, ...]:
     _positions,
     "4 heads over 2 kv heads, softcap 50, scale 1",
     name="gemma_global",
-    more={"other_n": 37, "static": "the cap is symbolic through a float attribute: rejected"},
+    more={"other_n": 37},
 )
 @style(_positions, "4 heads over 2 kv heads, softcap 50, scale 1", name="gemma_local", of={"local": True})
 class GemmaAttention(nn.Module):

@@ -67,7 +67,7 @@ def main(
     part: Annotated[str, typer.Option(help="2/3: of every three of these model types the second.")] = "1/1",
     implementations: Annotated[str, typer.Option(help="eager, sdpa or both.")] = "eager,sdpa",
     conditions: Annotated[
-        str, typer.Option(help="Of none, padded, bf16, training, dropout, batch1, use_cache; or all.")
+        str, typer.Option(help="Of none, padded, bf16, training, dropout, batch1, use_cache, dynamic; or all.")
     ] = "all",
     pinned: Annotated[bool, typer.Option("--pinned", help="The thirty model types that make test runs.")] = False,
     inductor: Annotated[bool, typer.Option("--inductor", help="Count Inductor's own fuse_attention too.")] = False,

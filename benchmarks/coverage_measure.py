@@ -16,7 +16,7 @@ import coverage_models
 import torch
 from torch import fx
 
-CONDITIONS = ("none", "padded", "bf16", "training", "dropout", "batch1", "use_cache")
+CONDITIONS = ("none", "padded", "bf16", "training", "dropout", "batch1", "use_cache", "dynamic")
 IMPLEMENTATIONS = ("eager", "sdpa")
 SAMPLES = 4  # rejections and misses of one case that are kept with their graph
 
@@ -177,7 +177,7 @@ def _case(model: torch.nn.Module, condition: str, inductor: bool) -> dict[str, A
         padded = False
     if condition == "use_cache" and not getattr(model.config.get_text_config(), "use_cache", False):
         raise NotApplicable("has no cache")
-    grad = condition in ("training", "dropout")
+    grad, dynamic = condition in ("training", "dropout"), condition == "dynamic"
     model.train(grad)
     kind = torch.bfloat16 if condition == "bf16" else torch.float32
     model.to(kind)
@@ -195,7 +195,7 @@ def _case(model: torch.nn.Module, condition: str, inductor: bool) -> dict[str, A
     gradients = _gradients(model, expected) if grad else {}
     capture = Capture()
     with _stage("dynamo"):
-        actual = _outputs(run(inputs, _compiled(model, capture)))
+        actual = _outputs(run(inputs, _compiled(model, capture, dynamic)))
     row: dict[str, Any] = {
         "condition": condition,
         "sites": capture.sites,
@@ -215,7 +215,7 @@ def _case(model: torch.nn.Module, condition: str, inductor: bool) -> dict[str, A
     if grad and condition == "training":
         row["gradient_difference"] = _norm_difference(gradients, _gradients(model, actual))
     if is_far(row):  # whose fault: what the captured graph gives as it stood, and what higher precision says
-        plain = _outputs(run(inputs, _compiled(model, Capture(rewrite=False))))
+        plain = _outputs(run(inputs, _compiled(model, Capture(rewrite=False), dynamic)))
         row["without_rewrite"] = difference(expected, plain)
         row["from_captured"] = difference(plain, actual)
         row["second_look"] = _second_look(model, kind, inputs, run, expected, actual)
@@ -285,9 +285,9 @@ def _stage(name: str) -> Iterator[None]:
         raise
 
 
-def _compiled(model: torch.nn.Module, backend: Any) -> Any:
+def _compiled(model: torch.nn.Module, backend: Any, dynamic: bool = False) -> Any:
     torch._dynamo.reset()
-    return torch.compile(model, backend=backend, dynamic=False)
+    return torch.compile(model, backend=backend, dynamic=dynamic)
 
 
 def _as(value: Any, dtype: torch.dtype) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 import sympy
 import torch
 from torch import fx
+from torch.utils._sympy.functions import FloorDiv
 
 from .canonical import CanonicalView
 from .domain import Remainder
@@ -87,9 +88,13 @@ class Emitter:
             for part in parts[1:]:
                 total = self.call(join, total, part)
             return total
+        if value.is_Pow and value.exp.is_Integer and value.exp.is_positive:
+            return self.call(operator.pow, self.size(value.base), int(value.exp))
         if isinstance(value, sympy.floor):
             top, bottom = value.args[0].as_numer_denom()
             return self.call(operator.floordiv, self.size(top), self.size(bottom))
+        if isinstance(value, FloorDiv):  # how the tracer writes a // b
+            return self.call(operator.floordiv, *map(self.size, value.args))
         if isinstance(value, sympy.Min | sympy.Max):
             join = torch.sym_min if isinstance(value, sympy.Min) else torch.sym_max
             total = self.size(value.args[0])

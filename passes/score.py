@@ -288,8 +288,9 @@ def _tanh(expr: Apply, reader: Reader) -> ScoreProgram:
         raise unsupported("tanh of scores that are masked or capped", reader.softmax)
 
     def bend(curve: Curve) -> Curve:
-        bounds = {name: math.tanh(bound) for name, bound in curve.bounds.items()}  # a clamp before is one after
-        return Curve(curve.term, 1.0, **bounds)
+        # A clamp before is one after; tanh(±∞) = ±1 bounds nothing.
+        low, high = (math.tanh(b) if math.isfinite(b) else b for b in (curve.score_min, curve.score_max))
+        return Curve(curve.term, 1.0, low, high)
 
     return _bent(program, bend, reader)
 

@@ -10,7 +10,6 @@ import coverage_measure
 import pytest
 from coverage_models import PINNED
 
-
 # Where symbolic sizes come into the reading: shifts, buckets, caps, windows, grouped heads, packed qkv.
 DYNAMIC = ("bloom", "falcon", "gemma2", "gpt2", "gpt_oss", "llama", "t5", "xlnet")
 

@@ -3,7 +3,7 @@
 >>> model = torch.compile(model, backend="hyper")
 
 Nothing needs to be imported for that line. This module holds what a user may call besides: `explain`, `record`,
-`hyper_attention`, `Options` and what they return. Names load on first use, so that `hyperrewrite --help` is quick.
+`diagnose`, `hyper_attention`, `Options` and what they return. Names load on first use: `hyperrewrite --help` is quick.
 """
 
 from __future__ import annotations
@@ -13,17 +13,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .analysis import Log, record
+    from .diagnosis import Diagnosis, diagnose
     from .explain import explain
     from .kernels.functional import hyper_attention
     from .options import OptionError, Options
     from .report import Report
 
 __version__ = "0.1.0"
-__all__ = ["Log", "OptionError", "Options", "Report", "explain", "hyper_attention", "record"]
+__all__ = [
+    "Diagnosis",
+    "Log",
+    "OptionError",
+    "Options",
+    "Report",
+    "diagnose",
+    "explain",
+    "hyper_attention",
+    "record",
+]
 
 _HOME = {
     "Log": "analysis",
     "record": "analysis",
+    "Diagnosis": "diagnosis",
+    "diagnose": "diagnosis",
     "explain": "explain",
     "hyper_attention": "kernels.functional",
     "OptionError": "options",

@@ -1,4 +1,4 @@
-"""The command `hyperrewrite`: demo, explain, version.
+"""The command `hyperrewrite`: demo, explain, diagnose, version.
 
 Torch is imported inside the commands, so that `--help` answers at once. Whatever a person can get wrong ends as one
 sentence on stderr and exit code 2.
@@ -72,6 +72,33 @@ def explain(
         except OSError as error:
             raise UsageError(f"--html cannot be written to {html}: {error.strerror or error}.") from error
     print(report.to_json() if as_json else report)
+
+
+@app.command()
+def diagnose(
+    tensors: Annotated[Path, typer.Argument(help="A torch.save'd dictionary of tensors: query, key, value.")],
+    causal: Annotated[bool, typer.Option("--causal", help="Query i sees keys up to i.")] = False,
+    algorithm: Annotated[str, typer.Option(help="hyper or paper.")] = "hyper",
+    min_seq_len: Annotated[
+        int | None, typer.Option(help="With fewer keys than this attention stays exact; default as in the package.")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Query rows that α and κ are estimated from.")] = 256,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw the result into this file (.png, .pdf or .svg).")] = None,
+) -> None:
+    """Say how hard the heads of one attention call are, and how far the estimate is from exact."""
+    from .diagnosis import diagnose_file
+
+    if plot is not None:
+        check_writable(plot, "--plot")
+    options = {"algorithm": algorithm} | ({} if min_seq_len is None else {"min_seq_len": min_seq_len})
+    found = diagnose_file(tensors, causal, rows, options)
+    if plot is not None:
+        try:
+            found.plot(plot)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--plot cannot be written to {plot}: {error}.") from error
+    print(found.to_json() if as_json else found)
 
 
 @app.command()

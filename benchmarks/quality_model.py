@@ -6,6 +6,8 @@ calls the estimator which is current.
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -145,8 +147,9 @@ def _from_file(file: Path) -> Source:
     logging.disable_progress_bar()
     place = {"gguf_file": file.name}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(file.parent), **place)
-        model = AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=torch.float32, **place)
+        with contextlib.redirect_stderr(io.StringIO()):  # a bar of tqdm's own
+            tokenizer = AutoTokenizer.from_pretrained(str(file.parent), **place)
+            model = AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=torch.float32, **place)
     except Exception as error:
         raise UsageError(f"the model {file} cannot be loaded: {first_line(error)}.") from error
     return source.split(model.eval(), tokenizer, file.stem)

@@ -53,6 +53,9 @@ def main(
     estimators: cli.Estimators = "",
     presets: cli.Presets = "",
     preset: cli.Preset = None,
+    ladder: Annotated[
+        list[str] | None, typer.Option(help='Emulate a ladder of levels: {"price": 0.005}. See quality_ladder.py.')
+    ] = None,
     min_seq_len: cli.MinSeqLen = None,
     model: cli.Model = None,
     adapter: cli.Adapter = None,
@@ -75,6 +78,7 @@ def main(
     names = quality_estimators.chosen_names(estimators)
     shared = {} if min_seq_len is None else {"min_seq_len": min_seq_len}
     known = quality_estimators.presets(preset or (), presets, shared)
+    emulated = [quality_estimators.emulated(settings) for settings in ladder or ()]
     files = quality_texts.parse(text or quality_texts.BUILT_IN)
     lengths, starts = cli.numbers(context, "--context", LEAST_TOKENS), cli.numbers(start, "--start", 0)
     cli.check_device(device)
@@ -98,7 +102,9 @@ def main(
     head = {"command": cli.command_line(), "torch": torch.__version__, "dtype": dtype}
     for window in windows:
         title = f"{window.text} [{window.start}, {window.start + window.context})"
-        for row in read(loaded, torch.tensor([ids[window]], device=where), names, known, shared, console, title):
+        for row in read(
+            loaded, torch.tensor([ids[window]], device=where), names, known, shared, emulated, console, title
+        ):
             window_row = {"text": window.text, "start": window.start, "context": window.context}
             rows.append({**shown, **window_row, **row})
             store.write(head, rows)
@@ -108,7 +114,14 @@ def main(
 
 
 def read(
-    loaded: Any, ids: Any, names: list[str], known: dict[str, Any], shared: dict[str, Any], console: Console, title: str
+    loaded: Any,
+    ids: Any,
+    names: list[str],
+    known: dict[str, Any],
+    shared: dict[str, Any],
+    emulated: list[Any],
+    console: Console,
+    title: str,
 ) -> Iterator[dict[str, Any]]:
     """The rows of one window, each as soon as it is there; `exact_perplexity` is null where exact did not run."""
     import quality_estimators
@@ -142,7 +155,7 @@ def read(
             "layer_keys": [round(count, 1) for count in watch.keys],
         }
 
-    for estimator in quality_estimators.independent(names, known, shared):
+    for estimator in [*quality_estimators.independent(names, known, shared), *emulated]:
         row = run(estimator)
         exact = row["perplexity"] if estimator.name == "exact" else exact
         if estimator.name == "hyper":

@@ -7,13 +7,14 @@ hyper          the package's estimator, once for each preset
 streaming      a window and sinks (StreamingLLM), the window set to the keys of a preset
 topk           the window and sinks of a preset, and the keys with the largest scores
 topk-all       the keys with the largest scores alone
+ladder         a dense emulation of what hyper may become, with the settings that --ladder gives (quality_ladder.py)
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
 import torch
@@ -21,6 +22,7 @@ from hyperrewrite.kernels import meter, parameters
 from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.functional import hyper_attention
 from hyperrewrite.kernels.parameters import Parameters
+from quality_ladder import Ladder, ladder
 from quality_selected import kept_for, mean_keys, streaming, top_keys
 from torch import Tensor
 
@@ -146,6 +148,24 @@ def by_op(name: str, preset: str, fields: Fields) -> Estimator:
         return out, lambda: meter.keys_per_query(seen)
 
     return Estimator(name, preset, fields, attend)
+
+
+def emulated(text: str) -> Estimator:
+    """The ladder with settings as JSON: '{"price": 0.005, "means": 64, "order": "lsh"}'."""
+    try:
+        told = Ladder.read(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"--ladder {text}: {str(error).replace('Ladder.__init__()', 'it')}.") from error
+
+    def attend(
+        query: Tensor, key: Tensor, value: Tensor, scale: float, causal: bool
+    ) -> tuple[Tensor, Callable[[], float]]:
+        if not causal or query.shape[0] != 1:
+            raise ValueError("the ladder is emulated for causal attention and a batch of one alone")
+        out, keys = ladder(query, key, value, scale, told)
+        return out, lambda: keys
+
+    return Estimator("ladder", text, asdict(told), attend)
 
 
 def call_like(query: Tensor, key: Tensor, scale: float, causal: bool, told: Parameters | None = None) -> AttentionCall:

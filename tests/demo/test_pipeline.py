@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny_llama import save_llama
 
 transformers = pytest.importorskip("transformers")
-tokenizers = pytest.importorskip("tokenizers")
+pytest.importorskip("tokenizers")
 
 from hyperrewrite.cli import run_command  # noqa: E402
 from hyperrewrite.demo import source, text  # noqa: E402
@@ -27,22 +28,7 @@ CONTEXT = 512
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved model and a tokenizer with one token for each byte."""
     place = tmp_path_factory.mktemp("tiny-llama")
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=256,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=CONTEXT,
-    )
-    transformers.LlamaForCausalLM(config).save_pretrained(place)
-    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
-    words = {character: index for index, character in enumerate(sorted(alphabet))}
-    backend = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=words, merges=[]))
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    transformers.PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(place)
+    save_llama(place, LAYERS, CONTEXT)
     return place
 
 

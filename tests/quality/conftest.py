@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from tiny_llama import byte_tokenizer, save_llama
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
@@ -15,31 +15,11 @@ transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
 
 
-def byte_tokenizer(*special: str) -> Any:
-    """A tokenizer with one token for each byte."""
-    letters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    words = {word: index for index, word in enumerate([*letters, *special])}
-    backend = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=words, merges=[]))
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    return backend
-
-
 @pytest.fixture(scope="session")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random causal model in a folder."""
     place = tmp_path_factory.mktemp("tiny-llama")
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=256,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-    )
-    transformers.LlamaForCausalLM(config).save_pretrained(place)
-    transformers.PreTrainedTokenizerFast(tokenizer_object=byte_tokenizer()).save_pretrained(place)
+    save_llama(place, layers=2, context=1024)
     return place
 
 

@@ -105,9 +105,10 @@ class Emitter:
 
     def _size_read(self, value: sympy.Expr) -> fx.Node:
         """A size from where the graph has it: last, because reading it keeps that tensor."""
-        node, dim = self.view.sizes.get(value, (self.anchor, None))
-        if self.view.position[node] >= self.view.position[self.anchor]:
+        found = self.view.sizes.get(value)
+        if found is None or self.view.position[found[0]] >= self.view.position[self.anchor]:
             raise Rejected(RejectionCode.SHAPES_UNKNOWN, f"the size {value} is not in the graph", self.anchor)
+        node, dim = found
         return self.copied[node] if dim is None else self.method("size", self.copied[node], dim)
 
     # --- operands and the result ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import fx
 
@@ -36,10 +37,15 @@ def _not(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     return inverse(value) if value is not None and ev.is_bool(op.get("input")) else None
 
 
+def _alike(ev: Evaluator, node: fx.Node, value: Any, index: Index) -> Expr | None:
+    """An argument as the node's result holds it: a truth value where that holds truth values, else a number."""
+    read = ev.element if ev.is_bool(node) else ev.number
+    return read(value, index, node)
+
+
 def _where(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     keep = ev.element(op.get("condition"), index, node)
-    bools = ev.is_bool(node)
-    then, other = ((ev.element if bools else ev.number)(op.arguments.get(k), index, node) for k in ("then", "other"))
+    then, other = (_alike(ev, node, op.arguments.get(k), index) for k in ("then", "other"))
     if keep is None or then is None or other is None:
         return None
     return held_in(ev.view, node, where(keep, then, other))
@@ -48,7 +54,7 @@ def _where(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
 def _masked_fill(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     mask = ev.element(op.get("mask"), index, node)
     bools = ev.is_bool(node)
-    value, rest = ((ev.element if bools else ev.number)(op.arguments.get(k), index, node) for k in ("value", "input"))
+    value, rest = (_alike(ev, node, op.arguments.get(k), index) for k in ("value", "input"))
     if mask is None or value is None or rest is None:
         return None
     if isinstance(value, Number) and not bools:

@@ -47,6 +47,16 @@ class Span:
                 low = max(low, first + self.causal_offset - self.sliding_window + 1)
         return low, max(low, high)
 
+    def key_edges(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """[low, high) of each query, int64 [query_stop − query_start]; low >= high where a query sees no key."""
+        rows = torch.arange(self.query_start, self.query_stop, device=device)
+        low, high = torch.full_like(rows, self.key_start), torch.full_like(rows, self.key_stop)
+        if self.causal_offset is not None:
+            high = torch.minimum(high, rows + self.causal_offset + 1)
+            if self.sliding_window is not None:
+                low = torch.maximum(low, rows + self.causal_offset - self.sliding_window + 1)
+        return low, high
+
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
@@ -137,13 +147,7 @@ def visible_keys(span: Span, key_mask: Tensor | None, device: torch.device, lift
     With lifted groups that are not sorted it looks at all pairs, chunk by chunk; else it is O(n).
     """
     lifted = None if lifted is None else lifted.resolved()
-    rows = torch.arange(span.query_start, span.query_stop, device=device)
-    low = torch.full_like(rows, span.key_start).unsqueeze(0)
-    high = torch.full_like(rows, span.key_stop).unsqueeze(0)
-    if span.causal_offset is not None:
-        high = torch.minimum(high, rows + span.causal_offset + 1)
-        if span.sliding_window is not None:
-            low = torch.maximum(low, rows + span.causal_offset - span.sliding_window + 1)
+    low, high = (edge.unsqueeze(0) for edge in span.key_edges(device))
     if lifted is not None:
         if lifted.first_key is not None:
             low = torch.maximum(low, lifted.first_key[:, span.query_start : span.query_stop])

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from . import parts
 from .attend import accumulation_dtype
 from .call import AttentionCall
 from .engine import algorithm_of, make_plan
@@ -121,11 +122,9 @@ def estimate_error(
 
 
 def visible_keys(call: AttentionCall, device: torch.device) -> Tensor:
-    """Keys that each query sees, int64 [n_q]; they are the first ones."""
-    rows = torch.arange(call.num_queries, device=device)
-    if call.causal_offset is None:
-        return torch.full_like(rows, call.num_keys)
-    return (rows + call.causal_offset + 1).clamp(0, call.num_keys)
+    """Keys that each query of a plain or causal call sees, int64 [n_q]; they are the first ones."""
+    whole = Span(0, call.num_queries, 0, call.num_keys, call.causal_offset)
+    return parts.visible_keys(whole, None, device)[0]
 
 
 def leaves_out(plan: Plan, call: AttentionCall) -> bool:
@@ -148,12 +147,7 @@ def read_bits(
     found = torch.zeros(n_q + 1, -(-n_k // BLOCK), dtype=torch.int64, device=device)
     for part in plan:
         if isinstance(part, Span):
-            rows = torch.arange(part.query_start, part.query_stop, device=device)
-            low, high = torch.full_like(rows, part.key_start), torch.full_like(rows, part.key_stop)
-            if part.causal_offset is not None:
-                high = torch.minimum(high, rows + part.causal_offset + 1)
-                if part.sliding_window is not None:
-                    low = torch.maximum(low, rows + part.causal_offset - part.sliding_window + 1)
+            low, high = part.key_edges(device)
             mine = _bits_below(torch.maximum(high, low), n_k) - _bits_below(low, n_k)
             found[part.query_start : part.query_stop] += mine
             continue
@@ -271,7 +265,11 @@ def systematic(chance: Tensor, seed: int) -> Tensor:
 
 
 def exact_rows(query: Tensor, key: Tensor, value: Tensor, rows: Tensor, visible: Tensor, scale: float) -> Tensor:
-    """Exact output of some rows of one head, [r, D_v]; query [n_q, D], key [n_k, D], rows int64 [r] ascending."""
+    """Exact output of some rows of one head, [r, D_v]; query [n_q, D], key [n_k, D], rows int64 [r] ascending.
+
+    `meter.exact_rows` serves every call, over all its keys. Here each head draws rows of its own, and only visible keys
+    are scored: the estimate's cost is counted in them.
+    """
     found = [value.new_zeros(0, value.shape[-1])]
     for mine in rows.split(64):
         limit = int(visible[mine].max())

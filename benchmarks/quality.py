@@ -76,7 +76,7 @@ def main(
     from hyperrewrite.usage import require
 
     names = quality_estimators.chosen_names(estimators)
-    shared = {} if min_seq_len is None else {"min_seq_len": min_seq_len}
+    shared = cli.shared_fields(min_seq_len)
     known = quality_estimators.presets(preset or (), presets, shared)
     emulated = [quality_estimators.emulated(settings) for settings in ladder or ()]
     files = quality_texts.parse(text or quality_texts.BUILT_IN)

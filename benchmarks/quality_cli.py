@@ -90,6 +90,11 @@ def numbers(text: str, option: str, least: int, most: int | None = None) -> list
     return found
 
 
+def shared_fields(min_seq_len: int | None) -> dict[str, Any]:
+    """The fields that --min-seq-len puts over those of every preset; none where it was not given."""
+    return {} if min_seq_len is None else {"min_seq_len": min_seq_len}
+
+
 def command_line() -> str:
     """The command as a person would type it again."""
     return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])

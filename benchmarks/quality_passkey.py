@@ -181,7 +181,7 @@ def main(
     import torch
 
     names = known.chosen_names(estimators)
-    shared = {} if min_seq_len is None else {"min_seq_len": min_seq_len}
+    shared = cli.shared_fields(min_seq_len)
     fields = known.presets(preset or (), presets, shared)
     sizes = cli.numbers(lengths, "--lengths", LEAST_LENGTH)
     places = cli.numbers(depths, "--depths", 0, 100)

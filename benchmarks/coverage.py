@@ -3,6 +3,7 @@
     python benchmarks/coverage.py --pinned                       30 model types, a minute or two
     python benchmarks/coverage.py --jobs 16 --inductor           all of them, every condition
     python benchmarks/coverage.py --jobs 16 --inductor --part 2/3
+    python benchmarks/coverage.py --merge OTHER_CACHE --merge OTHER.json --json docs/benchmarks/coverage.json
     python benchmarks/coverage.py --models llama,t5 --conditions none,padded
 
 A row is one model type, one attention implementation, one condition:
@@ -16,7 +17,7 @@ A row is one model type, one attention implementation, one condition:
   max_difference  largest |output of the rewritten graph − output of eager PyTorch|; relative_norm beside it for bf16
 
 Each model type runs in a process of its own, with a limit on time and memory. Finished cases are kept in --cache
-and are run again only after the passes changed, or with --fresh.
+and are run again only after the passes changed, or with --fresh. coverage_merge.py says which rows --merge keeps.
 """
 
 from __future__ import annotations
@@ -34,17 +35,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import coverage_merge
+import quality_cli
 import typer
+from coverage_rows import Case, case_of, document
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from hyperrewrite.usage import UsageError
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: processes share the cores
 # This folder is on sys.path and this file has the name of a package that others import if they find it.
 sys.modules.setdefault("coverage", None)  # type: ignore[arg-type]
 
 ROOT = Path(__file__).resolve().parents[1]
-Case = tuple[str, str, str]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
 
@@ -78,9 +83,15 @@ def main(
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is finished.")] = False,
     stale: Annotated[bool, typer.Option("--stale", help="Keep cases of earlier versions of the passes.")] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write all rows into this file.")] = None,
+    merge: Annotated[
+        list[Path] | None, typer.Option(help="Measure nothing: merge a cache folder or JSON file into --json.")
+    ] = None,
     list_types: Annotated[bool, typer.Option("--list", help="Print the model types and stop.")] = False,
 ) -> None:
     """Attention found, rewritten and rejected in tiny models of every transformers type."""
+    if merge:
+        _merge(merge, json_path)
+        return
     import torch
     import transformers
 
@@ -121,25 +132,14 @@ def main(
     }
     show(result)
     if json_path is not None:
-        json_path.write_text(_text(result))
+        json_path.write_text(document(result))
 
 
-def _text(result: dict[str, Any]) -> str:
-    """The result as JSON, a row a line; of what was left alone the place and the reason, without its graph."""
-    lines = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in result.items() if not isinstance(v, list)]
-    for name in ("rows", "not_run"):
-        rows = ",\n".join(json.dumps(_slim(row)) for row in result[name])
-        lines.append(f'"{name}": [\n{rows}\n]')
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _slim(row: dict[str, Any]) -> dict[str, Any]:
-    dropped = ("samples", "inputs", "seconds", "graphs", "actions", "forms")
-    kept = {k: v for k, v in row.items() if k not in dropped and v != [] and (v is not None or k == "inductor")}
-    if row.get("samples"):
-        left = [{k: s[k] for k in ("code", "message", "place")} for s in row["samples"]]
-        kept["left_alone"] = [dict(s, place=s["place"].partition("site-packages/")[2] or s["place"]) for s in left]
-    return kept
+def _merge(runs: list[Path], into: Path | None) -> None:
+    if into is None:
+        raise UsageError("--merge takes --json as well: the file that the rows are merged into.")
+    rows, not_run = coverage_merge.merge(into, runs)
+    console.print(f"{into}: {rows} rows, {not_run} cases that did not run", highlight=False)
 
 
 def _chosen(text: str, known: Iterable[str], what: str) -> list[str]:
@@ -165,7 +165,7 @@ def _finished(store: Path, digest: str | None, inductor: bool) -> dict[Case, dic
         entry = json.loads(line)
         body = entry.get("row") or entry["not_run"]
         if (digest is None or entry["passes"] == digest) and (not inductor or "row" not in entry or entry["inductor"]):
-            found[body["model"], body["implementation"], body["condition"]] = entry
+            found[case_of(body)] = entry
     return found
 
 
@@ -232,7 +232,7 @@ def _collect(worker: Worker) -> list[dict[str, Any]]:
     entries = [json.loads(line) for line in lines]
     worker.file.unlink(missing_ok=True)
     bodies = [e.get("row") or e["not_run"] for e in entries]
-    done = {(b["model"], b["implementation"], b["condition"]) for b in bodies}
+    done = {case_of(body) for body in bodies}
     ended = f"still running after {time.monotonic() - worker.started:.0f} s" if late else "the process died"
     reason = ended if late else f"{ended} with code {worker.process.exitcode}"
     for model, implementation, condition in worker.cases:
@@ -273,4 +273,4 @@ def show(result: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    sys.exit(quality_cli.run(app))

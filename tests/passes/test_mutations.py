@@ -50,6 +50,14 @@ def test_mutants_are_repeatable() -> None:
         assert one.module.code == two.module.code
 
 
+def test_aliases_are_recorded_anew() -> None:
+    """Views and aliases of a node that a change recorded again share its storage (mutant 900622)."""
+    mutant = mutated("form replaced_then_added", CHANGES, 9006220)
+    held = {n.name: n.meta["example_value"] for n in mutant.module.graph.nodes if n.op != "output"}
+    storages = {held[name].untyped_storage()._cdata for name in ("matmul_1", "detach", "mul_")}
+    assert len(storages) == 1
+
+
 @pytest.mark.parametrize("change", CHANGES, ids=lambda c: c.name)
 def test_every_change_can_be_made(change: object) -> None:
     """In one of a few graphs at least."""

@@ -194,7 +194,7 @@ def check_causality(case: Case, place: float, size: float) -> int:
 def test_search_finds_what_passes_and_nothing_else(offset: int | None, masked: float) -> None:
     """With thresholds so far above the score of the keys' mean that what search demands besides does not matter."""
     case = random_case("search", 77, 90, offset, masked=masked, dtype=torch.float64, seed=4)
-    case = replace(case, threshold=case.threshold.clamp(min=1.2))
+    case = replace(case, threshold=case.threshold.clamp(min=3.0))
     scores = case.scores().flatten(0, 1).tolist()
     thresholds = case.threshold.flatten(0, 1).tolist()
     some = 0
@@ -208,7 +208,7 @@ def test_search_finds_what_passes_and_nothing_else(offset: int | None, masked: f
                     want.add((head, key, passing[0] - tile.start))
         assert as_pairs(found) == want
         some += len(want)
-    assert some > 200
+    assert some > 100
 
 
 def test_heavy_finds_the_column_that_earlier_probe_rows_look_at() -> None:

@@ -10,15 +10,17 @@ import sympy
 import torch
 from torch import fx
 
-from .algebra import arithmetic, conjunction, where
+from .algebra import conjunction
+from .bounds import may_be_infinite, reach
 from .canonical import CanonicalView
 from .evaluate import Evaluator
 from .expression import Apply, Expr, Index, Load, Number, symbols, walk
 from .masks import lift, may_have_empty_rows, parts
 from .operands import best, candidates, shared_group
 from .probabilities import After
-from .score import ADDED_FILL, MaskTerm, ScoreProgram, is_absolute, numbers_in
+from .score import ADDED_FILL, MaskTerm, ScoreProgram, added_terms, is_absolute
 from .spec import AttentionSite, AttentionSpec, MaskSpec, Rejected, RejectionCode
+from .steps import Added, Kept, ScoreStep, replayed, undoing
 from .symbols import Roots
 from .views import Step
 
@@ -74,7 +76,7 @@ def bind(
     if not all(d.is_floating_point for d in dtypes):
         raise Rejected(RejectionCode.DTYPE, f"operands of {', '.join(map(str, dtypes))}", output)
     sample = view.tensor(query.step[0])
-    mask, bias = _mask_and_bias(reading, sample.dtype)
+    mask, bias = _mask_and_bias(reading)
     spec = AttentionSpec(
         batch=roots.size(roots.batch),
         heads=roots.head_count,
@@ -84,6 +86,7 @@ def bind(
         head_dim=roots.sizes[roots.feature],
         value_dim=roots.size(roots.value_feature),
         dtype=sample.dtype,
+        score_dtype=reading.dtype,
         device=sample.device,
         scale=reading.program.scale,
         mask=mask,
@@ -110,12 +113,12 @@ def _holds_fill(bias: Expr) -> bool:
     return any(isinstance(e, Number) and e.value <= ADDED_FILL for e in walk(bias))
 
 
-def _mask_and_bias(reading: Reading, dtype: torch.dtype) -> tuple[MaskSpec, Expr | None]:
-    """The lifted mask and the sum of the biases, for queries of this dtype."""
+def _mask_and_bias(reading: Reading) -> tuple[MaskSpec, Expr | None]:
+    """The lifted mask and the sum of the biases."""
     terms, after = reading.program.masks, reading.after
     if after is not None and after.keep is not None:
         terms = _masked_twice(reading, after.keep, after.multiplied)
-    mask, biases = _joined(reading, terms, dtype)
+    mask, biases = _joined(reading, terms)
     if reading.sink is not None:  # which takes all of a row without keys
         mask = replace(mask, empty_rows="zero")
     if after is not None and mask.empty_rows == "nan" and after.clears(t.fill for t in reading.program.masks):
@@ -124,9 +127,11 @@ def _mask_and_bias(reading: Reading, dtype: torch.dtype) -> tuple[MaskSpec, Expr
 
 
 def _may_be_a_mask(bias: Expr, reading: Reading) -> bool:
-    """Whether a bias holds a tensor that is the same for all heads: so are masks, and learned positions are not."""
-    if symbols(bias) & frozenset(reading.roots.heads) or reading.roots.key_position not in symbols(bias):
-        return False
+    """Whether a bias holds a tensor that may forbid keys, or a whole row: one that is the same for all heads or for all
+    keys, which learned positions are not, or one that may be infinite."""
+    found = symbols(bias)
+    if found & frozenset(reading.roots.heads) and reading.roots.key_position in found:
+        return may_be_infinite(bias, reading.roots.key_position, reading.evaluator.view)
     return any(isinstance(e, Load) and e.index for e in walk(bias))
 
 
@@ -146,7 +151,7 @@ def _masked_twice(reading: Reading, keep: Expr, multiplied: bool) -> tuple[MaskT
     return tuple(replace(t, fill=-math.inf) for t in terms)
 
 
-def _joined(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -> tuple[MaskSpec, tuple[Expr, ...]]:
+def _joined(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, tuple[Expr, ...]]:
     """The lifted mask and the biases beside it, or all of them as one bias, which is always exact.
 
     Raises Rejected where neither holds.
@@ -155,7 +160,7 @@ def _joined(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -
         message = "a number is added that brings back scores which a fill had swallowed"
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
     mask = _lifted(reading, terms)
-    return _in_order(reading, terms, dtype) if mask is None else (mask, reading.program.biases)
+    return _in_order(reading, terms) if mask is None else (mask, reading.program.biases)
 
 
 def _lifted(reading: Reading, terms: tuple[MaskTerm, ...]) -> MaskSpec | None:
@@ -175,11 +180,10 @@ def _lifted(reading: Reading, terms: tuple[MaskTerm, ...]) -> MaskSpec | None:
 def _may_be_undone(program: ScoreProgram) -> bool:
     """Whether a positive number in a bias is large beside a finite fill elsewhere: together they are a number that
     forbids nothing, and the score, which was lost in the first of them, does not come back in the graph."""
-    biases = program.biases
+    spans = [reach(b) for b in program.biases]
     fills = [(-1, t.fill) for t in _soft(program.masks)]
-    fills += [(k, v) for k, b in enumerate(biases) for v in numbers_in(b) if math.isfinite(v) and v <= ADDED_FILL]
-    numbers = [(k, v) for k, b in enumerate(biases) for v in numbers_in(b)]
-    return any(at != k and v >= -0.5 * fill for at, fill in fills for k, v in numbers)
+    fills += [(k, low) for k, (low, _) in enumerate(spans) if math.isfinite(low) and low <= ADDED_FILL]
+    return any(at != k and high >= -0.5 * fill for at, fill in fills for k, (_, high) in enumerate(spans))
 
 
 def _soft(terms: tuple[MaskTerm, ...]) -> list[MaskTerm]:
@@ -197,40 +201,41 @@ def _are_told_apart(reading: Reading, terms: tuple[MaskTerm, ...]) -> bool:
 
     Those that came after a fill do, or before one that is added.
     """
-    count = len(reading.program.biases)
+    telling = [k for k, b in enumerate(reading.program.biases) if reading.roots.key_position in symbols(b)]
     soft = [t for t in terms if not is_absolute(t.fill, reading.dtype)]
-    return any(count > 0 if t.added else t.biases < count for t in soft)
+    return any(t.added or t.biases <= k for t in soft for k in telling)
 
 
-def _in_order(reading: Reading, terms: tuple[MaskTerm, ...], dtype: torch.dtype) -> tuple[MaskSpec, tuple[Expr, ...]]:
-    """Biases and fills as one bias, in the order in which they were applied, and a mask of what may stay −inf.
+def _in_order(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, tuple[Expr, ...]]:
+    """Biases and fills as one bias, as they were applied, and a mask of what stays −inf.
 
     Raises Rejected where a fill is put in the place of a score that it would not swallow if it were added.
     """
-    biases = reading.program.biases
     # A fill that is put in a score's place is an added one where a score added to it is lost in rounding.
     lost = not _fills_add_up(reading, terms)
     if not all(t.added or (lost and is_absolute(t.fill, reading.dtype)) for t in _soft(terms)):
         origin = reading.evaluator.softmax
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "masks of different kinds meet", origin)
-    # A number that is put in place undoes the −inf that stood there before.
-    replaced = max((k for k, t in enumerate(terms) if not t.added and not math.isinf(t.fill)), default=-1)
-    total: Expr = Number(0.0)
+    steps = reading.program.steps
     hard: list[MaskTerm] = []
-    applied = 0
-    for k, term in enumerate(terms):
-        total = _summed((total, *biases[applied : term.biases]))
-        applied = max(applied, term.biases)
-        if math.isinf(term.fill) and k > replaced:
-            hard.append(term)
-            continue
-        fill = Number(max(term.fill, torch.finfo(dtype).min) if math.isfinite(term.fill) else term.fill)
-        forbidden = arithmetic("add", total, where(term.keep, Number(0.0), fill))
-        total = forbidden if term.added else where(term.keep, total, fill)
-    total = _summed((total, *biases[applied:]))
+    soft: list[ScoreStep] = []
+    for k, step in enumerate(steps):
+        parts = None if k < undoing(steps) else _hard_parts(step, reading.dtype)
+        if parts is None:
+            soft.append(step)
+        else:
+            soft.extend(map(Added, parts[0]))
+            hard.extend(parts[1])
     mask = lift(tuple(hard), reading.roots, reading.evaluator) or MaskSpec()  # −inf terms always join
-    return replace(mask, empty_rows="nan"), (total,)  # two lowest numbers add up to −inf
+    return replace(mask, empty_rows="nan"), (replayed(tuple(soft), reading.dtype),)  # two lowest numbers are −inf
 
 
-def _summed(terms: tuple[Expr, ...]) -> Expr:
-    return reduce(lambda a, b: arithmetic("add", a, b), terms)
+def _hard_parts(step: ScoreStep, dtype: torch.dtype) -> tuple[tuple[Expr, ...], tuple[MaskTerm, ...]] | None:
+    """Biases and masks of a step that forbids keys by −inf alone; None of any other."""
+    if isinstance(step, Kept) and math.isinf(step.fill):
+        return (), (MaskTerm(step.keep, step.fill, added=False),)
+    if isinstance(step, Added):
+        biases, masks = added_terms(step.term, dtype)
+        if masks and not _soft(masks):
+            return biases, masks
+    return None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sympy
+import torch
 from torch import fx
 
+from .canonical import CanonicalView
 from .evaluate import Evaluator
-from .expression import Apply, Expr, Int, Load, Number, Product
+from .expression import Apply, Expr, Int, Load, Number, Product, symbols, walk
+from .vocabulary import VIEWS
 
 Range = tuple[float, float]
 ANYTHING: Range = (-math.inf, math.inf)
@@ -62,3 +67,85 @@ def _place(scores: Expr) -> tuple[fx.Node, tuple[Expr, ...]] | None:
     if isinstance(scores, Product):
         return scores.node, scores.index
     return scores.origin if isinstance(scores, Apply) else None
+
+
+def reach(expr: Expr) -> Range:
+    """Between which numbers a bias lies by the numbers that the graph computes it with.
+
+    What is captured counts as something between 0 and 1, as masks are; what a tensor that is given holds is not known.
+    """
+    if isinstance(expr, Number):
+        return float(expr.value), float(expr.value)
+    if not isinstance(expr, Apply):
+        return (-1.0, 1.0) if isinstance(expr, Int) else (0.0, 1.0)
+    spans = [reach(a) for a in (expr.args[1:] if expr.name == "where" else expr.args)]
+    if expr.name in _MONOTONE and len(spans) == 2:
+        (low, high), (other_low, other_high) = spans
+        if expr.name == "sub":
+            other_low, other_high = other_high, other_low
+        join = _MONOTONE[expr.name]
+        return _number(join(low, other_low)), _number(join(high, other_high))
+    if expr.name in ("mul", "div") and len(spans) == 2:
+        second = [s for s in spans[1] if s != 0 or expr.name == "mul"] or [1.0]
+        ends = [_number(a * b if expr.name == "mul" else a / b) for a in spans[0] for b in second]
+        return min(ends), max(ends)
+    if expr.name == "where":
+        return min(low for low, _ in spans), max(high for _, high in spans)
+    return -1.0, 1.0  # a truth value, a tanh
+
+
+_MONOTONE: dict[str, Callable[[float, float], float]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "minimum": min,
+    "maximum": max,
+}
+
+
+def may_be_infinite(expr: Expr, key: sympy.Symbol | None, view: CanonicalView) -> bool:
+    """Whether the graph computes a bias by steps that give infinities: a logarithm, a division by what may be 0.
+
+    That is a divisor of its own for each key; one for a head, as in slopes, is a learned number.
+    """
+    for at in walk(expr):
+        if isinstance(at, Apply) and at.name == "div" and key in symbols(at.args[1]):
+            return True
+        if isinstance(at, Load) and _divides(at.node, view):
+            return True
+    return False
+
+
+def _divides(start: fx.Node, view: CanonicalView) -> bool:
+    """The same of a tensor, as far back as steps go element by element."""
+    stack, seen = [start], {start}
+    while stack:
+        node = stack.pop()
+        op, value = view.op(node), view.value(node)
+        name = str(node.target) if node.op == "call_method" else str(getattr(node.target, "__name__", ""))
+        if not isinstance(value, torch.Tensor) or not value.dtype.is_floating_point:
+            continue
+        if name.rstrip("_") in _INFINITE or (op.word == "div" and _varies(op.get("right"), view)):
+            return True
+        sources = node.all_input_nodes
+        if op.word in ELEMENTWISE or op.word in VIEWS or (op.word == "opaque" and len(sources) == 1):
+            stack.extend(n for n in sources if n not in seen)
+            seen.update(sources)
+    return False
+
+
+def _varies(divisor: object, view: CanonicalView) -> bool:
+    """Whether a divisor is a tensor whose last dim, that of keys, has places."""
+    if not isinstance(divisor, fx.Node) or not isinstance(view.value(divisor), torch.Tensor):
+        return False
+    return view.shape(divisor)[-1:] not in ((), (1,))
+
+
+_INFINITE = frozenset(("log", "log2", "log10", "logit", "reciprocal", "rsqrt"))
+ELEMENTWISE = frozenset(
+    ("add", "sub", "mul", "div", "neg", "minimum", "maximum", "clamp", "where", "where_method", "cast")
+)
+
+
+def _number(value: float) -> float:
+    """An end of a range; what is no number (∞ − ∞, 0·∞) is no fill."""
+    return 0.0 if math.isnan(value) else value

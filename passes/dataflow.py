@@ -56,6 +56,10 @@ class Dataflow:
                 holders.setdefault(storage, roots[node])
         return roots
 
+    def shares(self, node: fx.Node, other: fx.Node) -> bool:
+        """Whether two nodes may share their storage."""
+        return self._roots[node] is self._roots[other]
+
     @cached_property
     def _writes(self) -> dict[fx.Node, list[int]]:
         """Storage root → positions of the nodes that write into it."""

@@ -7,6 +7,7 @@ expects. Where a node of the graph already holds a value it is used; nothing is 
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,11 +24,15 @@ from .spec import Operand, Rejected, RejectionCode
 from .symbols import Roots, extent, places, position, unmerged
 
 Axes = tuple[sympy.Symbol | None, ...]
+MOST = torch.finfo(torch.float32).max
 SITE = "hyperrewrite_site"  # in the meta of a new node: the name of the output of the site that it is written for
 
 
 class Emitter:
-    """Writes nodes before `anchor` of a graph copy; `copied` maps nodes of the original to those of the copy."""
+    """Writes nodes before `anchor` of a graph copy; `copied` maps nodes of the original to those of the copy.
+
+    dtype: what numbers are that come with no tensor; float32 and what is narrower are PyTorch's own choice.
+    """
 
     def __init__(
         self,
@@ -36,8 +41,9 @@ class Emitter:
         anchor: fx.Node,
         roots: Roots,
         device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.view, self.copied, self.roots, self.device = view, copied, roots, device
+        self.view, self.copied, self.roots, self.device, self.dtype = view, copied, roots, device, dtype
         self.graph = copied[anchor].graph
         self.anchor = anchor
         self._emitted: dict[tuple[Any, ...], Any] = {}
@@ -242,7 +248,7 @@ class Emitter:
 
     def _tensor(self, expr: Expr, axes: Axes) -> Any:
         if isinstance(expr, Number):
-            return expr.value
+            return self._number(expr.value)
         if isinstance(expr, Load):
             found = self._placed_load(expr.node, expr.index, axes)
             return self._gathered(expr, axes) if found is None else found
@@ -335,13 +341,25 @@ class Emitter:
         if expr.name == "le0":
             return self.call(operator.le, args[0], 0)
         if expr.name == "where":
-            return self.call(torch.where, *args)
+            return self.call(torch.where, args[0], *self._numbers(args[1:]))
         if expr.name in ("minimum", "maximum") and any(not isinstance(a, fx.Node) for a in args):
             node, limit = args if isinstance(args[0], fx.Node) else args[::-1]
             return self.method("clamp", node, **{"max" if expr.name == "minimum" else "min": limit})
         if expr.name in _CALLS:
             return self.call(_CALLS[expr.name], *args)
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"{expr.name} cannot be written", self.anchor)
+
+    def _number(self, value: float) -> float:
+        """A number as float32 has it, where that is infinite: PyTorch takes no such number there."""
+        if self.dtype == torch.float64 or not isinstance(value, float) or not abs(value) > MOST:
+            return value
+        return math.copysign(math.inf, value)
+
+    def _numbers(self, args: list[Any]) -> list[Any]:
+        """Two branches, the second a tensor if both are numbers that float32 does not hold as they are."""
+        if self.dtype != torch.float64 or any(isinstance(a, fx.Node) for a in args):
+            return args
+        return [args[0], self.call(torch.full, (), args[1], dtype=self.dtype, device=self.device)]
 
 
 _JOINS: dict[str, Callable[..., Any]] = {

@@ -6,6 +6,7 @@ call follows from the site's spec. The original module is never changed.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from .copying import copied_graph
 from .dataflow import Dataflow
 from .emit import Emitter
 from .expression import Expr, Load, Number, walk
-from .spec import AttentionSite, Curve, Rejected
+from .spec import AttentionSite, AttentionSpec, Curve, Rejected
 from .symbols import Roots
 from .vocabulary import VIEWS
 
@@ -38,7 +39,7 @@ class Lowering:
     """How a site is written. target: "sdpa" or "op"; arguments: keyword arguments of the op's algorithm."""
 
     target: str
-    arguments: Mapping[str, int | str] = field(default_factory=dict)
+    arguments: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
 def fits_sdpa(site: AttentionSite) -> bool:
@@ -66,7 +67,7 @@ def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lower
     graph, copied = copied_graph(module)
     refused: list[tuple[AttentionSite, Rejected]] = []
     for site, lowering in lowered:
-        emitter = Emitter(view, copied, site.output, site.roots, site.spec.device)
+        emitter = Emitter(view, copied, site.output, site.roots, site.spec.device, site.spec.score_dtype)
         try:
             new = _attention(emitter, view, flow, site, lowering)
         except Rejected as why:
@@ -97,6 +98,8 @@ def _attention(
     common = dtypes[0]
     for dtype in (*dtypes[1:], *_term_dtypes(view, site)):
         common = torch.promote_types(common, dtype)
+    if common == torch.float16 and holds_too_low(view, site.spec, common):
+        common = site.spec.score_dtype  # its lowest number swallows no score where kernels add in float32
     query, key, value = (
         t if d == common else emitter.method("to", t, common) for t, d in zip(tensors, dtypes, strict=True)
     )
@@ -189,7 +192,7 @@ def _sdpa(
         arguments["is_causal"] = True
     if spec.kv_heads != spec.heads:
         arguments["enable_gqa"] = True
-    bias = _joined(emitter, site, dtype)
+    bias = _joined(emitter, view, site, dtype)
     if bias is not None:
         arguments["attn_mask"] = bias
     out = emitter.call(F.scaled_dot_product_attention, *operands, **arguments)
@@ -201,16 +204,36 @@ def _sdpa(
     return out
 
 
-def _joined(emitter: Emitter, site: AttentionSite, dtype: torch.dtype) -> fx.Node | None:
+def _joined(emitter: Emitter, view: CanonicalView, site: AttentionSite, dtype: torch.dtype) -> fx.Node | None:
     """Bias and unlifted mask as one tensor for `attn_mask` or `bias`: bool where there is only a mask."""
     spec, mask = site.spec, site.spec.mask
+    if mask.other is None and spec.bias is not None:
+        bias = emitter.score_tensor(spec.bias)
+        if holds_too_low(view, spec, dtype):  # what is finite stays finite
+            lowest = emitter.method("clamp", bias, min=torch.finfo(dtype).min)
+            bias = emitter.call(torch.where, emitter.call(operator.gt, bias, float("-inf")), lowest, bias)
+        return _as_float(emitter, bias, dtype)
     if mask.other is None:
-        return None if spec.bias is None else _as_float(emitter, emitter.score_tensor(spec.bias), dtype)
+        return None
     if spec.bias is None and mask.empty_rows != "mean":
         return emitter.score_tensor(mask.other)
     fill = torch.finfo(dtype).min if mask.empty_rows == "mean" else float("-inf")
     joined = where(mask.other, spec.bias if spec.bias is not None else Number(0.0), Number(fill))
     return _as_float(emitter, emitter.score_tensor(joined), dtype)
+
+
+def holds_too_low(view: CanonicalView, spec: AttentionSpec, dtype: torch.dtype) -> bool:
+    """Whether the bias may hold finite numbers that are −inf in a dtype: of scores that were cast to a wider one."""
+    if spec.bias is None or torch.finfo(spec.score_dtype).max <= torch.finfo(dtype).max:
+        return False
+    limits = torch.finfo(dtype)
+    for at in walk(spec.bias):
+        held = view.value(at.node) if isinstance(at, Load) else None
+        if isinstance(held, torch.Tensor) and held.dtype.is_floating_point and torch.finfo(held.dtype).max > limits.max:
+            return True
+        if isinstance(at, Number) and math.isfinite(at.value) and at.value < limits.min:
+            return True
+    return False
 
 
 def _as_float(emitter: Emitter, node: fx.Node, dtype: torch.dtype) -> fx.Node:
@@ -232,7 +255,7 @@ def _op(
     if mask.key_mask is not None:
         key_mask = emitter.tensor(mask.key_mask, (roots.batch, roots.key_position))
         key_mask = emitter.method("expand", key_mask, -1, emitter.size(spec.n_k))
-    bias = _joined(emitter, site, dtype)
+    bias = _joined(emitter, view, site, dtype)
     if bias is not None and mask.other is not None and spec.bias is None and mask.empty_rows != "mean":
         zero = emitter.call(torch.where, bias, 0.0, float("-inf"))
         bias = _as_float(emitter, zero, dtype)

@@ -10,7 +10,7 @@ from torch import fx
 from .algebra import arithmetic, conjunction, disjunction, negate, truth, where
 from .canonical import Op
 from .evaluate import Evaluator, Rule
-from .expression import Apply, Expr, Index, Number, as_sympy, integer
+from .expression import Apply, Expr, Index, Load, Number, Probability, Product, as_sympy, contains, integer, walk
 from .rounding import held_in, is_constant, largest_number, rounded, without_overflow
 
 
@@ -110,7 +110,18 @@ def _cast(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
         return None
     if not is_constant(value) and after.is_floating_point and torch.finfo(after).max < largest_number(value):
         return None  # a fill in it would become infinite
+    if _is_narrowed(ev, value, after):
+        return None  # as it may in a tensor that is given
     return rounded(value, after)
+
+
+def _is_narrowed(ev: Evaluator, value: Expr, dtype: torch.dtype) -> bool:
+    """Whether a captured tensor that is no score may hold numbers that are too large for a dtype."""
+    if not dtype.is_floating_point or contains(value, Product) or contains(value, Probability):
+        return False
+    held = [ev.view.value(at.node) for at in walk(value) if isinstance(at, Load)]
+    kinds = [v.dtype for v in held if isinstance(v, torch.Tensor) and v.dtype.is_floating_point]
+    return any(torch.finfo(kind).max > torch.finfo(dtype).max for kind in kinds)
 
 
 RULES: dict[str, Rule] = {

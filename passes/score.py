@@ -16,10 +16,12 @@ import sympy
 import torch
 from torch import fx
 
-from .algebra import arithmetic, inverse
+from .algebra import arithmetic, inverse, where
 from .bounds import Bounds
 from .expression import Apply, Expr, Load, Number, Product, contains, symbols, walk
+from .rounding import rounded
 from .spec import STRAIGHT, Curve, Rejected, RejectionCode
+from .steps import Added, Floored, Kept, Scaled, ScoreStep
 
 # A finite number added to a score that is at or under this forbids the key: exp() of the difference is 0 in float64
 # for any real score, and float32 scores under it are all equal. A *replaced* score (masked_fill) may be less extreme.
@@ -27,6 +29,7 @@ ADDED_FILL = -1e9
 REPLACED_FILL = -1e4
 SWALLOWED = 64  # an added fill must lie where neighbouring numbers are this far apart: it swallows the score
 LOST = 1e4  # where numbers are this far apart, nothing that is added to a fill leaves a trace, whatever its size
+LEAST_FILL = -200.0  # what a fill must still be once scores are scaled: exp() of half of it is 0 in float32
 LARGEST_CONSTANT = 1e3  # scores lose digits beside a larger number, also where it is the same for all keys
 
 
@@ -49,7 +52,7 @@ class ScoreProgram:
 
     `product` is the element of QKᵀ (None for an SDPA call). Factors are what scores are multiplied by where it is no
     constant: a learned logit scale, a float attribute of a module under dynamic=True. They multiply the queries, so
-    they must not depend on the key.
+    they must not depend on the key. `steps` are biases and masks once more, as they came.
     """
 
     product: Product | None
@@ -58,6 +61,7 @@ class ScoreProgram:
     factors: tuple[Expr, ...] = ()
     biases: tuple[Expr, ...] = ()
     masks: tuple[MaskTerm, ...] = ()
+    steps: tuple[ScoreStep, ...] = ()
 
 
 def is_fill(value: float, dtype: torch.dtype, added: bool) -> bool:
@@ -91,11 +95,20 @@ class Reader:
         nodes = [at.node for at in walk(term) if isinstance(at, Load)]
         return program.product is not None and any(flow.comes_from(node, program.product.node) for node in nodes)
 
-    def unseen(self, term: Expr) -> bool:
+    def _is_operand(self, program: ScoreProgram, node: fx.Node) -> bool:
+        """Whether a tensor is a view of queries or keys: then it is finite wherever the scores are."""
+        flow, product = self.bounds.evaluator.flow, program.product
+        return product is not None and any(flow.shares(node, read) for read in product.node.all_input_nodes)
+
+    def unseen(self, program: ScoreProgram, term: Expr) -> bool:
         """Whether softmax does not see a term that is added: it is the same for every key, and there is no sink."""
         if any(isinstance(e, Number) and not abs(e.value) <= LARGEST_CONSTANT for e in walk(term)):
             return False  # a fill swallows the scores: the row becomes a plain mean
-        return self.key_position not in symbols(term) and not self.has_sink
+        if self.key_position in symbols(term) or self.has_sink:
+            return False
+        # A tensor that is given may hold −inf, and then the row is NaN. What is made of the scores is as they are.
+        loads = [e.node for e in walk(term) if isinstance(e, Load) and e.index]
+        return self.made_of_scores(program, term) or all(self._is_operand(program, node) for node in loads)
 
 
 def numbers_in(term: Expr) -> Iterator[float]:
@@ -124,10 +137,11 @@ def score_program(expr: Expr, reader: Reader) -> ScoreProgram:
     # What is added to all keys alike (the row maximum of a safe softmax) does not show in what softmax gives.
     if any(isinstance(b, Number) and not math.isfinite(b.value) for b in program.biases):
         raise unsupported("a number that is not finite is added to the scores", reader.softmax)
-    seen = [not reader.unseen(bias) for bias in program.biases]
+    seen = [not reader.unseen(program, bias) for bias in program.biases]
     biases = tuple(bias for bias, shown in zip(program.biases, seen, strict=True) if shown)
     masks = tuple(replace(mask, biases=sum(seen[: mask.biases])) for mask in program.masks)
-    return replace(program, biases=biases, masks=masks)
+    steps = tuple(s for s in program.steps if not (isinstance(s, Added) and reader.unseen(program, s.term)))
+    return replace(program, biases=biases, masks=masks, steps=steps)
 
 
 def _taken_apart(expr: Expr, reader: Reader) -> ScoreProgram:
@@ -152,20 +166,18 @@ def _sides(expr: Apply) -> tuple[Expr, Expr, bool]:
 
 
 def _scaled_fill(fill: float, factor: float, dtype: torch.dtype) -> float:
-    """A fill times a factor, as the dtype holds it.
-
-    One that nothing can be told beside before and after stays: two of them have added up to −inf before they shrank.
-    """
-    if factor < 1 and is_absolute(fill, dtype) and is_absolute(fill * factor, dtype):
-        return fill
+    """A fill times a factor, as the dtype holds it."""
     return float(torch.tensor(fill * factor, dtype=torch.float64).to(dtype).item())
 
 
 def _scaled(program: ScoreProgram, factor: float, reader: Reader) -> ScoreProgram:
     masks = tuple(replace(m, fill=_scaled_fill(m.fill, factor, reader.dtype)) for m in program.masks)
-    biases = tuple(arithmetic("mul", b, Number(factor)) for b in program.biases)
+    if any(m.fill > LEAST_FILL for m in masks):
+        raise unsupported("masked scores are scaled to where the fill forbids no key", reader.softmax)
+    biases = tuple(rounded(arithmetic("mul", b, Number(factor)), reader.dtype) for b in program.biases)
     curve = program.curve.scaled(factor)
-    return replace(program, scale=program.scale * factor, curve=curve, biases=biases, masks=masks)
+    steps = (*program.steps, Scaled(Number(factor)))
+    return replace(program, scale=program.scale * factor, curve=curve, biases=biases, masks=masks, steps=steps)
 
 
 def _multiplied(program: ScoreProgram, factor: Expr, reader: Reader) -> ScoreProgram:
@@ -176,7 +188,8 @@ def _multiplied(program: ScoreProgram, factor: Expr, reader: Reader) -> ScorePro
         raise unsupported(message, reader.softmax)
     biases = tuple(arithmetic("mul", b, factor) for b in program.biases)
     curve = curve.raised(factor) if raises else curve
-    return replace(program, factors=(*program.factors, factor), curve=curve, biases=biases)
+    steps = (*program.steps, Scaled(factor))
+    return replace(program, factors=(*program.factors, factor), curve=curve, biases=biases, steps=steps)
 
 
 def _is_number(factor: Expr) -> bool:
@@ -189,13 +202,14 @@ def _is_number(factor: Expr) -> bool:
 
 def _add(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, term, _ = _sides(expr)
-    program = _taken_apart(inner, reader)
-    return _added(program, *added_terms(term, reader.dtype))
+    return _added(_taken_apart(inner, reader), term, reader)
 
 
-def _added(program: ScoreProgram, biases: tuple[Expr, ...], masks: tuple[MaskTerm, ...]) -> ScoreProgram:
+def _added(program: ScoreProgram, term: Expr, reader: Reader) -> ScoreProgram:
+    biases, masks = added_terms(term, reader.dtype)
     late = tuple(replace(mask, biases=len(program.biases)) for mask in masks)
-    return replace(program, biases=program.biases + biases, masks=program.masks + late)
+    steps = (*program.steps, Added(term))
+    return replace(program, biases=program.biases + biases, masks=program.masks + late, steps=steps)
 
 
 def added_terms(term: Expr, dtype: torch.dtype) -> tuple[tuple[Expr, ...], tuple[MaskTerm, ...]]:
@@ -222,8 +236,7 @@ def _sub(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, term, product_first = _sides(expr)
     if not product_first:
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scores are subtracted from something", reader.softmax)
-    program = _taken_apart(inner, reader)
-    return _added(program, *added_terms(arithmetic("mul", term, Number(-1)), reader.dtype))
+    return _added(_taken_apart(inner, reader), arithmetic("mul", term, Number(-1)), reader)
 
 
 def _mul(expr: Apply, reader: Reader) -> ScoreProgram:
@@ -265,7 +278,7 @@ def _where(expr: Apply, reader: Reader) -> ScoreProgram:
             if not is_fill(float(fill.value) - shift, reader.dtype, added=False):
                 raise unsupported("scores are shifted to where a fill forbids no key", reader.softmax)
             masks = (*program.masks, MaskTerm(condition, float(fill.value), False, len(program.biases)))
-            return replace(program, masks=masks)
+            return replace(program, masks=masks, steps=(*program.steps, Kept(condition, float(fill.value))))
     raise unsupported("a where() of the scores does not forbid keys", reader.softmax)
 
 
@@ -278,7 +291,7 @@ def _bent(program: ScoreProgram, bend: Callable[[Curve], Curve], reader: Reader)
         raise unsupported("something is added to scores between two caps or clamps", reader.softmax)
     if program.biases:
         curve = replace(curve, term=reduce(lambda a, b: arithmetic("add", a, b), program.biases))
-    return replace(program, curve=bend(curve), biases=())
+    return replace(program, curve=bend(curve), biases=(), steps=())
 
 
 def _tanh(expr: Apply, reader: Reader) -> ScoreProgram:
@@ -317,10 +330,11 @@ def _clamp(expr: Apply, reader: Reader) -> ScoreProgram:
     if is_floor and _may_be_nan(program, reader):
         raise unsupported("a row of −inf alone is shifted by its own maximum: that is no floor", reader.softmax)
     choose = max if is_floor else min
-    masks = tuple(replace(m, fill=choose(m.fill, bound), added=False) for m in program.masks)
+    # A fill that the floor lifts is a number put in place; any other stays what it is, with what it is added to.
+    masks = tuple(replace(m, fill=bound, added=False) if is_floor and m.fill <= bound else m for m in program.masks)
     if is_fill(bound if is_floor else -bound, reader.dtype, added=True):
         # No real score is met; a fill of −inf becomes a finite one.
-        return replace(program, masks=masks) if is_floor else program
+        return replace(program, masks=masks, steps=(*program.steps, Floored(bound))) if is_floor else program
     if math.isinf(bound):
         raise unsupported(f"scores are clamped to {bound}", reader.softmax)
     if not all(is_fill(m.fill, reader.dtype, added=False) for m in masks):
@@ -329,7 +343,9 @@ def _clamp(expr: Apply, reader: Reader) -> ScoreProgram:
     def bend(curve: Curve) -> Curve:
         return replace(curve, score_min=choose(curve.score_min, bound), score_max=choose(curve.score_max, bound))
 
-    return replace(_bent(program, bend, reader), masks=tuple(replace(m, biases=0) for m in masks))
+    steps = [Added(where(m.keep, Number(0.0), Number(m.fill))) if m.added else Kept(m.keep, m.fill) for m in masks]
+    bent = _bent(program, bend, reader)
+    return replace(bent, masks=tuple(replace(m, biases=0) for m in masks), steps=tuple(steps))
 
 
 FORMS = {

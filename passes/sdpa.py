@@ -18,6 +18,7 @@ from .products import captured
 from .rules import RULES
 from .score import MaskTerm, ScoreProgram, added_terms
 from .spec import AttentionSite, Rejected, RejectionCode
+from .steps import Added, Kept, ScoreStep
 from .symbols import Roots
 
 
@@ -59,14 +60,15 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
     scale, factors = (float(factor.value), ()) if isinstance(factor, Number) else (1.0, (factor,))
     if not scale > 0:
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"scores are multiplied by {scale}", node)
-    biases, masks = _sdpa_mask(view, evaluator, op.get("attn_mask"), (*lead, i, j), node)
+    biases, masks, steps = _sdpa_mask(view, evaluator, op.get("attn_mask"), (*lead, i, j), node)
     if op.get("is_causal", False) is True:
         one, two = (
             i.value if isinstance(i, Int) else sympy.Integer(0),
             j.value if isinstance(j, Int) else sympy.Integer(0),
         )
-        masks = (*masks, MaskTerm(roots.domain.at_most_zero(two - one), -math.inf, added=True))
-    program = ScoreProgram(None, scale, factors=factors, biases=biases, masks=masks)
+        causal = MaskTerm(roots.domain.at_most_zero(two - one), -math.inf, added=True)
+        masks, steps = (*masks, causal), (*steps, Kept(causal.keep, causal.fill))
+    program = ScoreProgram(None, scale, factors=factors, biases=biases, masks=masks, steps=steps)
     reading = Reading(
         evaluator, roots, (query, q_at), (key, k_at), (value, v_at), (node,) * 3, program, view.tensor(node).dtype
     )
@@ -95,9 +97,9 @@ def _shared(lead: Index, shape: tuple[sympy.Expr, ...], roots: Roots, gqa: bool,
 
 def _sdpa_mask(
     view: CanonicalView, evaluator: Evaluator, mask: object, index: Index, node: fx.Node
-) -> tuple[tuple[Expr, ...], tuple[MaskTerm, ...]]:
+) -> tuple[tuple[Expr, ...], tuple[MaskTerm, ...], tuple[ScoreStep, ...]]:
     if mask is None:
-        return (), ()
+        return (), (), ()
     expr = evaluator.element(mask, index, node)
     if expr is None:
         raise Rejected(RejectionCode.SHAPES_UNKNOWN, "the mask is no tensor of the graph", node)
@@ -107,5 +109,5 @@ def _sdpa_mask(
         expr = Load(mask, _broadcast(index[-len(shape) :], shape))  # its value is no product alone
     expr = captured(expr)  # Shaw's relative positions: queries times a table
     if evaluator.is_bool(mask):
-        return (), (MaskTerm(expr, -math.inf, added=True),)
-    return added_terms(expr, view.tensor(node).dtype)
+        return (), (MaskTerm(expr, -math.inf, added=True),), (Kept(expr, -math.inf),)
+    return *added_terms(expr, view.tensor(node).dtype), (Added(expr),)

@@ -172,9 +172,10 @@ class AttentionSpec:
 
     batch, heads, kv_heads, n_q, n_k, head_dim and value_dim are sizes (integers, or symbols of dynamic shapes);
     query head h reads kv head h // (heads // kv_heads). bias is an expression over (b, h, i, j) added to the scaled
-    scores; factors are expressions over (b, h, i) that multiply the queries besides `scale`. dtype is that
-    of the queries. curve is what the scaled scores go through: softcap, clamp. sink is an expression over
-    (b, h, i): one more score that takes part in the softmax and has no value.
+    scores; factors are expressions over (b, h, i) that multiply the queries besides `scale`. dtype is that of the
+    queries, score_dtype that of what softmax reads, in which the bias is added. curve is what the scaled scores go
+    through: softcap, clamp. sink is an expression over (b, h, i): one more score that takes part in the softmax and has
+    no value.
     """
 
     batch: sympy.Expr
@@ -185,6 +186,7 @@ class AttentionSpec:
     head_dim: sympy.Expr
     value_dim: sympy.Expr
     dtype: torch.dtype
+    score_dtype: torch.dtype
     device: torch.device
     scale: float
     mask: MaskSpec

@@ -42,8 +42,21 @@ EMPTY = "score: a row of −inf minus its maximum is NaN, but a floor behind it 
 TWO_LARGE = "score: where(keep, large, −large) is taken for large + a mask; beside it no score keeps a digit"
 OVERFLOW = "evaluate: a number that no float32 holds is infinite before it multiplies: 0 times it is NaN"
 COPIED = "binding: repeat_interleave copies; what is then written into the copy is not in what the call reads"
+LESSENED = "score: a fill that is made smaller was kept as it was; beside another fill it is another number"
+INSTEAD = "score: where(keep, given, low) is read as given + low: where `given` holds a fill too that is −inf"
+TOO_LOW = "binding: two lowest numbers, added up by the matcher, are a number that no float32 holds: the graph fails"
+SIGN = "binding: whether a bias takes a fill back was told by its numbers alone, not by what multiplies them"
+ROW = "score: a tensor that is the same for all keys was dropped; it may hold −inf, and then the row is NaN"
+DIVIDED = "binding: a bias of its own for each head counted as finite, though it is divided by 0: its −inf leaves a row"
+CAPPED = "score: a cap behind two added masks made them masks put in place, whose fills do not add up"
+WEAK = "score: a fill that is scaled to a small number still counted as one that forbids"
+DOUBLE = "emit: a number without a tensor is a float32, which holds no fill of float64: the graph fails"
+WIDE = "rewrite: a float32 mask of scores that were upcast was cast down to the queries' dtype, where its fill is −inf"
 
 OPEN = (SWALLOWED,)
+
+
+DTYPES = {"left": torch.float32, "half": torch.bfloat16, "double": torch.float64}
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,7 @@ class Bug:
 
 
 BUGS: list[Bug] = []
+NEAR: list[Bug] = []
 
 
 def bug(reason: str, inputs: str = "qkv", lowerings: tuple[str, ...] = ("sdpa", "op")) -> Callable[..., Any]:
@@ -69,15 +83,30 @@ def bug(reason: str, inputs: str = "qkv", lowerings: tuple[str, ...] = ("sdpa", 
     return keep
 
 
+def still(inputs: str = "qkv") -> Callable[..., Any]:
+    """Declare a near miss of the bug above: it is rewritten, as it should be."""
+
+    def keep(function: Callable[..., Any]) -> Callable[..., Any]:
+        NEAR.append(Bug(function, "", inputs))
+        return function
+
+    return keep
+
+
 def _inputs(kind: str) -> tuple[Tensor, ...]:
     """q, k, v [2, 4, 8, 16]; then a mask [2, 1, 1, 8] whose second row is False, or a bias [8, 8]
-    with −inf in its third row, or positions before heads."""
+    with −inf in its third row, or positions before heads. "left": a mask of numbers, the first row without the first
+    keys and the second without any; "half" and "double" the same with q, k, v in bfloat16 or float64."""
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, 4, 8, 16, generator=generator) for _ in range(3))
     if kind == "positions first":
         q, k, v = (t.transpose(1, 2).contiguous().transpose(1, 2) for t in (q, k, v))
     keep = torch.ones(2, 1, 1, 8, dtype=torch.bool)
     keep[0, ..., 5:], keep[1] = False, False
+    left = torch.zeros(2, 1, 1, 8, dtype=torch.int64)
+    left[0, ..., 5:] = 1
+    if kind in DTYPES:
+        return (*(t.to(DTYPES[kind]) for t in (q, k, v)), left)
     row = torch.zeros(8, 8)
     row[2] = -math.inf
     return {"padded": (q, k, v, keep), "given": (q, k, v, row)}.get(kind, (q, k, v))
@@ -488,6 +517,205 @@ def keys_repeated_and_written_for_sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tenso
     return F.scaled_dot_product_attention(q, keys, values)
 
 
+# --- rows that only finite fills leave without keys -----------------------------------------------------------------
+
+
+def _causal(fill: float, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.triu(torch.full((8, 8), fill, dtype=dtype), diagonal=1)
+
+
+@bug(LESSENED, "padded")
+def scaled_between_two_fills(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """Mutants 906081, 909297: a row whose own keys are all forbidden first is a mean over them, not over all keys."""
+    low = torch.finfo(q.dtype).min
+    scores = (q @ k.mT).masked_fill(~keep.flip(-1), low) * 0.25
+    return torch.softmax(scores.masked_fill(torch.ones(8, 8, dtype=torch.bool).triu(1), low), -1) @ v
+
+
+@still("padded")
+def scaled_before_two_fills(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    low = torch.finfo(q.dtype).min
+    scores = (q @ k.mT * 0.25).masked_fill(~keep.flip(-1), low)
+    return torch.softmax(scores.masked_fill(torch.ones(8, 8, dtype=torch.bool).triu(1), low), -1) @ v
+
+
+@bug(LESSENED, "padded")
+def scaled_before_an_added_fill(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """Mutant 909401."""
+    low = torch.finfo(q.dtype).min
+    return torch.softmax(torch.where(keep.flip(-1), q @ k.mT, low) * 0.25 + _causal(low), -1) @ v
+
+
+@bug(LESSENED, "left")
+def scaled_before_given_padding(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Mutant 900279."""
+    low = torch.finfo(q.dtype).min
+    return torch.softmax((q @ k.mT + _causal(low)) * 0.25 + (1 - mask.float()) * low, -1) @ v
+
+
+@bug(LESSENED, "left")
+def shrunk_behind_given_padding(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Both fills are −inf before they are made smaller, and so it must stay."""
+    low = torch.finfo(q.dtype).min
+    causal = torch.full((8, 8), low).triu(0)
+    return torch.softmax((q @ k.mT + causal + (1 - mask.float()) * low) * 0.25, -1) @ v
+
+
+@still("left")
+def causal_and_given_padding(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    low = torch.finfo(q.dtype).min
+    return torch.softmax(q @ k.mT * 0.25 + _causal(low) + (1 - mask.float()) * low, -1) @ v
+
+
+@bug(WEAK, "padded")
+def scaled_until_nothing_is_forbidden(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    return torch.softmax((q @ k.mT).masked_fill(~keep.flip(-1), -1e4) * 1e-4, -1) @ v
+
+
+@bug(INSTEAD, "left")
+def given_mask_outside_a_window(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """gemma_pytorch's local layers with a window that holds no key (mutants 907442, 908023)."""
+    low = -2.3819763e38
+    given = ((1 - mask.float()) * low).detach()
+    far = torch.ones(8, 8, dtype=torch.bool).triu(4)
+    return torch.softmax(q @ k.mT + torch.where(far, given, low), -1) @ v
+
+
+@still("left")
+def given_mask_and_a_window(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    given = ((1 - mask.float()) * -2.3819763e38).detach()
+    near = torch.ones(8, 8, dtype=torch.bool).triu(-3)
+    return torch.softmax(q @ k.mT + torch.where(near, given, -2.3819763e38), -1) @ v
+
+
+@bug(TOO_LOW)
+def lowest_number_over_a_product(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Graph 900083: a product of one head is a bias for all, and may be a mask."""
+    low = torch.finfo(q.dtype).min
+    scores = q @ k.mT + torch.einsum("bhqd,hkd->bhqk", q[:, :1, :, :1], k[0, :1, :, -1:])
+    future = torch.ones(8, 8).tril() == 0
+    return torch.softmax(scores.masked_fill(future, low) + _causal(low), -1) @ v
+
+
+@bug(TOO_LOW, "left")
+def lowest_number_over_a_given_mask(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    low = torch.finfo(q.dtype).min
+    scores = (q @ k.mT + mask.float()).masked_fill(torch.ones(8, 8).tril() == 0, low)
+    return torch.softmax(scores + _causal(low), -1) @ v
+
+
+@bug(TOO_LOW, "padded")
+def large_bias_scaled_beyond_float32(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    return torch.softmax((q @ k.mT + torch.where(keep.flip(-1), 0.5, 1e38)) * 10, -1) @ v
+
+
+@still("left")
+def causal_twice(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    low = torch.finfo(q.dtype).min
+    return torch.softmax((q @ k.mT).masked_fill(torch.ones(8, 8).tril() == 0, low) + _causal(low), -1) @ v
+
+
+@bug(SIGN, "left")
+def given_padding_subtracted(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Mutant 901256: where both forbid, −3.4e38 + 3.4e38 = 0, and the score is lost."""
+    low = torch.finfo(q.dtype).min
+    return torch.softmax(q @ k.mT + _causal(low) - (1 - mask.flip(-1).float()) * low, -1) @ v
+
+
+@bug(SIGN, "left")
+def given_padding_of_the_wrong_sign(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Mutant 904346."""
+    low = torch.finfo(q.dtype).min
+    return torch.softmax(q @ k.mT + _causal(low) + (0 - mask.float()) * low, -1) @ v
+
+
+@still("left")
+def given_padding_of_two_wrong_signs(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    low = torch.finfo(q.dtype).min
+    return torch.softmax(q @ k.mT + _causal(low) - (mask.float() - 1) * low, -1) @ v
+
+
+@bug(ROW)
+def infinite_for_all_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Mutants 901786, 902273, without masks."""
+    return torch.softmax(q @ k.mT + torch.log(k[:1, :1, :, :1].clamp(min=0)), -1) @ v
+
+
+@bug(ROW, "padded")
+def infinite_for_all_keys_behind_a_low_number(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """A query of −inf sees the keys that a finite number is put at."""
+    scores = q @ k.mT + torch.log(k[:1, :1, :, :1].clamp(min=0))
+    return torch.softmax(scores.masked_fill(~keep.flip(-1), torch.finfo(q.dtype).min), -1) @ v
+
+
+@still()
+def shifted_by_the_maximum_of_a_row(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT + torch.full((8, 8), -math.inf).triu(1)
+    return torch.softmax(scores - scores.amax(-1, keepdim=True), -1) @ v
+
+
+@still()
+def shifted_by_part_of_the_queries(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT + q[..., :1], -1) @ v
+
+
+def _distances(dtype: torch.dtype) -> Tensor:
+    at = torch.arange(8)
+    return (at[None, :] - at[:, None]).abs().to(dtype)
+
+
+@bug(DIVIDED)
+def slopes_divided_by_distances(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """ALiBi turned round: no query sees itself, so that the first sees the future (mutant 1501124)."""
+    slopes = v[0, :, :1, :1].abs()
+    scores = q @ k.mT - slopes / _distances(q.dtype)
+    future = torch.ones(8, 8, dtype=torch.bool).triu(1)
+    return torch.softmax(scores.masked_fill(future, torch.finfo(q.dtype).min), -1) @ v
+
+
+@still()
+def slopes_times_distances(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    slopes = v[0, :, :1, :1].abs()
+    scores = q @ k.mT - slopes * _distances(q.dtype)
+    future = torch.ones(8, 8, dtype=torch.bool).triu(1)
+    return torch.softmax(scores.masked_fill(future, torch.finfo(q.dtype).min), -1) @ v
+
+
+@bug(CAPPED, "padded")
+def cap_behind_two_masks(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    """Keys that one mask forbids are above those that both do."""
+    low = torch.finfo(q.dtype).min
+    scores = q @ k.mT + torch.where(keep.flip(-1), 0.0, low) + _causal(low)
+    return torch.softmax(scores.clamp(max=0.5), -1) @ v
+
+
+@still("padded")
+def cap_behind_a_mask(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    return torch.softmax((q @ k.mT + torch.where(keep.flip(-1), 0.0, -1e30)).clamp(max=0.5), -1) @ v
+
+
+@bug(DOUBLE, "double")
+def two_masks_of_float64(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    low = torch.finfo(q.dtype).min
+    return torch.softmax(q @ k.mT + _causal(low, q.dtype) + (1 - mask.double()) * low, -1) @ v
+
+
+@bug(WIDE, "half")
+def float32_mask_of_upcast_scores(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """A row without keys is a mean; it was NaN."""
+    low = torch.finfo(torch.float32).min
+    weights = torch.softmax((q @ k.mT).float() + (1 - mask.float()) * low, -1)
+    return torch.isnan(weights.to(q.dtype) @ v)
+
+
+@still("half")
+def float32_mask_cast_down(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """A row without keys is NaN, whatever the scores are cast to later."""
+    given = ((1 - mask.float()) * torch.finfo(torch.float32).min).detach()
+    weights = torch.softmax((q @ k.mT + given.to(q.dtype)).float(), -1)
+    return torch.isnan(weights.to(q.dtype) @ v)
+
+
 # -------------------------------------------------------------------------------------------------------------------
 
 
@@ -511,3 +739,12 @@ def test_values_stay(function: Callable[..., Any], inputs: str, lowering: str) -
 
     expected = run(and_inputs, args)
     assert_same(run(and_inputs, clone(args), Backend(op=lowering == "op")), expected, 3e-5)
+
+
+@pytest.mark.parametrize("near", [pytest.param(b, id=b.function.__name__) for b in NEAR])
+def test_near_miss_is_rewritten(near: Bug) -> None:
+    args = _inputs(near.inputs)
+    backend = Backend()
+    expected = run(near.function, args)
+    assert_same(run(near.function, args, backend), expected, 3e-5)
+    assert [a.report.site_count for a in backend.analyses] == [1]

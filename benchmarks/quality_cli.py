@@ -26,7 +26,8 @@ Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
 Estimators = Annotated[str, typer.Option(help="Names separated by commas; default: all. See quality_estimators.py.")]
 Presets = Annotated[str, typer.Option(help="Presets of hyper separated by commas; default: all.")]
 Preset = Annotated[
-    list[str] | None, typer.Option(metavar="NAME=JSON", help='One more preset: small={"window": 128, "heavy": 64}.')
+    list[str] | None,
+    typer.Option(metavar="NAME=JSON", help='One more preset: small={"window": 64, "threshold": 0.01}.'),
 ]
 MinSeqLen = Annotated[
     int | None, typer.Option(help="With fewer keys hyper and paper-default are exact; default as in the package.")

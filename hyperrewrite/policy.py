@@ -84,8 +84,9 @@ def _reason_against(site: AttentionSite, options: Options, chosen: bool) -> tupl
         return DecisionCode.SLIDING_WINDOW, "a sliding window is linear already"
     if spec.n_k.is_Integer and int(spec.n_k) < options.min_seq_len:
         return DecisionCode.SHORT, f"{spec.n_k} keys are fewer than min_seq_len={options.min_seq_len}"
-    if spec.n_q.is_Integer and int(spec.n_q) < options.block_size:
-        return DecisionCode.FEW_QUERIES, f"{spec.n_q} queries are fewer than block_size={options.block_size}"
+    name = "tile" if options.algorithm == "hyper" else "block_size"
+    if spec.n_q.is_Integer and int(spec.n_q) < (least := getattr(options, name)):
+        return DecisionCode.FEW_QUERIES, f"{spec.n_q} queries are fewer than {name}={least}"
     return None
 
 
@@ -108,5 +109,5 @@ def _nothing_to_gain(site: AttentionSite) -> bool:
     return site.spec.mask.other is not None or (site.spec.bias is not None and not site.spec.mask.lifted)
 
 
-def _arguments(parameters: Parameters) -> dict[str, int | str]:
+def _arguments(parameters: Parameters) -> dict[str, int | float | str]:
     return {f.name: getattr(parameters, f.name) for f in fields(Parameters)}

@@ -30,6 +30,7 @@ def attend(
     scale: float,
     is_causal: bool = False,
     curve: Curve = STRAIGHT,
+    empty: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Attention inside each tile.
 
@@ -39,6 +40,8 @@ def attend(
     is_causal   row i sees columns j <= i only (top-left aligned), besides log_weight. The caller then sees to it
                 that every row keeps a visible column, or corrects the lse of the rows that do not.
     curve       what scale·query·key goes through before log_weight is added. No fused kernel knows one.
+    empty       bool, broadcastable to [N, G·U, rows]: the rows without a visible pair, where the caller knows them;
+                else log_weight is searched for them.
 
     Returns out [N, G·U, rows, D_v] in query's dtype and lse [N, G·U, rows] in the accumulation dtype, natural log.
     A row without a visible pair (by log_weight) gives out 0, lse −inf. Not differentiable by autograd: see
@@ -54,7 +57,7 @@ def attend(
     else:
         out, lse = _attend_matmul(query, key, value, log_weight, scale, is_causal)
     if log_weight is not None:
-        empty = (log_weight == NEG_INF).all(-1)
+        empty = (log_weight == NEG_INF).all(-1) if empty is None else empty
         lse = lse.masked_fill(empty, NEG_INF)
         out = out.masked_fill(empty.unsqueeze(-1), 0.0)
     return out, lse
@@ -280,6 +283,14 @@ def merge(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[
     base = lse.masked_fill(lse == NEG_INF, 0.0)
     weight1, weight2 = torch.exp(lse1 - base), torch.exp(lse2 - base)
     return out1 * weight1.unsqueeze(-1) + out2 * weight2.unsqueeze(-1), lse
+
+
+def merge_(out: Tensor, lse: Tensor, more: tuple[Tensor, Tensor]) -> None:
+    """`merge` into the first result, in place and with fewer passes over memory."""
+    whole = torch.logaddexp(lse, more[1])
+    base = whole.masked_fill(whole == NEG_INF, 0.0)
+    out.mul_((lse - base).exp_().unsqueeze(-1)).addcmul_(more[0], (more[1] - base).exp_().unsqueeze(-1))
+    lse.copy_(whole)
 
 
 def flat_index(rows: Tensor, heads: int, length: int) -> Tensor:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
+from types import ModuleType
 from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
+from . import far
+from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge, merge_
 from .call import AttentionCall
-from .exact import Scoring, span_backward, span_forward, span_row_backward, writes_all
+from .exact import Scoring, band_forward, span_backward, span_forward, span_row_backward, writes_all
+from .far import Blocks, Far
 from .lifted import Lifted
-from .parts import Plan, Span, Tiles, visible_keys
+from .parts import Plan, Span, Tiles, visible_keys, without_bands
 
 TILE_BUDGET = 1 << 23  # scores that one chunk of tiles may hold
 Planner = Callable[[Tensor, Tensor, Tensor | None, AttentionCall], Plan]
@@ -27,17 +30,70 @@ def algorithm_of(call: AttentionCall) -> str:
         return "exact"
     if not call.curve.is_straight or call.num_keys < call.parameters.min_seq_len:
         return "exact"
-    selected = cast(int, import_module(f".{name}", __package__).selected_keys(call))
+    selected = cast(int, _module(name).selected_keys(call))
     return "exact" if call.num_keys <= selected else name
 
 
+def _module(algorithm: str) -> ModuleType:
+    return import_module(f".{algorithm}", __package__)
+
+
 def make_plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Plan:
-    """The parts that the call's algorithm chooses; its tensors carry no gradient."""
+    """The parts that the call's algorithm chooses by shape and keys; its tensors carry no gradient."""
     key_mask = relevant_mask(key_mask)
-    planner = cast(Planner, import_module(f".{algorithm_of(call)}", __package__).plan)
+    planner = cast(Planner, _module(algorithm_of(call)).plan)
     with torch.no_grad():
         parts = planner(query, key, key_mask, call)
     return [part for part in parts if not (isinstance(part, Span) and part.is_empty)]
+
+
+def far_parts(
+    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall, lse: Tensor
+) -> Iterator[Far]:
+    """What the algorithm adds once the lse [B, H, n_q] over `make_plan`'s parts is known; nothing for most."""
+    if _has_far(call):
+        with torch.no_grad():
+            yield from _module(algorithm_of(call)).far(query, key, value, key_mask, lse, call)
+
+
+def whole_plan(
+    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall
+) -> tuple[Plan, list[Far]]:
+    """Everything that a call reads: `make_plan`'s parts and all `far_parts`. For looking at, not for running."""
+    key_mask = relevant_mask(key_mask)
+    parts = make_plan(query, key, key_mask, call)
+    if not _has_far(call):
+        return parts, []
+    with torch.no_grad():
+        clean = _without_masked(key, key_mask), _without_masked(value, key_mask)
+        near = near_lse(query, clean[0], key_mask, call, parts)
+        return parts, list(far_parts(query, *clean, key_mask, call, near))
+
+
+def near_lse(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall, parts: Plan) -> Tensor:
+    """The lse [B, H, n_q] of the spans and bands of `make_plan`, in the accumulation dtype."""
+    dtype = accumulation_dtype(query.dtype)
+    wide = query.to(dtype), _without_masked(key, key_mask).to(dtype)
+    out = torch.zeros(*query.shape[:3], key.shape[-1], dtype=dtype, device=query.device)
+    lse = torch.full(query.shape[:3], NEG_INF, dtype=dtype, device=query.device)
+    _near_forward(*wide, wide[1], parts, Scoring(call.scale, call.curve, key_mask), out, lse)
+    return lse
+
+
+def _near_forward(
+    query: Tensor, key: Tensor, value: Tensor, parts: Plan, scoring: Scoring, out: Tensor, lse: Tensor
+) -> None:
+    """Merge the spans and bands of a plan into out [B, H, n_q, D_v] and lse [B, H, n_q], in place."""
+    for part in parts:
+        if isinstance(part, Tiles):
+            continue
+        if isinstance(part, Span):
+            rows = slice(part.query_start, part.query_stop)
+            partial = span_forward(query, key, value, part, scoring)
+        else:
+            rows = slice(part.query_start, part.query_start + part.rows * part.count)
+            partial = band_forward(query, key, value, part, scoring)
+        merge_(out[:, :, rows], lse[:, :, rows], partial)
 
 
 def relevant_mask(key_mask: Tensor | None) -> Tensor | None:
@@ -75,7 +131,7 @@ def forward(
     parts = make_plan(query, key, key_mask, call)
     scoring = _scoring(key_mask, bias, lifted, query, call)
     clean_key, clean_value = _without_masked(key, key_mask), _without_masked(value, key_mask)
-    if len(parts) == 1 and isinstance(parts[0], Span):
+    if len(parts) == 1 and isinstance(parts[0], Span) and not _has_far(call):
         out, lse = span_forward(query, clean_key, clean_value, parts[0], scoring)
     else:
         dtype = accumulation_dtype(query.dtype)
@@ -89,13 +145,17 @@ def forward(
         )
         out = flat_out[:-1].view(batch, heads, n_q, value_features)
         lse = flat_lse[:-1].view(batch, heads, n_q)
+        is_untouched = all(isinstance(part, Tiles) for part in parts)
+        _near_forward(*wide, parts, scoring, out, lse)
         for place, part in enumerate(parts):
-            if isinstance(part, Span):
-                rows = slice(part.query_start, part.query_stop)
-                partial = span_forward(*wide, part, scoring)
-                out[:, :, rows], lse[:, :, rows] = merge((out[:, :, rows], lse[:, :, rows]), partial)
-            else:
-                _tiles_forward(*wide, part, call.scale, flat_out, flat_lse, is_first=place == 0)
+            if isinstance(part, Tiles):
+                _tiles_forward(*wide, part, call.scale, flat_out, flat_lse, is_first=place == 0 and is_untouched)
+        if _has_far(call):
+            near, blocks = lse.clone(), Blocks.of(wide[1], wide[2], key_mask, call)
+            if blocks is not None:
+                far.blocks_forward(wide[0], blocks, call, out, lse)
+            flats = _flat(wide[0]), _flat(wide[1]), _flat(wide[2])
+            far.found_forward(*flats, far_parts(*wide, key_mask, call, near), blocks, call.scale, out, lse)
     out = _fill_empty(out, lse, value, call)
     return out.to(query.dtype).contiguous(), lse.to(torch.float32).contiguous()
 
@@ -128,20 +188,20 @@ def backward(
         grad_bias = torch.zeros([1] * (4 - bias.dim()) + list(bias.shape), dtype=dtype, device=query.device)
     if batch * heads * n_q * call.num_keys:
         key_mask = relevant_mask(key_mask)
-        parts = make_plan(query, key, key_mask, call)
+        parts = without_bands(make_plan(query, key, key_mask, call))
         wide = (
             query.to(dtype),
             _without_masked(key, key_mask).to(dtype),
             _without_masked(value, key_mask).to(dtype),
         )
-        if any(isinstance(part, Tiles) for part in parts):  # tiles gather rows, each part again
+        if len(parts) > 1:  # tiles gather rows, each part again
             wide = (wide[0].contiguous(), wide[1].contiguous(), wide[2].contiguous())
         scoring = _scoring(key_mask, bias, lifted, query, call)
         empty = lse == NEG_INF
         wide_grad, wide_out = _without_empty(grad_out.to(dtype), empty), _without_empty(out.to(dtype), empty)
         grad_lse = None if grad_lse is None else grad_lse.to(dtype).masked_fill(empty, 0.0)
         grads = (grad_query, grad_key, grad_value)
-        whole = parts[0] if len(parts) == 1 and isinstance(parts[0], Span) else None
+        whole = parts[0] if len(parts) == 1 and isinstance(parts[0], Span) and not _has_far(call) else None
         by_rows = whole is not None and _wants_rows(scoring, grad_bias, lse, dtype)
         is_fresh = whole is not None and not by_rows and writes_all(whole, scoring, query)
         if not is_fresh:
@@ -151,7 +211,7 @@ def backward(
             span_row_backward(wide_grad, *wide, whole, scoring, grad_lse, grads, grad_bias)
             parts = []
         delta = None
-        if grad_lse is not None or any(isinstance(part, Tiles) for part in parts):
+        if grad_lse is not None or _has_far(call) or any(isinstance(part, Tiles) for part in parts):
             delta = (wide_grad * wide_out).sum(-1)
             delta = delta if grad_lse is None else delta - grad_lse
         given = wide_out if grad_lse is None else None
@@ -162,6 +222,11 @@ def backward(
             else:
                 assert delta is not None
                 _tiles_backward(wide_grad, *wide, part, call.scale, wide_lse, delta, (flats[0], flats[1], flats[2]))
+        if _has_far(call):
+            assert delta is not None
+            near = near_lse(query, key, key_mask, call, make_plan(query, key, key_mask, call))
+            found = far_parts(*wide, key_mask, call, near)
+            _far_backward(wide_grad, *wide, found, key_mask, call, wide_lse, delta, (flats[0], flats[1], flats[2]))
         _empty_backward(grad_out.to(dtype), empty, grads, call)
     else:
         for flat in flats:
@@ -183,19 +248,27 @@ def _wants_rows(scoring: Scoring, grad_bias: Tensor | None, lse: Tensor, dtype: 
 
 
 def count_keys(
-    parts: Plan, key_mask: Tensor | None, batch: int, heads: int, call: AttentionCall, lifted: Lifted | None = None
+    parts: Plan,
+    key_mask: Tensor | None,
+    batch: int,
+    heads: int,
+    call: AttentionCall,
+    lifted: Lifted | None = None,
+    found: Iterable[Far] = (),
 ) -> Tensor:
-    """Pairs of each query in the plan, int64 [B, H, n_q]; `lifted` thins spans out.
+    """Keys that each query reads by a plan and what was `found` besides, int64 [B, H, n_q]; `lifted` thins spans out.
 
-    Keys of weight > 1 count once; bias is not looked at.
+    Keys of weight > 1 count once, and so does a block whose mean the query reads; bias is not looked at.
     """
     known = [part.query_rows for part in parts if isinstance(part, Tiles)]
     known += [] if key_mask is None else [key_mask]
     known += [] if lifted is None else lifted.tensors()
+    found = list(found)
+    known += [part.query_rows for part in found]
     device = known[0].device if known else torch.device("cpu")
     flat = torch.zeros(batch * heads * call.num_queries + 1, dtype=torch.int64, device=device)
     counts = flat[:-1].view(batch, heads, call.num_queries)
-    for part in parts:
+    for part in without_bands(parts):
         if isinstance(part, Span):
             rows = slice(part.query_start, part.query_stop)
             counts[:, :, rows] += visible_keys(part, key_mask, device, lifted).unsqueeze(1)
@@ -204,9 +277,13 @@ def count_keys(
             queries = chunk.folded_queries()
             pairs = chunk.pairs()
             width = chunk.key_rows.shape[-1]
-            found = torch.full(queries.shape, width, device=device) if pairs is None else pairs.sum(-1)
+            pair_counts = torch.full(queries.shape, width, device=device) if pairs is None else pairs.sum(-1)
             index = _query_index(chunk, heads, call.num_queries)
-            flat.index_add_(0, index.reshape(-1), found.expand(queries.shape).reshape(-1))
+            flat.index_add_(0, index.reshape(-1), pair_counts.expand(queries.shape).reshape(-1))
+    for more in found:
+        flat.index_add_(0, more.query_rows.reshape(-1), more.reads().sum(-1).reshape(-1))
+    if _has_far(call):
+        counts += far.count_blocks(key_mask, call, device).unsqueeze(1)
     return counts
 
 
@@ -267,6 +344,43 @@ def _key_index(chunk: Tiles, kv_heads: int, n_k: int) -> Tensor:
 
 def _flat(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1, tensor.shape[-1])
+
+
+def _has_far(call: AttentionCall) -> bool:
+    """Whether `far_parts` may add to the plan."""
+    return hasattr(_module(algorithm_of(call)), "far")
+
+
+def _far_backward(
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    found: Iterator[Far],
+    key_mask: Tensor | None,
+    call: AttentionCall,
+    lse: Tensor,
+    delta: Tensor,
+    grads: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    """Add the far parts' share to the flat gradients of query, key and value, in place."""
+    blocks = Blocks.of(key, value, key_mask, call)
+    grad_query, grad_key, grad_value = (
+        flat[:-1].view(like.shape) for flat, like in zip(grads, (query, key, value), strict=True)
+    )
+    grad_means = key.new_zeros(1 if blocks is None else blocks.keys[..., 0].numel() + 1, key.shape[-1])
+    # A query without any key has weights of zero, and so has the spare row.
+    whole = pad(lse.masked_fill(lse == NEG_INF, float("inf")).reshape(-1), (0, 1), value=float("inf"))
+    change, flats = pad(delta.reshape(-1), (0, 1)), (_flat(query), _flat(key), _flat(value))
+    for part in found:
+        far.found_backward(_flat(grad_out), *flats, part, blocks, call.scale, whole, change, grads, grad_means)
+    if blocks is not None:
+        block_grads = grad_means[:-1].view(blocks.keys.shape), torch.zeros_like(blocks.values)
+        far.blocks_backward(grad_out, query, blocks, call, lse, delta, grad_query, block_grads)
+        blocks.spread(*block_grads, grad_key, grad_value)
+    if key_mask is not None:
+        for share in (grad_key, grad_value):
+            share.masked_fill_(~key_mask[:, None, :, None], 0.0)
 
 
 def _tiles_forward(

@@ -15,7 +15,7 @@ from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, attend
 from .call import AttentionCall
 from .curve import STRAIGHT, Curve
 from .lifted import Lifted, seen_by_some
-from .parts import Plan, Span, visible_keys
+from .parts import Band, Plan, Span, visible_keys
 
 SCORE_BUDGET = 1 << 24  # scores (or mask entries) that one chunk may hold
 DENSE_BUDGET = 1 << 20  # the same on the CPU where they are real scores: twice as fast while they stay in its cache
@@ -61,6 +61,31 @@ def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCal
 def selected_keys(call: AttentionCall) -> int:
     """Keys per query that the algorithm reads at most."""
     return call.num_keys
+
+
+def band_forward(query: Tensor, key: Tensor, value: Tensor, band: Band, scoring: Scoring) -> tuple[Tensor, Tensor]:
+    """Attention of the band's queries over its keys; tensors and result as in `span_forward`. Plain scores only."""
+    assert scoring.is_plain and scoring.bias is None
+    pairs = band.pairs(query.device)
+    weight = None if pairs is None else torch.zeros((), dtype=query.dtype, device=query.device).where(pairs, NEG_INF)
+    outs, sums = [], []
+    for b in range(query.shape[0]):
+        mine = weight
+        if scoring.key_mask is not None:
+            seen = scoring.key_mask[b % scoring.key_mask.shape[0]][None, :, None]
+            shown = band.windows(seen, band.key_start, band.columns).transpose(2, 3)  # [count, 1, 1, columns]
+            mine = torch.zeros((), dtype=query.dtype, device=query.device).where(shown, NEG_INF)
+            mine = mine if weight is None else mine + weight
+        out, lse = attend(
+            band.windows(query[b], band.query_start, band.rows),
+            band.windows(key[b], band.key_start, band.columns),
+            band.windows(value[b], band.key_start, band.columns),
+            mine,
+            scoring.scale,
+        )
+        outs.append(out.transpose(0, 1).flatten(1, 2))
+        sums.append(lse.transpose(0, 1).flatten(1, 2))
+    return torch.stack(outs), torch.stack(sums)
 
 
 def span_forward(query: Tensor, key: Tensor, value: Tensor, span: Span, scoring: Scoring) -> tuple[Tensor, Tensor]:

@@ -1,141 +1,320 @@
-"""Far keys that a single query of `hyper` adds by its own hash: the nearest in position of those that share its bucket.
+"""The far keys of `hyper`: those found one by one, all others by the mean of their block; forward and gradient.
 
-Rows are centred before they are hashed: subtracting one vector from every key changes no softmax, and without it keys
-lie in a narrow cone and share a few buckets. With causality the centre of a row is the mean of its sequence before its
-tile of `block_size` positions, so a code depends on no later row; without, it is the mean of all.
+Of the far keys of query i, in blocks b of count_b visible keys with mean key k̄_b and value sum V_b, S_i is found:
 
-In the order (bucket, position) the far keys of a query's bucket that lie before its tile end at one known place, so
-the most recent ones are a run of that order: no search among later keys, hence causality costs nothing. Queries of one
-tile, head and bucket have the same run and are packed in tiles of PACK rows. Only heads that are narrow in a tile but
-whose measured error is above NOTICE take part: they are where single far keys matter.
+    numerator    Σ_{j∈S_i} e^{s_ij} v_j  +  Σ_b e^{s̄_ib} (V_b − Σ_{j∈S_i∩b} v_j),     s̄_ib = scale·q_i·k̄_b
+    denominator  Σ_{j∈S_i} e^{s_ij}      +  Σ_b e^{s̄_ib} (count_b − |S_i∩b|)
+
+Every far key is counted once: by itself or by its block's mean. A found key is taken out of its block by giving it the
+weight e^{s_ij} − e^{s̄_ib}, so that the table of blocks serves every query. (Zhen et al. call the e^{s̄} part a control
+variate, arXiv 2302.04542.) By Jensen's inequality the blocks' part never overstates the denominator of alike values.
+
+So the blocks are one attention of all queries to a short table (`blocks_forward`), and what was found is added with
+its own scores and taken off with its blocks'. Tiles of any mixture of heads stand in one `Far`: batch and head numbers
+are folded into flat rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from .attend import NEG_INF, attend, attend_backward, gather_rows, merge_
 from .call import AttentionCall
-from .heavy import Choice
-from .lsh import Draws
+from .selection import Found
+from .tiling import Tile, block_of, tiles
 
-PACK = 8
-NOTICE = 0.015
-SAMPLE_SHARE = 16  # a query adds at most sample_size / SAMPLE_SHARE keys
-
-
-def neighbours(
-    query: Tensor, key: Tensor, key_mask: Tensor | None, choices: list[Choice], call: AttentionCall
-) -> tuple[Tensor, Tensor] | None:
-    """Flat rows (see `hyper`) of packed tiles: queries int64 [N, PACK], keys int64 [N, m] with −1 = none.
-
-    query [B, H, n_q, D], key [B, H_kv, n_k, D] with masked rows zero, key_mask bool [B, n_k]. None if none adds a key.
-    """
-    most = call.parameters.sample_size // SAMPLE_SHARE
-    packs = _packs(query, choices, call) if most else None
-    if packs is None:
-        return None
-    batch, units, n_k, _ = key.shape
-    buckets = (1 << call.parameters.lsh_projections) + 1  # the last one holds the masked keys
-    codes = _codes(key, 0, key_mask, call)
-    if key_mask is not None:
-        codes = codes.masked_fill(~key_mask.unsqueeze(1), buckets - 1)
-    unit = torch.arange(batch * units, device=key.device).view(batch, units, 1)
-    order = (((unit * buckets + codes) * n_k) + torch.arange(n_k, device=key.device)).flatten().sort().values
-    bucket = (packs.unit * buckets + packs.code) * n_k
-    tiles = [choice.tile for choice in choices]
-    edges = torch.tensor([(t.sinks, t.low, t.high, t.limit) for t in tiles], device=key.device)[packs.tile]
-    first, last, again, end = torch.searchsorted(order, bucket.unsqueeze(-1) + edges).unbind(-1)
-    steps = torch.arange(most, device=key.device)
-    if call.causal_offset is not None:
-        places = (last - most).unsqueeze(-1) + steps
-        exists = places >= first.unsqueeze(-1)
-    else:  # half of them before the local keys, half behind
-        before = steps < most // 2
-        places = torch.where(before, (last - most // 2).unsqueeze(-1) + steps, again.unsqueeze(-1) + steps - most // 2)
-        exists = torch.where(before, places >= first.unsqueeze(-1), places < end.unsqueeze(-1))
-    rows = order[places.clamp(0, order.shape[0] - 1)] % n_k
-    heavy = _heavy_numbers(choices, units, n_k)
-    if heavy.numel():
-        wanted = (packs.tile * batch * units + packs.unit).unsqueeze(-1) * n_k + rows
-        found = torch.searchsorted(heavy, wanted).clamp(max=heavy.shape[0] - 1)
-        exists &= heavy[found] != wanted
-    some = exists.any(-1)
-    rows = (packs.unit.unsqueeze(-1) * n_k + rows).masked_fill(~exists, -1)
-    return (packs.queries[some], rows[some]) if bool(some.any()) else None
+SCORE_BUDGET = 1 << 20  # scores that one `Far` may hold
+STEP = 32  # keys; whole vectors on every machine
+GROUP_BUDGET = (
+    1 << 17
+)  # scores of one head that a piece of the blocks' attention may hold; small, as it skips the future
+HELD_BUDGET = 1 << 24  # found (query tile, key) pairs, times the tile's rows, that wait to be packed together
+OFF_CPU = 32  # times as much elsewhere, where calls cost more than caches gain
 
 
 @dataclass(frozen=True, slots=True)
-class _Packs:
-    """N packs: flat query rows [N, PACK] (the spare row = none), and of each its flat key head, bucket and tile."""
+class Far:
+    """N tiles, each of one query head: R queries against F found keys.
 
-    queries: Tensor
-    unit: Tensor
-    code: Tensor
-    tile: Tensor
-
-
-def _packs(query: Tensor, choices: list[Choice], call: AttentionCall) -> _Packs | None:
-    batch, heads, n_q, _ = query.shape
-    group = heads // choices[0].heavy.shape[1] if choices else 1
-    device = query.device
-    numbers, spots = [], []
-    for at, choice in enumerate(choices):
-        taking = (choice.error.cpu() > NOTICE) & ~choice.wide if choice.tile.far else torch.zeros_like(choice.wide)
-        if bool(taking.any()):
-            head = taking.flatten().nonzero()
-            rows = torch.arange(choice.tile.start, choice.tile.stop)
-            numbers.append((head * n_q + rows).flatten())
-            spots.append(torch.full((head.shape[0] * rows.shape[0],), at))
-    if not numbers:
-        return None
-    number, spot = torch.cat(numbers).to(device), torch.cat(spots).to(device)
-    code = _codes(query, call.causal_offset or 0, None, call).flatten()[number]
-    buckets = 1 << call.parameters.lsh_projections
-    head = number // n_q
-    run = (spot * batch * heads + head) * buckets + code
-    run, order = run.sort(stable=True)
-    number, spot, code, head = number[order], spot[order], code[order], head[order]
-    place = torch.arange(run.shape[0], device=device)
-    starts = pad(run[1:] != run[:-1], (1, 0), value=True)
-    rank = place - torch.where(starts, place, 0).cummax(0).values
-    leads = rank % PACK == 0
-    pack = leads.cumsum(0) - 1
-    queries = torch.full((int(leads.sum()), PACK), batch * heads * n_q, device=device)
-    queries[pack, rank % PACK] = number
-    return _Packs(queries, head[leads] // group, code[leads], spot[leads])
-
-
-def _codes(rows: Tensor, shift: int, mask: Tensor | None, call: AttentionCall) -> Tensor:
-    """Bucket of each centred row of [B, R, n, D], masked rows zero; row 0 stands at position `shift`. int64 [B, R, n].
-
-    Projecting is linear, so the projections are centred instead of the rows.
+    query_rows  int64 [N, R], b·H·n_q + h·n_q + i; B·H·n_q = no query.
+    key_rows    int64 [N, F], b·H_kv·n_k + u·n_k + j; B·H_kv·n_k = no key.
+    first       int64 [N, F], the row of the tile from which on the key is read; R = never.
+    block_rows  int64 [N, F], b·H_kv·m + u·m + number of the key's block, m blocks a sequence; B·H_kv·m = none.
     """
-    planes = Draws(call.parameters.seed).hyperplanes(rows.shape[-1], call.parameters.lsh_projections)
-    projected = rows @ planes.to(rows.device, rows.dtype)
-    ones = projected.new_ones(1, 1, rows.shape[2], 1) if mask is None else mask[:, None, :, None].to(rows.dtype)
-    size, n = call.parameters.block_size, rows.shape[2]
-    if call.causal_offset is None:
-        projected = projected - projected.sum(2, keepdim=True) / ones.sum(2, keepdim=True).clamp(min=1.0)
-    else:
-        front = shift % size
-        around = (0, 0, front, -(front + n) % size)
-        blocks, counts = (pad(part, around).unflatten(2, (-1, size)) for part in (projected, ones))
-        sums, numbers = (part.sum(3) for part in (blocks, counts))
-        centre = (sums.cumsum(2) - sums) / (numbers.cumsum(2) - numbers).clamp(min=1.0)
-        projected = (blocks - centre.unsqueeze(3)).flatten(2, 3)[:, :, front : front + n]
-    powers = (2.0 ** torch.arange(planes.shape[1], device=rows.device)).to(rows.dtype)
-    return ((projected > 0).to(rows.dtype) @ powers).to(torch.int64)
+
+    query_rows: Tensor
+    key_rows: Tensor
+    first: Tensor
+    block_rows: Tensor
+
+    def reads(self) -> Tensor:
+        """Which query reads which key by itself, bool [N, R, F]."""
+        rows = torch.arange(self.query_rows.shape[1], device=self.first.device)
+        return rows[:, None] >= self.first.unsqueeze(1)
 
 
-def _heavy_numbers(choices: list[Choice], units: int, n_k: int) -> Tensor:
-    """(tile, batch and key head, key) of every heavy key as one ascending number each, int64 [M]."""
-    numbers = []
-    for place, choice in enumerate(choices):
-        heavy = choice.heavy.flatten(0, 1)
-        base = place * heavy.shape[0] + torch.arange(heavy.shape[0], device=heavy.device)
-        numbers.append((base[:, None] * n_k + heavy)[heavy >= 0])
-    return torch.cat(numbers)
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A call's table of m blocks: keys [B, H_kv, m, D] means, values [B, H_kv, m, D_v] means, counts [B or 1, m]."""
+
+    keys: Tensor
+    values: Tensor
+    counts: Tensor
+    block: int
+
+    @staticmethod
+    def of(key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Blocks | None:
+        """key [B, H_kv, n_k, D], value [B, H_kv, n_k, D_v], rows of masked keys zero; key_mask bool [B or 1, n_k].
+
+        None where the call has no means.
+        """
+        if not call.parameters.means:
+            return None
+        block, n_k = block_of(call), key.shape[2]
+        ones = key.new_ones(1, n_k) if key_mask is None else key_mask.to(key.dtype)
+        counts = _blocked(ones.unsqueeze(-1), block).sum((-1, -2))
+        share = counts.clamp(min=1.0)[:, None, :, None]
+        return Blocks(_blocked(key, block).sum(3) / share, _blocked(value, block).sum(3) / share, counts, block)
+
+    def log_counts(self, tiles: list[Tile]) -> Tensor:
+        """[B or 1, 1, rows of all tiles, m]: what a block stands for to a query, −inf where it is not far.
+
+        Of the m blocks only those up to the last that is far to a tile.
+        """
+        last = max(int(tile.far_blocks(self.block, torch.device("cpu"))[-1]) for tile in tiles)
+        logs, found = self.counts[:, : last + 1].log(), []
+        for tile in tiles:
+            far = torch.zeros_like(logs[0], dtype=torch.bool)
+            far[tile.far_blocks(self.block, logs.device)] = True
+            found.append(logs.masked_fill(~far, NEG_INF).unsqueeze(1).expand(-1, tile.rows, -1))
+        return torch.cat(found, 1).unsqueeze(1)
+
+    def spread(self, grad_keys: Tensor, grad_values: Tensor, grad_key: Tensor, grad_value: Tensor) -> None:
+        """Add the gradients of the means to those of key and value [B, H_kv, n_k, ...], in place.
+
+        Rows of masked keys get a share too; the caller zeroes these.
+        """
+        n_k, share = grad_key.shape[2], self.counts.clamp(min=1.0)[:, None, :, None]
+        for found, into in ((grad_keys, grad_key), (grad_values, grad_value)):
+            into += (found / share).repeat_interleave(self.block, 2)[:, :, :n_k]
+
+
+def _blocked(rows: Tensor, block: int) -> Tensor:
+    """[..., n, X] → [..., ⌈n / block⌉, block, X], missing rows zero."""
+    return pad(rows, (0, 0, 0, -rows.shape[-2] % block)).unflatten(-2, (-1, block))
+
+
+def pack(found: Iterable[tuple[Tile, Found]], batch: int, heads: int, units: int, call: AttentionCall) -> Iterator[Far]:
+    """What the selectors found, tile after tile, as batches of tiles with about as many keys each."""
+    held: list[tuple[Tile, Found]] = []
+    size = 0
+    for tile, mine in found:
+        held.append((tile, mine))
+        size += call.parameters.tile * (mine.key.numel() + batch * heads)
+        if size >= _times(HELD_BUDGET, mine.key):
+            yield from _packed(held, batch, heads, units, call)
+            held, size = [], 0
+    if held:
+        yield from _packed(held, batch, heads, units, call)
+
+
+def _packed(held: list[tuple[Tile, Found]], batch: int, heads: int, units: int, call: AttentionCall) -> Iterator[Far]:
+    """Segments (tile, head) in order of their number of keys, cut where one `Far` is full.
+
+    Bits must not depend on what later queries find. So the keys that a query reads come first, in an order of their
+    own, and a `Far` is as wide as each of its tiles would need it alone: what is added are exact zeros behind.
+    """
+    n_q, n_k, rows, block = call.num_queries, call.num_keys, call.parameters.tile, block_of(call)
+    orders = [torch.sort(mine.head * (rows + 1) + mine.first, stable=True).indices for _, mine in held]
+    key = torch.cat([mine.key[order] for (_, mine), order in zip(held, orders, strict=True)])
+    first = torch.cat([mine.first[order] for (_, mine), order in zip(held, orders, strict=True)])
+    counts = torch.cat([torch.bincount(mine.head, minlength=batch * heads) for _, mine in held])
+    starts = counts.cumsum(0) - counts
+    lists = [torch.arange(tile.start, tile.stop, device=key.device) for tile, _ in held]
+    queries = torch.stack([pad(row, (0, rows - row.numel()), value=-1) for row in lists])
+    order = counts.argsort(descending=True, stable=True)
+    widths = [_rounded(width) for width in counts[order].tolist() if width]
+    at = 0
+    while at < len(widths):
+        width = widths[at]
+        stop = min(at + max(_times(SCORE_BUDGET, key) // (rows * width), 1), at + widths[at:].count(width))
+        segment, at = order[at:stop], stop
+        tile, head = segment // (batch * heads), segment % (batch * heads)
+        unit = head // (heads // units)
+        place = torch.arange(width, device=key.device)
+        index = (starts[segment, None] + place).where(place < counts[segment, None], key.numel())
+        keys = _at(key, index, -1)
+        yield Far(
+            _flat(queries[tile], head * n_q, batch * heads * n_q),
+            _flat(keys, unit * n_k, batch * units * n_k),
+            _at(first, index, rows),
+            _flat(torch.where(keys < 0, -1, keys // block), unit * -(-n_k // block), batch * units * -(-n_k // block)),
+        )
+
+
+def _times(budget: int, like: Tensor) -> int:
+    return budget if like.device.type == "cpu" else budget * OFF_CPU
+
+
+def _rounded(width: int) -> int:
+    """Multiples of STEP, an eighth apart at least: few different widths, little wasted."""
+    step = max(STEP, 1 << max(width.bit_length() - 4, 0))
+    return -(-width // step) * step
+
+
+def _flat(rows: Tensor, base: Tensor, spare: int) -> Tensor:
+    """[N, X] plus base [N]; numbers < 0 become `spare`."""
+    return torch.where(rows < 0, spare, rows + base.unsqueeze(-1))
+
+
+def _at(numbers: Tensor, index: Tensor, absent: int) -> Tensor:
+    """numbers [M] at index [N, F]; M stands for `absent`."""
+    return pad(numbers, (0, 1), value=absent)[index]
+
+
+def _groups(batch: int, blocks: Blocks, call: AttentionCall) -> Iterator[tuple[slice, Tensor]]:
+    """Queries of neighbouring tiles that have far keys, and `Blocks.log_counts` of them, piece by piece."""
+    most = max(_times(GROUP_BUDGET, blocks.counts) // (batch * blocks.counts.shape[1] * call.parameters.tile), 1)
+    with_far = [tile for tile in tiles(call) if tile.far]
+    for at in range(0, len(with_far), most):
+        mine = with_far[at : at + most]
+        yield slice(mine[0].start, mine[-1].stop), blocks.log_counts(mine)
+
+
+def count_blocks(key_mask: Tensor | None, call: AttentionCall, device: torch.device) -> Tensor:
+    """Blocks with a visible key that each query reads the mean of, int64 [B or 1, n_q]."""
+    shown = torch.ones(1, call.num_keys, device=device) if key_mask is None else key_mask.float()
+    blocks = Blocks.of(shown[:, None, :, None], shown[:, None, :, None], None if key_mask is None else key_mask, call)
+    counts = torch.zeros(shown.shape[0], call.num_queries, dtype=torch.int64, device=device)
+    if blocks is not None:
+        for rows, weight in _groups(1, blocks, call):
+            counts[:, rows] = (weight[:, 0] > NEG_INF).sum(-1)
+    return counts
+
+
+def blocks_forward(query: Tensor, blocks: Blocks, call: AttentionCall, out: Tensor, lse: Tensor) -> None:
+    """Merge the blocks, as if nothing were found, into out [B, H, n_q, D_v] and lse [B, H, n_q], in place."""
+    for rows, weight in _groups(query.shape[0], blocks, call):
+        seen = slice(0, weight.shape[-1])
+        found = attend(query[:, :, rows], blocks.keys[:, :, seen], blocks.values[:, :, seen], weight, call.scale)
+        merge_(out[:, :, rows], lse[:, :, rows], found)
+
+
+def found_forward(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    parts: Iterable[Far],
+    blocks: Blocks | None,
+    scale: float,
+    out: Tensor,
+    lse: Tensor,
+) -> None:
+    """Merge what was found into out [B, H, n_q, D_v] and lse [B, H, n_q], which hold the blocks, in place.
+
+    query [B·H·n_q, D], key [B·H_kv·n_k, D], value [B·H_kv·n_k, D_v] flat. Each query stands in one part at most: the
+    parts' results are collected and merged at once, in arrays of one shape, as the last bits of exp and log depend on
+    where in an array a number stands.
+    """
+    added, taken = _collector(out), None if blocks is None else _collector(out)
+    for part in parts:
+        mine = gather_rows(query, part.query_rows).unsqueeze(1)
+        keys, values = (gather_rows(flat, part.key_rows).unsqueeze(1) for flat in (key, value))
+        zero = torch.zeros((), dtype=mine.dtype, device=mine.device)
+        reads = zero.where(part.reads(), NEG_INF).unsqueeze(1)  # [N, 1, R, F]
+        places = torch.arange(reads.shape[2], device=reads.device)
+        empty = (places < part.first.amin(1, keepdim=True)).unsqueeze(1)
+        _collect(added, part, attend(mine, keys, values, reads, scale, empty=empty))
+        if taken is not None and blocks is not None:
+            means = gather_rows(blocks.keys.flatten(0, 2), part.block_rows).unsqueeze(1)
+            _collect(taken, part, attend(mine, means, values, reads, scale, empty=empty))
+    merge_(out, lse, (added[0][:-1].view_as(out), added[1][:-1].view_as(lse)))
+    if taken is not None:
+        _take_off_(out, lse, (taken[0][:-1].view_as(out), taken[1][:-1].view_as(lse)))
+
+
+def _collector(out: Tensor) -> tuple[Tensor, Tensor]:
+    """Flat out and lse of nothing, with a spare row."""
+    rows = out[..., 0].numel() + 1
+    return out.new_zeros(rows, out.shape[-1]), out.new_full((rows,), NEG_INF)
+
+
+def _collect(into: tuple[Tensor, Tensor], part: Far, result: tuple[Tensor, Tensor]) -> None:
+    rows = part.query_rows.reshape(-1)
+    into[0].index_copy_(0, rows, result[0].flatten(0, 2))
+    into[1].index_copy_(0, rows, result[1].flatten())
+
+
+def _take_off_(out: Tensor, lse: Tensor, part: tuple[Tensor, Tensor]) -> None:
+    """Take a partial result off out [..., D_v], lse [...], in place; its lse may be −inf.
+
+    What is left is positive: beside each key that is taken off with its block's score, the key itself was added.
+    """
+    share = (part[1] - lse).exp_().masked_fill_(part[1] == NEG_INF, 0.0)
+    left = 1.0 - share
+    out.addcmul_(part[0], share.unsqueeze(-1), value=-1.0).div_(left.unsqueeze(-1))
+    lse += left.log_()
+
+
+def blocks_backward(
+    grad_out: Tensor,
+    query: Tensor,
+    blocks: Blocks,
+    call: AttentionCall,
+    lse: Tensor,
+    delta: Tensor,
+    grad_query: Tensor,
+    block_grads: tuple[Tensor, Tensor],
+) -> None:
+    """Add the gradient of `blocks_forward` to grad_query [B, H, n_q, D] and to those of the blocks' keys and values.
+
+    lse, delta [B, H, n_q] of the whole row, as in `attend.attend_backward`.
+    """
+    for rows, weight in _groups(query.shape[0], blocks, call):
+        seen = slice(0, weight.shape[-1])
+        tensors = grad_out[:, :, rows], query[:, :, rows], blocks.keys[:, :, seen], blocks.values[:, :, seen], weight
+        found = attend_backward(*tensors, call.scale, lse[:, :, rows], delta[:, :, rows])
+        shares = (grad_query[:, :, rows], *(grad[:, :, seen] for grad in block_grads))
+        for into, more in zip(shares, found, strict=True):
+            into += more
+
+
+def found_backward(
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    part: Far,
+    blocks: Blocks | None,
+    scale: float,
+    lse: Tensor,
+    delta: Tensor,
+    grads: tuple[Tensor, Tensor, Tensor],
+    grad_means: Tensor,
+) -> None:
+    """Add the gradient of a part of `found_forward` to flat grads of query, key, value and of the blocks' keys.
+
+    Each of them has a spare row, and so have lse and delta [B·H·n_q + 1] of the whole row; the spare lse is +inf.
+    """
+    mine, slope = gather_rows(query, part.query_rows), gather_rows(grad_out, part.query_rows)
+    values, hidden = gather_rows(value, part.key_rows), ~part.reads()
+    base, change = lse[part.query_rows].unsqueeze(-1), delta[part.query_rows].unsqueeze(-1)
+    by_key = slope @ values.transpose(1, 2) - change  # how the loss moves with a key's weight
+    signed = [(1.0, key, part.key_rows, grads[1])]
+    if blocks is not None:
+        signed.append((-1.0, blocks.keys.flatten(0, 2), part.block_rows, grad_means))
+    for sign, table, rows, into in signed:
+        keys = gather_rows(table, rows)
+        weights = (mine @ keys.transpose(1, 2)).mul_(scale).sub_(base).exp_().masked_fill_(hidden, 0.0).mul_(sign)
+        grad_scores = (weights * by_key).mul_(scale)
+        for flat, index, found in (
+            (grads[0], part.query_rows, grad_scores @ keys),
+            (into, rows, grad_scores.transpose(1, 2) @ mine),
+            (grads[2], part.key_rows, weights.transpose(1, 2) @ slope),
+        ):
+            flat.index_add_(0, index.reshape(-1), found.reshape(-1, found.shape[-1]))

@@ -37,9 +37,13 @@ def hyper_attention(
     block_size: int = 256,
     sample_size: int = 256,
     lsh_projections: int = 7,
-    window: int = 512,
+    tile: int = 128,
+    window: int = 128,
     sinks: int = 64,
-    heavy: int = 256,
+    select: str = "search",
+    threshold: float = 0.0055,
+    selected: int = 256,
+    means: int = 64,
     seed: int = 0,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Near-linear attention with the arguments of F.scaled_dot_product_attention (there is no dropout).
@@ -106,9 +110,13 @@ def hyper_attention(
         block_size=block_size,
         sample_size=sample_size,
         lsh_projections=lsh_projections,
+        tile=tile,
         window=window,
         sinks=sinks,
-        heavy=heavy,
+        select=select,
+        threshold=threshold,
+        selected=selected,
+        means=means,
         seed=seed,
     )
     out = out.reshape(*leading, *out.shape[2:])

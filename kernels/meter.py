@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .attend import accumulation_dtype
 from .call import AttentionCall
-from .engine import count_keys, make_plan
+from .engine import count_keys, whole_plan
 from .lifted import Lifted, seen_by_some
 
 
@@ -126,11 +126,11 @@ def exact_rows(observation: Observation, rows: Tensor) -> Tensor:
 def keys_per_query(observation: Observation) -> float:
     """Mean number of distinct, visible keys that the call scored per query, from the plan made again (exact: the mask).
 
-    A sampled key counts once, whatever its weight; a bias is not looked at.
+    A sampled key counts once, whatever its weight, and so does the mean of a block; a bias is not looked at.
     """
     seen = observation
     batch, heads = seen.query.shape[:2]
     if seen.query.shape[2] == 0 or batch * heads == 0:
         return 0.0
-    parts = make_plan(seen.query, seen.key, seen.key_mask, seen.call)
-    return float(count_keys(parts, seen.key_mask, batch, heads, seen.call, seen.lifted).double().mean())
+    parts, found = whole_plan(seen.query, seen.key, seen.value, seen.key_mask, seen.call)
+    return float(count_keys(parts, seen.key_mask, batch, heads, seen.call, seen.lifted, found).double().mean())

@@ -2,8 +2,8 @@
 
 Each algorithm has one function `(query, key, key_mask, call) -> log_weight`: float64 [B, H, n_q, n_k], the log of the
 number of keys that a pair stands for, −inf where the pair is not read. They are written from the definition, block by
-block in Python, and share with the fast path the random draws alone (`Draws`). `hyper` belongs in `hyper_oracle.py`
-and is added to LOG_WEIGHTS there.
+block in Python, and share with the fast path the random draws alone (`Draws`). Only that of `hyper` (`hyper_oracle`)
+depends on the tensors in a differentiable way: a key that is not read has the score of its block's mean.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .call import AttentionCall
 from .hyper_oracle import hyper_log_weight
 from .lifted import Lifted
 from .lsh import Draws
-from .parts import Plan, Span, Tiles
+from .parts import Plan, Span, Tiles, without_bands
 
 NEG_INF = float("-inf")
 LogWeights = Callable[[Tensor, Tensor, Tensor | None, AttentionCall], Tensor]
@@ -164,10 +164,9 @@ def oracle(
     lifted: Lifted | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(out, lse) of `algorithm` by its dense definition. The caller names the algorithm that should really run."""
-    with torch.no_grad():
-        log_weight = LOG_WEIGHTS[algorithm](query, key, key_mask, call)
-        if lifted is not None:
-            log_weight = log_weight.masked_fill(~lifted_visible(lifted, call.num_queries, call.num_keys), NEG_INF)
+    log_weight = LOG_WEIGHTS[algorithm](query, key, key_mask, call)
+    if lifted is not None:
+        log_weight = log_weight.masked_fill(~lifted_visible(lifted, call.num_queries, call.num_keys), NEG_INF)
     return dense_attention(query, key, value, bias, log_weight, call)
 
 
@@ -195,7 +194,7 @@ def plan_log_weight(parts: Plan, key_mask: Tensor | None, batch: int, kv_heads: 
                 keep = keep & (columns > i + part.causal_offset - part.sliding_window)
         return keep
 
-    for part in parts:
+    for part in without_bands(parts):
         for b in range(batch):
             for h in range(heads):
                 if isinstance(part, Span):

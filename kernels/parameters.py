@@ -6,8 +6,9 @@ names in the same order, so a value is spelled one way from the user's dictionar
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Algorithm = Literal["exact", "paper", "hyper"]
 EmptyRows = Literal["zero", "mean", "nan"]
@@ -20,14 +21,19 @@ EMPTY_ROWS: tuple[str, ...] = get_args(EmptyRows)
 class Parameters:
     """How one attention call is estimated. Lengths are in tokens, counts in keys.
 
-    algorithm        "exact", "paper" (Han et al., ICLR 2024) or "hyper" (DESIGN 3).
+    algorithm        "exact", "paper" (Han et al., ICLR 2024) or "hyper" (docs/estimator.md).
     min_seq_len      with fewer keys than this every algorithm is exact; for `paper` also where its recursion ends.
-    block_size       edge of a sorted diagonal block (`paper`), and the query tile of `hyper`.
-    sample_size      uniform residual samples per query block (`paper`); `hyper` says itself what it makes of it.
+    block_size       edge of a sorted diagonal block (`paper`).
+    sample_size      uniform residual samples per query block (`paper`).
     lsh_projections  hyperplanes of the angular hash; 2**lsh_projections buckets.
-    window           most recent keys that each query of `hyper` sees exactly.
-    sinks            first keys that each query of `hyper` sees exactly.
-    heavy            columns with the largest probe mass that each tile of `hyper` sees exactly.
+    tile             queries of `hyper` that choose their keys together.
+    window           most recent keys that each query of `hyper` sees in any case, at least.
+    sinks            first keys that each query of `hyper` sees in any case, at least.
+    select           how `hyper` chooses among the other keys: names of selectors joined by "+", or "none".
+    threshold        "search" of `hyper` finds the keys with a weight above this share of what sinks and window sum to,
+                     at 8,192 keys; it falls with the cube root of their number.
+    selected         keys that each selector but "search" adds to a tile, or to a query.
+    means            block of keys that one mean stands for where `hyper` does not read them; 0 = they are left out.
     seed             of every random draw; the same seed gives the same bits.
     """
 
@@ -36,10 +42,19 @@ class Parameters:
     block_size: int = 256
     sample_size: int = 256
     lsh_projections: int = 7
-    window: int = 512
+    tile: int = 128
+    window: int = 128
     sinks: int = 64
-    heavy: int = 256
+    select: str = "search"
+    threshold: float = 0.0055
+    selected: int = 256
+    means: int = 64
     seed: int = 0
+
+    @property
+    def select_names(self) -> tuple[str, ...]:
+        """The selectors of `select`, in its order."""
+        return selectors(self.select)
 
     def __post_init__(self) -> None:
         """Raise ValueError with one sentence for a value outside its range."""
@@ -49,6 +64,12 @@ class Parameters:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
+        share = self.threshold
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0.0 < share <= 1.0e6:
+            raise ValueError(f"threshold must be a number above 0, 1000000 at most, not {share!r}")
+        if not isinstance(self.select, str):
+            raise ValueError(f"select must be a text like 'search' or 'search+heavy', not {self.select!r}")
+        selectors(self.select)
 
 
 LIMITS: tuple[tuple[str, int, int], ...] = (
@@ -56,8 +77,35 @@ LIMITS: tuple[tuple[str, int, int], ...] = (
     ("block_size", 16, 4096),
     ("sample_size", 0, 65536),
     ("lsh_projections", 1, 16),
+    ("tile", 16, 4096),
     ("window", 0, 2**31 - 1),
     ("sinks", 0, 65536),
-    ("heavy", 0, 65536),
+    ("selected", 0, 65536),
+    ("means", 0, 4096),
     ("seed", 0, 2**31 - 1),
 )
+
+# What a person asks for in one word; a field that is named besides overrides it.
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "fast": {"threshold": 0.01},
+    "accurate": {"threshold": 0.002},
+}
+
+SELECTORS = ("search", "heavy", "lsh", "pooled", "leverage", "kmeans")
+NO_SELECTOR = "none"
+
+
+def selectors(select: str) -> tuple[str, ...]:
+    """The names in a `select` text, in its order, each once. Raises ValueError with one sentence."""
+    if select == NO_SELECTOR:
+        return ()
+    names = tuple(part.strip() for part in select.split("+"))
+    for name in names:
+        if name not in SELECTORS:
+            close = difflib.get_close_matches(name, (*SELECTORS, NO_SELECTOR), n=1, cutoff=0.5)
+            valid = f"valid are {', '.join(SELECTORS)}, joined by '+', or {NO_SELECTOR!r}"
+            raise ValueError(
+                f"select names an unknown selector {name!r}; {f'did you mean {close[0]!r}?' if close else valid}"
+            )
+    return tuple(dict.fromkeys(names))

@@ -137,8 +137,64 @@ class Tiles:
         return None if weight is None else weight.reshape(batch * units * count, *weight.shape[3:5], columns)
 
 
-Part = Span | Tiles
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Tiles along a diagonal: tile t of `count` pairs queries [query_start + t·rows, + rows) with the `columns` keys
+    from key_start + t·rows on, with causality those up to j <= i + causal_offset.
+
+    The same as its `spans`, but one call of a fused kernel over overlapping views, where there are fused kernels.
+    """
+
+    query_start: int
+    key_start: int
+    rows: int
+    columns: int
+    count: int
+    causal_offset: int | None = None
+
+    def spans(self) -> list[Span]:
+        """Every tile by itself, what no causal mask touches apart."""
+        found = []
+        for tile in range(self.count):
+            start, low = self.query_start + tile * self.rows, self.key_start + tile * self.rows
+            stop, high = start + self.rows, low + self.columns
+            own = low if self.causal_offset is None else min(max(start + self.causal_offset + 1, low), high)
+            if self.causal_offset is None:
+                found.append(Span(start, stop, low, high))
+                continue
+            found += [Span(start, stop, low, own), Span(start, stop, own, high, self.causal_offset)]
+        return found
+
+    def pairs(self, device: torch.device) -> Tensor | None:
+        """Bool [rows, columns]: the pairs that exist, alike for all tiles; None for all of them."""
+        if self.causal_offset is None:
+            return None
+        shift = self.query_start + self.causal_offset - self.key_start
+        return torch.ones(self.rows, self.columns, dtype=torch.bool, device=device).tril(shift)
+
+    def windows(self, tensor: Tensor, start: int, length: int) -> Tensor:
+        """Rows [start + t·rows, + length) of tensor [heads, n, X] for every tile, [count, heads, length, X]; a view."""
+        heads, n, width = tensor.shape
+        near = tensor.as_strided(
+            (self.count, heads, length, width),
+            (self.rows * tensor.stride(1), tensor.stride(0), tensor.stride(1), tensor.stride(2)),
+            tensor.storage_offset() + start * tensor.stride(1),
+        )
+        assert start + (self.count - 1) * self.rows + length <= n
+        return near
+
+
+Part = Span | Tiles | Band
 Plan = list[Part]
+
+
+def without_bands(plan: Plan) -> list[Span | Tiles]:
+    """The same pairs, each band as its spans, none of them empty."""
+    found: list[Span | Tiles] = []
+    for part in plan:
+        pieces = part.spans() if isinstance(part, Band) else [part]
+        found += [piece for piece in pieces if not (isinstance(piece, Span) and piece.is_empty)]
+    return found
 
 
 def visible_keys(span: Span, key_mask: Tensor | None, device: torch.device, lifted: Lifted | None = None) -> Tensor:

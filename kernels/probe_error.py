@@ -26,6 +26,7 @@ Cost is counted in multiply-adds over visible (query, key) pairs as a share of e
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -34,8 +35,9 @@ from torch import Tensor
 from . import parts
 from .attend import accumulation_dtype
 from .call import AttentionCall
-from .engine import algorithm_of, make_plan
-from .parts import Plan, Span, Tiles
+from .engine import algorithm_of, whole_plan
+from .far import Far
+from .parts import Plan, Span, Tiles, without_bands
 
 BUDGET = 0.05
 BLOCK = 32  # keys; their bits make one integer
@@ -90,7 +92,7 @@ def estimate_error(
     batch, heads, n_q, features = query.shape
     dtype = accumulation_dtype(query.dtype)
     visible = visible_keys(call, query.device)
-    plan = make_plan(query, key, None, call)
+    plan, far = whole_plan(query, key, value, None, call)
     total = float(visible.sum())
     share = features / (features + value.shape[-1])  # of a pair's cost: scoring it alone
     limit = visible.max().item() if n_q else 0
@@ -105,7 +107,9 @@ def estimate_error(
             size = given.double().square().sum(-1)
             weight, spent = torch.ones_like(size), 0.0
             if guided:
-                unread = _bits_below(visible, call.num_keys) - read_bits(plan, call, (b, h), query.shape, key.shape)
+                unread = _bits_below(visible, call.num_keys) - read_bits(
+                    plan, call, (b, h), query.shape, key.shape, far
+                )
                 guess, pairs = missing_mass(q * call.scale, k, lse[b, h].to(dtype), unread)
                 spent = pairs * share
                 weight = _inclusion_weight(guess, size)
@@ -134,33 +138,37 @@ def leaves_out(plan: Plan, call: AttentionCall) -> bool:
 
 
 def read_bits(
-    plan: Plan, call: AttentionCall, head: tuple[int, int], query_shape: torch.Size, key_shape: torch.Size
+    plan: Plan,
+    call: AttentionCall,
+    head: tuple[int, int],
+    query_shape: torch.Size,
+    key_shape: torch.Size,
+    far: Iterable[Far] = (),
 ) -> Tensor:
     """Which keys each query of one (batch, head) reads: int64 [n_q, ⌈n_k / BLOCK⌉], key j is bit j mod BLOCK.
 
     A plan's pairs are disjoint, so that adding their bits is the union of them. O(n_q · n_k / BLOCK) memory.
     """
-    batch, heads, n_q = query_shape[:3]
+    heads, n_q = query_shape[1:3]
     units, n_k = key_shape[1:3]
     b, h = head
-    device = next((part.query_rows.device for part in plan if isinstance(part, Tiles)), torch.device("cpu"))
+    far = list(far)
+    tensors = [part.query_rows for part in [*plan, *far] if isinstance(part, Tiles | Far)]
+    device = tensors[0].device if tensors else torch.device("cpu")
     found = torch.zeros(n_q + 1, -(-n_k // BLOCK), dtype=torch.int64, device=device)
-    for part in plan:
+    for part in without_bands(plan):
         if isinstance(part, Span):
             low, high = part.key_edges(device)
             mine = _bits_below(torch.maximum(high, low), n_k) - _bits_below(low, n_k)
             found[part.query_start : part.query_stop] += mine
             continue
-        if part.query_rows.shape[:2] == (batch, heads) and batch * heads > 1:
-            queries, keys = part.query_rows[b, h], part.key_rows[b, h // part.group()]
-        else:  # flat rows: batch and head numbers folded in (`hyper`)
-            queries, keys = part.query_rows[0, 0], part.key_rows[0, 0]
-            first = (b * heads + h) * n_q
-            queries = torch.where((queries >= first) & (queries < first + n_q), queries - first, -1)
-            mine = (queries >= 0).any(-1)
-            queries, keys = queries[mine], keys[mine]
-            keys = torch.where(keys >= 0, keys - (b * units + h * units // heads) * n_k, -1)
-        _add_tiles(found, queries, keys, part)
+        _add_tiles(found, part.query_rows[b, h], part.key_rows[b, h // part.group()], part)
+    for piece in far:
+        tile, row, column = piece.reads().nonzero(as_tuple=True)
+        q = piece.query_rows[tile, row] - (b * heads + h) * n_q
+        mine = (q >= 0) & (q < n_q)
+        j = piece.key_rows[tile, column][mine] - (b * units + h * units // heads) * n_k
+        found.view(-1).index_add_(0, q[mine] * found.shape[1] + j // BLOCK, 1 << (j % BLOCK))
     return found[:n_q]
 
 

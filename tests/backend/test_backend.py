@@ -52,7 +52,17 @@ def test_short_sequences_are_exact_by_default() -> None:
 @pytest.mark.parametrize("algorithm", ["paper", "hyper"])
 def test_approximate_runs_and_says_so(algorithm: str, caplog: pytest.LogCaptureFixture) -> None:
     model, x = Stack(), torch.randn(1, 300, 32)
-    options = {"algorithm": algorithm, "min_seq_len": 64, "block_size": 16, "sample_size": 8, "window": 32, "heavy": 8}
+    options = {
+        "algorithm": algorithm,
+        "min_seq_len": 64,
+        "block_size": 16,
+        "sample_size": 8,
+        "tile": 16,
+        "window": 32,
+        "means": 8,
+        "sinks": 8,
+        "threshold": 0.01,
+    }
     with caplog.at_level(logging.WARNING, "hyperrewrite"), hyperrewrite.record() as log:
         out = _run(model, x, options=options)
     assert [(row.action, row.count) for row in log.report.sites] == [(algorithm, 3)]
@@ -62,7 +72,7 @@ def test_approximate_runs_and_says_so(algorithm: str, caplog: pytest.LogCaptureF
 
 
 def test_layers_choose_the_sites() -> None:
-    options = {"min_seq_len": 64, "block_size": 16, "layers": "last:1"}
+    options = {"min_seq_len": 64, "tile": 16, "layers": "last:1"}
     report = hyperrewrite.explain(Stack(), torch.randn(1, 300, 32), options=options)
     assert [(row.action, row.code, row.count) for row in report.sites] == [
         ("exact", "other_layers", 2),
@@ -153,7 +163,7 @@ def test_training_gradients() -> None:
 
 def test_one_graph_serves_every_length() -> None:
     model = Attention()
-    options = {"min_seq_len": 200, "block_size": 16, "window": 32, "heavy": 8}
+    options = {"min_seq_len": 200, "tile": 16, "window": 32, "means": 8, "sinks": 8, "threshold": 0.01}
     with hyperrewrite.record() as log, torch.no_grad():
         compiled = torch.compile(model, backend="hyper", dynamic=True, options=options)
         for n in (63, 111, 190):

@@ -14,7 +14,17 @@ import hyperrewrite
 from hyperrewrite.cli import run_command
 
 N = 512
-OPTIONS = {"min_seq_len": 16, "block_size": 32, "window": 32, "sinks": 8, "heavy": 16, "sample_size": 32}
+OPTIONS = {
+    "min_seq_len": 16,
+    "block_size": 32,
+    "sample_size": 32,
+    "tile": 32,
+    "window": 32,
+    "sinks": 8,
+    "selected": 16,
+    "means": 8,
+    "threshold": 0.02,
+}
 PAPER = {**OPTIONS, "algorithm": "paper"}
 
 

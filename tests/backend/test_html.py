@@ -61,7 +61,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def report() -> Report:
     """A stack of causal layers, approximated."""
-    options = {"min_seq_len": 32, "block_size": 16}
+    options = {"min_seq_len": 32, "tile": 16}
     return hyperrewrite.explain(Stack(3), torch.randn(2, 63, 32), options=options)
 
 

@@ -114,7 +114,13 @@ def test_make_fx_puts_it_in_the_place_of_the_op() -> None:
 
 def test_it_takes_every_argument_of_the_op() -> None:
     """A new argument that changes what is computed must not be read over."""
-    estimator = {"algorithm", "min_seq_len", "block_size", "sample_size", "lsh_projections", "window", "sinks", "heavy"}
+    estimator = {"algorithm", "min_seq_len", "block_size", "sample_size", "lsh_projections", "window", "sinks"} | {
+        "tile",
+        "select",
+        "threshold",
+        "selected",
+        "means",
+    }
     names = {a.name for a in ops.attention._opoverload._schema.arguments} - estimator - {"seed"}
     code = decomposition.attention.__code__
     assert names == set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])

@@ -8,14 +8,17 @@ import pytest
 import torch
 from hyperrewrite.kernels import probe_error
 from hyperrewrite.kernels.call import AttentionCall
-from hyperrewrite.kernels.engine import make_plan
+from hyperrewrite.kernels.engine import whole_plan
 from hyperrewrite.kernels.functional import hyper_attention
 from hyperrewrite.kernels.hardness import hardness, sample_rows
 from hyperrewrite.kernels.parameters import Parameters
 from hyperrewrite.kernels.parts import Span
 from torch import Tensor
 
-SMALL = {"min_seq_len": 16, "block_size": 32, "window": 32, "sinks": 8, "heavy": 16, "sample_size": 32}
+SMALL = {
+    "min_seq_len": 16, "block_size": 32, "sample_size": 32, "tile": 32, "window": 32, "sinks": 8, "selected": 16,
+    "means": 0, "threshold": 0.02,
+}  # fmt: skip
 N = 300
 
 
@@ -63,7 +66,7 @@ def windowed(q: Tensor, k: Tensor, v: Tensor, monkeypatch: pytest.MonkeyPatch) -
     """Out and lse of a causal window of 64 keys by hand, and the plan of it in place of `hyper`'s, whatever that is."""
     n = q.shape[2]
     call = a_call(True, n=n)
-    monkeypatch.setattr(probe_error, "make_plan", lambda *_: [Span(0, n, 0, n, 0, 64)])
+    monkeypatch.setattr(probe_error, "whole_plan", lambda *_: ([Span(0, n, 0, n, 0, 64)], []))
     kept = dense_weights(q, k, call)[0].triu(-63)
     total = kept.sum(-1)
     return kept @ v.repeat_interleave(q.shape[1] // v.shape[1], 1) / total.unsqueeze(-1), total.log(), call
@@ -103,7 +106,7 @@ def test_hardness_of_all_rows_is_the_definition(is_causal: bool) -> None:
 def test_hardness_of_uniform_attention_is_easy() -> None:
     """Equal scores: α = 1, κ = 1, as many effective keys as there are."""
     q = torch.zeros(1, 1, 64, 4)
-    call = AttentionCall(64, 64, 1.0, parameters=Parameters(window=4, sinks=0, heavy=0))
+    call = AttentionCall(64, 64, 1.0, parameters=Parameters(window=4, sinks=0, selected=0))
     found = hardness(q, q, call, sample_rows(64, 16, 0))
     assert found.alpha.item() == pytest.approx(1.0)
     assert found.effective_keys.item() == pytest.approx(64.0)
@@ -115,7 +118,7 @@ def test_sampled_alpha_is_unbiased_and_sampled_kappa_a_lower_bound() -> None:
     q, k, _ = tensors(batch=1)
     q[..., 0], k[..., 0] = 6.0, 0.0
     k[:, :, 3, 0] = 6.0  # key 3 draws about as much as all others
-    call = AttentionCall(N, N, 0.25, parameters=Parameters(window=32, sinks=8, heavy=0))
+    call = AttentionCall(N, N, 0.25, parameters=Parameters(window=32, sinks=8, selected=0))
     whole = hardness(q, k, call, torch.arange(N))
     draws = [hardness(q, k, call, sample_rows(N, 60, seed)) for seed in range(100)]
     mean = torch.stack([draw.alpha for draw in draws]).mean(0)
@@ -128,12 +131,14 @@ def test_sampled_alpha_is_unbiased_and_sampled_kappa_a_lower_bound() -> None:
 def test_read_bits_are_the_keys_with_weight(is_causal: bool, algorithm: str) -> None:
     """With the identity for values the output is the weights: a key is read iff its weight is not zero."""
     q, k, _ = tensors()
+    v = torch.eye(N, dtype=torch.float64).expand(2, 2, N, N)
     call = a_call(is_causal, algorithm)
-    out, _ = run(q, k, torch.eye(N, dtype=torch.float64).expand(2, 2, N, N), call)
-    plan = make_plan(q, k, None, call)
+    out, _ = run(q, k, v, call)
+    plan, far = whole_plan(q, k, v, None, call)
+    assert bool(far) == (algorithm == "hyper")
     for b in range(2):
         for h in range(4):
-            bits = probe_error.read_bits(plan, call, (b, h), q.shape, k.shape)
+            bits = probe_error.read_bits(plan, call, (b, h), q.shape, k.shape, far)
             read = ((bits.unsqueeze(-1) >> torch.arange(32)) & 1).flatten(1)[:, :N].bool()
             assert torch.equal(read, out[b, h] > 0)
             assert torch.equal(probe_error.count_bits(bits).sum(-1), read.sum(-1))
@@ -143,7 +148,7 @@ def test_the_guess_follows_the_missing_weight(monkeypatch: pytest.MonkeyPatch) -
     """Rank correlation of the guess with the weight that was really left out."""
     q, k, v = tensors(batch=1, n=1024)
     _, lse, call = windowed(q, k, v, monkeypatch)
-    plan = probe_error.make_plan(q, k, None, call)
+    plan, _ = probe_error.whole_plan(q, k, v, None, call)
     weights = dense_weights(q, k, call)[1]
     visible = probe_error.visible_keys(call, q.device)
     for h in range(4):

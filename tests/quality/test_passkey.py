@@ -41,7 +41,7 @@ def test_keys_stay_the_same_with_more_trials() -> None:
 
 def test_whole_bench(llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "passkey.json"
-    small = 'small={"window": 16, "sinks": 4, "heavy": 16, "block_size": 16, "min_seq_len": 64}'
+    small = 'small={"window": 16, "sinks": 4, "tile": 16, "means": 4, "min_seq_len": 64}'
     words = ["--model", str(llama), "--device", "cpu", "--preset", small, "--presets", "small"]
     sizes = ["--lengths", "400,500", "--depths", "0,100", "--trials", "2", "--filler", "manual"]
     names = ["--estimators", "exact,hyper,streaming"]

@@ -1,0 +1,95 @@
+"""How `hyper` cuts a call: tiles of queries, the keys that each reads in any case, and its far keys in whole blocks.
+
+Queries are cut into tiles of `tile`, at multiples of it in the positions of the keys. A tile reads every one of
+
+- `sinks`   the first keys;
+- `local`   keys [low, high): with causality its own positions up to each query, and `window` keys before the tile;
+            without, its own positions and window/2 keys on both sides.
+
+The others are far. Edges between near and far are rounded outwards to multiples of the block of `block_of`, so that a
+far region is made of whole blocks (the last block of a sequence may be short) and one table of block means serves
+every tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .call import AttentionCall
+
+MOST_BLOCKS = 256  # with more blocks than this a sequence gets larger ones, but never larger than a tile
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Queries [start, stop), their local keys [low, high), the first `sinks` keys (all below low), and `limit`: no
+    query of the tile sees a key from there on. Far keys are [sinks, low) and [high, limit)."""
+
+    start: int
+    stop: int
+    low: int
+    high: int
+    sinks: int
+    limit: int
+
+    @property
+    def far(self) -> int:
+        """Number of far keys."""
+        return self.low - self.sinks + self.limit - self.high
+
+    @property
+    def rows(self) -> int:
+        """Number of queries."""
+        return self.stop - self.start
+
+    def far_keys(self, device: torch.device) -> Tensor:
+        """Their positions in ascending order, int64 [far]."""
+        before = torch.arange(self.sinks, self.low, device=device)
+        return torch.cat([before, torch.arange(self.high, self.limit, device=device)])
+
+    def far_blocks(self, block: int, device: torch.device) -> Tensor:
+        """Numbers of the blocks that the far keys fill, in ascending order, int64."""
+        before = torch.arange(self.sinks // block, -(-self.low // block), device=device)
+        behind = torch.arange(self.high // block, -(-self.limit // block), device=device)
+        return torch.cat([before, behind]) if self.limit > self.high else before
+
+
+def block_of(call: AttentionCall) -> int:
+    """Keys that a mean may stand for: `means`, twice as many where that gives over MOST_BLOCKS blocks, and so on."""
+    parameters = call.parameters
+    block = parameters.means or parameters.tile // 2
+    while parameters.means and call.num_keys > block * MOST_BLOCKS and 2 * block <= parameters.tile:
+        block *= 2
+    return block
+
+
+def first_far(call: AttentionCall) -> int:
+    """The first key that is far to any query with causality: the sinks' edge."""
+    block = block_of(call)
+    return -(-call.parameters.sinks // block) * block
+
+
+def tiles(call: AttentionCall) -> Iterator[Tile]:
+    """The tiles in order of position; queries that see no key at all are in none."""
+    n_q, n_k, size = call.num_queries, call.num_keys, call.parameters.tile
+    window, offset, block = call.parameters.window, call.causal_offset, block_of(call)
+    sinks = first_far(call)
+    if offset is None:
+        for start in range(0, n_q, size):
+            stop = min(start + size, n_q)
+            low = max(start * n_k // n_q - window // 2, 0) // block * block
+            high = min(-(-(-(-stop * n_k // n_q) + window // 2) // block) * block, n_k)
+            yield Tile(start, stop, low, high, min(sinks, low), n_k)
+        return
+    first = max(0, -offset)
+    while first < n_q:
+        position = (first + offset) // size * size
+        stop = min(position + size - offset, n_q)
+        low = min(max(position - window, 0) // block * block, n_k)
+        high = min(stop + offset, n_k)
+        yield Tile(first, stop, low, high, min(sinks, low), high)
+        first = stop

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from .kernels.call import AttentionCall
-from .kernels.engine import algorithm_of
 from .kernels.functional import hyper_attention
 from .kernels.hardness import hardness, sample_rows
 from .kernels.parameters import Parameters
+from .kernels.planning import algorithm_of
 from .kernels.probe_error import BUDGET, estimate_error
 from .options import Options
 from .usage import UsageError, first_line, require

@@ -1,106 +1,31 @@
-"""Runs a plan: forward, backward and counting, part by part and chunk by chunk. No algorithm writes its own."""
+"""Runs a plan: forward and backward, part by part and chunk by chunk. No algorithm writes its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from importlib import import_module
-from types import ModuleType
-from typing import cast
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from . import far
-from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge, merge_
+from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
 from .call import AttentionCall
-from .exact import Scoring, band_forward, span_backward, span_forward, span_row_backward, writes_all
+from .exact import Scoring, span_backward, span_forward, span_row_backward, writes_all
 from .far import Blocks, Far
 from .lifted import Lifted
-from .parts import Plan, Span, Tiles, visible_keys, without_bands
-
-TILE_BUDGET = 1 << 23  # scores that one chunk of tiles may hold
-Planner = Callable[[Tensor, Tensor, Tensor | None, AttentionCall], Plan]
-
-
-def algorithm_of(call: AttentionCall) -> str:
-    """The algorithm that really runs: "exact" where the estimators do not apply or would save nothing."""
-    name = call.parameters.algorithm
-    if name == "exact" or call.has_bias or call.sliding_window is not None or call.has_lifted:
-        return "exact"
-    if not call.curve.is_straight or call.num_keys < call.parameters.min_seq_len:
-        return "exact"
-    selected = cast(int, _module(name).selected_keys(call))
-    return "exact" if call.num_keys <= selected else name
-
-
-def _module(algorithm: str) -> ModuleType:
-    return import_module(f".{algorithm}", __package__)
-
-
-def make_plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Plan:
-    """The parts that the call's algorithm chooses by shape and keys; its tensors carry no gradient."""
-    key_mask = relevant_mask(key_mask)
-    planner = cast(Planner, _module(algorithm_of(call)).plan)
-    with torch.no_grad():
-        parts = planner(query, key, key_mask, call)
-    return [part for part in parts if not (isinstance(part, Span) and part.is_empty)]
-
-
-def far_parts(
-    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall, lse: Tensor
-) -> Iterator[Far]:
-    """What the algorithm adds once the lse [B, H, n_q] over `make_plan`'s parts is known; nothing for most."""
-    if _has_far(call):
-        with torch.no_grad():
-            yield from _module(algorithm_of(call)).far(query, key, value, key_mask, lse, call)
-
-
-def whole_plan(
-    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall
-) -> tuple[Plan, list[Far]]:
-    """Everything that a call reads: `make_plan`'s parts and all `far_parts`. For looking at, not for running."""
-    key_mask = relevant_mask(key_mask)
-    parts = make_plan(query, key, key_mask, call)
-    if not _has_far(call):
-        return parts, []
-    with torch.no_grad():
-        clean = _without_masked(key, key_mask), _without_masked(value, key_mask)
-        near = near_lse(query, clean[0], key_mask, call, parts)
-        return parts, list(far_parts(query, *clean, key_mask, call, near))
-
-
-def near_lse(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall, parts: Plan) -> Tensor:
-    """The lse [B, H, n_q] of the spans and bands of `make_plan`, in the accumulation dtype."""
-    dtype = accumulation_dtype(query.dtype)
-    wide = query.to(dtype), _without_masked(key, key_mask).to(dtype)
-    out = torch.zeros(*query.shape[:3], key.shape[-1], dtype=dtype, device=query.device)
-    lse = torch.full(query.shape[:3], NEG_INF, dtype=dtype, device=query.device)
-    _near_forward(*wide, wide[1], parts, Scoring(call.scale, call.curve, key_mask), out, lse)
-    return lse
-
-
-def _near_forward(
-    query: Tensor, key: Tensor, value: Tensor, parts: Plan, scoring: Scoring, out: Tensor, lse: Tensor
-) -> None:
-    """Merge the spans and bands of a plan into out [B, H, n_q, D_v] and lse [B, H, n_q], in place."""
-    for part in parts:
-        if isinstance(part, Tiles):
-            continue
-        if isinstance(part, Span):
-            rows = slice(part.query_start, part.query_stop)
-            partial = span_forward(query, key, value, part, scoring)
-        else:
-            rows = slice(part.query_start, part.query_start + part.rows * part.count)
-            partial = band_forward(query, key, value, part, scoring)
-        merge_(out[:, :, rows], lse[:, :, rows], partial)
-
-
-def relevant_mask(key_mask: Tensor | None) -> Tensor | None:
-    """None for a mask that removes nothing, where looking costs no device synchronisation."""
-    if key_mask is not None and key_mask.device.type == "cpu" and bool(key_mask.all()):
-        return None
-    return key_mask
+from .parts import Span, Tiles, without_bands
+from .planning import (
+    TILE_BUDGET,
+    far_parts,
+    has_far,
+    make_plan,
+    near_forward,
+    near_lse,
+    query_index,
+    relevant_mask,
+    without_masked,
+)
 
 
 def _scoring(
@@ -130,8 +55,8 @@ def forward(
     key_mask = relevant_mask(key_mask)
     parts = make_plan(query, key, key_mask, call)
     scoring = _scoring(key_mask, bias, lifted, query, call)
-    clean_key, clean_value = _without_masked(key, key_mask), _without_masked(value, key_mask)
-    if len(parts) == 1 and isinstance(parts[0], Span) and not _has_far(call):
+    clean_key, clean_value = without_masked(key, key_mask), without_masked(value, key_mask)
+    if len(parts) == 1 and isinstance(parts[0], Span) and not has_far(call):
         out, lse = span_forward(query, clean_key, clean_value, parts[0], scoring)
     else:
         dtype = accumulation_dtype(query.dtype)
@@ -146,11 +71,11 @@ def forward(
         out = flat_out[:-1].view(batch, heads, n_q, value_features)
         lse = flat_lse[:-1].view(batch, heads, n_q)
         is_untouched = all(isinstance(part, Tiles) for part in parts)
-        _near_forward(*wide, parts, scoring, out, lse)
+        near_forward(*wide, parts, scoring, out, lse)
         for place, part in enumerate(parts):
             if isinstance(part, Tiles):
                 _tiles_forward(*wide, part, call.scale, flat_out, flat_lse, is_first=place == 0 and is_untouched)
-        if _has_far(call):
+        if has_far(call):
             near, blocks = lse.clone(), Blocks.of(wide[1], wide[2], key_mask, call)
             if blocks is not None:
                 far.blocks_forward(wide[0], blocks, call, out, lse)
@@ -191,8 +116,8 @@ def backward(
         parts = without_bands(make_plan(query, key, key_mask, call))
         wide = (
             query.to(dtype),
-            _without_masked(key, key_mask).to(dtype),
-            _without_masked(value, key_mask).to(dtype),
+            without_masked(key, key_mask).to(dtype),
+            without_masked(value, key_mask).to(dtype),
         )
         if len(parts) > 1:  # tiles gather rows, each part again
             wide = (wide[0].contiguous(), wide[1].contiguous(), wide[2].contiguous())
@@ -201,7 +126,7 @@ def backward(
         wide_grad, wide_out = _without_empty(grad_out.to(dtype), empty), _without_empty(out.to(dtype), empty)
         grad_lse = None if grad_lse is None else grad_lse.to(dtype).masked_fill(empty, 0.0)
         grads = (grad_query, grad_key, grad_value)
-        whole = parts[0] if len(parts) == 1 and isinstance(parts[0], Span) and not _has_far(call) else None
+        whole = parts[0] if len(parts) == 1 and isinstance(parts[0], Span) and not has_far(call) else None
         by_rows = whole is not None and _wants_rows(scoring, grad_bias, lse, dtype)
         is_fresh = whole is not None and not by_rows and writes_all(whole, scoring, query)
         if not is_fresh:
@@ -211,7 +136,7 @@ def backward(
             span_row_backward(wide_grad, *wide, whole, scoring, grad_lse, grads, grad_bias)
             parts = []
         delta = None
-        if grad_lse is not None or _has_far(call) or any(isinstance(part, Tiles) for part in parts):
+        if grad_lse is not None or has_far(call) or any(isinstance(part, Tiles) for part in parts):
             delta = (wide_grad * wide_out).sum(-1)
             delta = delta if grad_lse is None else delta - grad_lse
         given = wide_out if grad_lse is None else None
@@ -222,7 +147,7 @@ def backward(
             else:
                 assert delta is not None
                 _tiles_backward(wide_grad, *wide, part, call.scale, wide_lse, delta, (flats[0], flats[1], flats[2]))
-        if _has_far(call):
+        if has_far(call):
             assert delta is not None
             near = near_lse(query, key, key_mask, call, make_plan(query, key, key_mask, call))
             found = far_parts(*wide, key_mask, call, near)
@@ -247,56 +172,11 @@ def _wants_rows(scoring: Scoring, grad_bias: Tensor | None, lse: Tensor, dtype: 
     return bias is not None and (bias.device.type != "cpu" or bool(((lse < -1e30) & (lse > NEG_INF)).any()))
 
 
-def count_keys(
-    parts: Plan,
-    key_mask: Tensor | None,
-    batch: int,
-    heads: int,
-    call: AttentionCall,
-    lifted: Lifted | None = None,
-    found: Iterable[Far] = (),
-) -> Tensor:
-    """Keys that each query reads by a plan and what was `found` besides, int64 [B, H, n_q]; `lifted` thins spans out.
-
-    Keys of weight > 1 count once, and so does a block whose mean the query reads; bias is not looked at.
-    """
-    known = [part.query_rows for part in parts if isinstance(part, Tiles)]
-    known += [] if key_mask is None else [key_mask]
-    known += [] if lifted is None else lifted.tensors()
-    found = list(found)
-    known += [part.query_rows for part in found]
-    device = known[0].device if known else torch.device("cpu")
-    flat = torch.zeros(batch * heads * call.num_queries + 1, dtype=torch.int64, device=device)
-    counts = flat[:-1].view(batch, heads, call.num_queries)
-    for part in without_bands(parts):
-        if isinstance(part, Span):
-            rows = slice(part.query_start, part.query_stop)
-            counts[:, :, rows] += visible_keys(part, key_mask, device, lifted).unsqueeze(1)
-            continue
-        for chunk in part.chunks(TILE_BUDGET):
-            queries = chunk.folded_queries()
-            pairs = chunk.pairs()
-            width = chunk.key_rows.shape[-1]
-            pair_counts = torch.full(queries.shape, width, device=device) if pairs is None else pairs.sum(-1)
-            index = _query_index(chunk, heads, call.num_queries)
-            flat.index_add_(0, index.reshape(-1), pair_counts.expand(queries.shape).reshape(-1))
-    for more in found:
-        flat.index_add_(0, more.query_rows.reshape(-1), more.reads().sum(-1).reshape(-1))
-    if _has_far(call):
-        counts += far.count_blocks(key_mask, call, device).unsqueeze(1)
-    return counts
-
-
 def _without_empty(tensor: Tensor, empty: Tensor) -> Tensor:
     """Rows of queries without a key as zeros; no copy where a look shows that there are none."""
     if empty.device.type == "cpu" and not bool(empty.any()):
         return tensor
     return tensor.masked_fill(empty.unsqueeze(-1), 0.0)
-
-
-def _without_masked(tensor: Tensor, key_mask: Tensor | None) -> Tensor:
-    """Rows of masked keys as zeros, so that garbage there (NaN of an unfilled cache) cannot reach a product."""
-    return tensor if key_mask is None else tensor.masked_fill(~key_mask[:, None, :, None], 0.0)
 
 
 def _fill_empty(out: Tensor, lse: Tensor, value: Tensor, call: AttentionCall) -> Tensor:
@@ -328,14 +208,6 @@ def _empty_backward(grad_out: Tensor, empty: Tensor, grads: tuple[Tensor, Tensor
     grad_value.masked_fill_(touched, nan)
 
 
-def _query_index(chunk: Tiles, heads: int, n_q: int) -> Tensor:
-    """Flat query rows [B·R·T, G, bq] of a chunk."""
-    index = flat_index(chunk.query_rows, heads, n_q)
-    batch, _, count, rows = index.shape
-    group, units = chunk.group(), chunk.key_rows.shape[1]
-    return index.reshape(batch, units, group, count, rows).transpose(2, 3).reshape(batch * units * count, group, rows)
-
-
 def _key_index(chunk: Tiles, kv_heads: int, n_k: int) -> Tensor:
     """Flat key rows [B·R·T, 1, bk] of a chunk."""
     index = flat_index(chunk.key_rows, kv_heads, n_k)
@@ -344,11 +216,6 @@ def _key_index(chunk: Tiles, kv_heads: int, n_k: int) -> Tensor:
 
 def _flat(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1, tensor.shape[-1])
-
-
-def _has_far(call: AttentionCall) -> bool:
-    """Whether `far_parts` may add to the plan."""
-    return hasattr(_module(algorithm_of(call)), "far")
 
 
 def _far_backward(
@@ -396,16 +263,16 @@ def _tiles_forward(
     """Merge the part's result into flat_out [B·H·n_q + 1, D_v], flat_lse, in place; is_first: they are untouched."""
     flat_query, flat_key, flat_value = _flat(query), _flat(key), _flat(value)
     for chunk in part.chunks(TILE_BUDGET):
-        query_index = _query_index(chunk, query.shape[1], query.shape[2])
+        queries = query_index(chunk, query.shape[1], query.shape[2])
         key_index = _key_index(chunk, key.shape[1], key.shape[2])
         out, lse = attend(
-            gather_rows(flat_query, query_index),
+            gather_rows(flat_query, queries),
             gather_rows(flat_key, key_index),
             gather_rows(flat_value, key_index),
             chunk.pair_log_weight(query.dtype),
             scale,
         )
-        rows = query_index.reshape(-1)
+        rows = queries.reshape(-1)
         out, lse = out.reshape(-1, out.shape[-1]), lse.reshape(-1)
         if not is_first:
             out, lse = merge((flat_out.index_select(0, rows), flat_lse.index_select(0, rows)), (out, lse))
@@ -429,18 +296,18 @@ def _tiles_backward(
     # Padding rows read the spare row: its lse makes every weight zero.
     flat_lse, flat_delta = pad(lse.reshape(-1), (0, 1), value=NEG_INF), pad(delta.reshape(-1), (0, 1))
     for chunk in part.chunks(TILE_BUDGET):
-        query_index = _query_index(chunk, query.shape[1], query.shape[2])
+        queries = query_index(chunk, query.shape[1], query.shape[2])
         key_index = _key_index(chunk, key.shape[1], key.shape[2])
-        rows, columns = query_index.reshape(-1), key_index.reshape(-1)
+        rows, columns = queries.reshape(-1), key_index.reshape(-1)
         found = attend_backward(
-            gather_rows(flat_grad, query_index),
-            gather_rows(flat_query, query_index),
+            gather_rows(flat_grad, queries),
+            gather_rows(flat_query, queries),
             gather_rows(flat_key, key_index),
             gather_rows(flat_value, key_index),
             chunk.pair_log_weight(query.dtype),
             scale,
-            flat_lse.index_select(0, rows).view(query_index.shape),
-            flat_delta.index_select(0, rows).view(query_index.shape),
+            flat_lse.index_select(0, rows).view(queries.shape),
+            flat_delta.index_select(0, rows).view(queries.shape),
         )
         share = grads[0].index_select(0, rows).add_(_flat(found[0]))
         grads[0].index_copy_(0, rows, share)  # a query row stands once in a part; the spare row does not matter

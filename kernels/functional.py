@@ -41,7 +41,7 @@ def hyper_attention(
     window: int = 128,
     sinks: int = 64,
     select: str = "search",
-    threshold: float = 0.0055,
+    threshold: float = 0.005,
     selected: int = 256,
     means: int = 64,
     seed: int = 0,

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from .attend import accumulation_dtype
 from .call import AttentionCall
-from .engine import count_keys, whole_plan
 from .lifted import Lifted, seen_by_some
+from .planning import count_keys, whole_plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _RULES = (
     'str empty_rows="zero", '
     'str algorithm="hyper", int min_seq_len=4096, int block_size=256, int sample_size=256, int lsh_projections=7, '
     "int tile=128, int window=128, int sinks=64, "
-    'str select="search", float threshold=0.0055, int selected=256, int means=64, int seed=0'
+    'str select="search", float threshold=0.005, int selected=256, int means=64, int seed=0'
 )
 _LIFTED = "Tensor? first_key=None, Tensor? stop_key=None, Tensor? query_group=None, Tensor? key_group=None"
 SCHEMA = (

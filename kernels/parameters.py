@@ -46,7 +46,7 @@ class Parameters:
     window: int = 128
     sinks: int = 64
     select: str = "search"
-    threshold: float = 0.0055
+    threshold: float = 0.005
     selected: int = 256
     means: int = 64
     seed: int = 0

@@ -35,9 +35,9 @@ from torch import Tensor
 from . import parts
 from .attend import accumulation_dtype
 from .call import AttentionCall
-from .engine import algorithm_of, whole_plan
 from .far import Far
 from .parts import Plan, Span, Tiles, without_bands
+from .planning import algorithm_of, whole_plan
 
 BUDGET = 0.05
 BLOCK = 32  # keys; their bits make one integer

@@ -8,11 +8,11 @@ import pytest
 import torch
 from hyperrewrite.kernels import probe_error
 from hyperrewrite.kernels.call import AttentionCall
-from hyperrewrite.kernels.engine import whole_plan
 from hyperrewrite.kernels.functional import hyper_attention
 from hyperrewrite.kernels.hardness import hardness, sample_rows
 from hyperrewrite.kernels.parameters import Parameters
 from hyperrewrite.kernels.parts import Span
+from hyperrewrite.kernels.planning import whole_plan
 from torch import Tensor
 
 SMALL = {

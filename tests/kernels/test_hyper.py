@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from attention_cases import Inputs, check_against_oracle, make_inputs
-from hyperrewrite.kernels import engine, far, oracle
+from hyperrewrite.kernels import far, oracle, planning
 from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.far import Far
 from hyperrewrite.kernels.hyper_oracle import hyper_log_weight
@@ -36,7 +36,7 @@ def dense(inputs: Inputs, call: AttentionCall) -> Tensor:
     batch, heads = inputs.query.shape[:2]
     units, n_q, n_k = inputs.key.shape[1], call.num_queries, call.num_keys
     leaves = (inputs.query.detach(), inputs.key.detach(), inputs.value.detach())
-    parts, found = engine.whole_plan(*leaves, inputs.key_mask, call)
+    parts, found = planning.whole_plan(*leaves, inputs.key_mask, call)
     count = torch.zeros(batch, heads, n_q, n_k, dtype=torch.int64)
     for part in without_bands(parts):
         assert isinstance(part, Span)
@@ -154,15 +154,15 @@ def test_plan_is_disjoint_visible_and_counted(
     inputs = make_inputs(n_q, n_k, heads=2, kv_heads=1, features=8, masked=masked, seed=seed)
     rules = {**HYPER, "tile": tile, "window": window, "sinks": sinks, "means": means, "threshold": threshold}
     call = inputs.call(causal_offset=offset, **rules)
-    if engine.algorithm_of(call) != "hyper":
+    if planning.algorithm_of(call) != "hyper":
         return
     read = dense(inputs, call)
     allowed = oracle.visible(inputs.query, inputs.key, inputs.key_mask, call)
     assert not bool((read & ~allowed).any())
     leaves = (inputs.query.detach(), inputs.key.detach(), inputs.value.detach())
-    parts, found = engine.whole_plan(*leaves, inputs.key_mask, call)
+    parts, found = planning.whole_plan(*leaves, inputs.key_mask, call)
     blocks = far.count_blocks(inputs.key_mask, call, torch.device("cpu")).unsqueeze(1)
-    counted = engine.count_keys(parts, inputs.key_mask, 2, 2, call, found=found)
+    counted = planning.count_keys(parts, inputs.key_mask, 2, 2, call, found=found)
     assert torch.equal(counted, read.sum(-1) + blocks)
     if offset is not None:
         rows, keys = torch.arange(n_q)[:, None] + offset, torch.arange(n_k)
@@ -294,4 +294,4 @@ def test_a_window_over_everything_is_exact() -> None:
     inputs = make_inputs(100, heads=2, features=8)
     call = inputs.call(causal_offset=0, **{**HYPER, "window": 80})
     assert torch.equal(dense(inputs, call), torch.ones(100, 100, dtype=torch.bool).tril().expand(2, 2, -1, -1))
-    assert all(not isinstance(part, Far) for part in engine.make_plan(inputs.query, inputs.key, None, call))
+    assert all(not isinstance(part, Far) for part in planning.make_plan(inputs.query, inputs.key, None, call))

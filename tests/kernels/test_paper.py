@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from attention_cases import SMALL, check_against_oracle, make_inputs
-from hyperrewrite.kernels import engine, oracle, paper
+from hyperrewrite.kernels import oracle, paper, planning
 from hyperrewrite.kernels.lsh import Draws, gray_rank, hash_codes, sort_rows
 from hyperrewrite.kernels.parts import Span
 from hypothesis import given, settings
@@ -83,7 +83,7 @@ def test_plan_is_disjoint_visible_and_as_defined(
     torch.testing.assert_close(got, want, atol=1e-6, rtol=1e-6)
     read = got > float("-inf")
     assert not bool((read & ~oracle.visible(inputs.query, inputs.key, inputs.key_mask, call)).any())
-    counted = engine.count_keys(parts, inputs.key_mask, 2, 2, call)
+    counted = planning.count_keys(parts, inputs.key_mask, 2, 2, call)
     assert torch.equal(counted, read.sum(-1))
 
 
@@ -118,7 +118,7 @@ def test_a_sample_of_everything_is_exact() -> None:
     """100 keys of which about 50 take part: own block and 60 samples hold them all, with weight 1."""
     inputs = make_inputs(100, masked=0.5)
     rules = {**PAPER, "sample_size": 60}
-    assert engine.algorithm_of(inputs.call(**rules)) == "paper"
+    assert planning.algorithm_of(inputs.call(**rules)) == "paper"
     out, lse = inputs.run(**rules)
     want, want_lse = inputs.run(**{**rules, "algorithm": "exact"})
     torch.testing.assert_close(out, want, atol=1e-6, rtol=1e-5)
@@ -149,8 +149,8 @@ def test_the_edge_of_min_seq_len() -> None:
     """Fewer keys than min_seq_len are exact; a causal square of just that length is the recursion's end, exact too."""
     inputs = make_inputs(64)
     for offset, name in ((None, "paper"), (0, "paper")):
-        assert engine.algorithm_of(inputs.call(**{**PAPER, "min_seq_len": 64, "causal_offset": offset})) == name
-        assert engine.algorithm_of(inputs.call(**{**PAPER, "min_seq_len": 65, "causal_offset": offset})) == "exact"
+        assert planning.algorithm_of(inputs.call(**{**PAPER, "min_seq_len": 64, "causal_offset": offset})) == name
+        assert planning.algorithm_of(inputs.call(**{**PAPER, "min_seq_len": 65, "causal_offset": offset})) == "exact"
     at_end = paper.areas(inputs.call(**{**PAPER, "min_seq_len": 64, "causal_offset": 0}))
     assert at_end == [Span(0, 64, 0, 64, 0)]
     halves = paper.areas(inputs.call(**{**PAPER, "min_seq_len": 63, "causal_offset": 0}))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from hyperrewrite.kernels import engine, oracle
+from hyperrewrite.kernels import oracle, planning
 from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.lifted import Lifted
 from hyperrewrite.kernels.ops import call_of
@@ -42,7 +42,7 @@ class Inputs:
     def oracle(self, **rules: Any) -> tuple[Tensor, Tensor]:
         """(out, lse) float64 of the algorithm that should run."""
         call = self.call(**rules)
-        name = engine.algorithm_of(call)
+        name = planning.algorithm_of(call)
         tensors = (self.query, self.key, self.value, self.key_mask, self.bias)
         return oracle.oracle(*tensors, call, name, self.lifted)
 

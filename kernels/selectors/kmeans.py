@@ -1,9 +1,9 @@
 """k-means pre-scoring: the far keys nearest to the centres of their clusters, a set that depends on no query.
 
 After "Efficient Attention via Pre-Scoring" (arXiv 2505.11040), whose clustering keeps the keys next to the centres of
-D + 1 clusters: keys that stand apart get clusters of their own, the many alike ones share a few. The paper leaves open
-how clusters share the budget. Here they take turns: the nearest key of every cluster comes before the second nearest of
-any, so a small cluster is read whole and a large one by its most typical keys.
+D + 1 clusters: keys that stand apart get clusters of their own, the many alike ones share a few. How clusters share the
+budget is ours: they take turns, the nearest key of every cluster before the second nearest of any, so a small cluster
+is read whole and a large one by its most typical keys.
 
 The clusters are of the keys before the tile, without causality of all keys. They are made anew when these have grown by
 GROWTH, which is linear work in all; keys that came since belong to the nearest centre. The start is farthest-first

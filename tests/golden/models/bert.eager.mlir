@@ -65,8 +65,8 @@ module {
     %34 = torch.aten.add.Tensor %33, %13, %int1 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.int -> !torch.vtensor<[2,31,64],f32>
     %35 = torch.aten.layer_norm %34, %11, %arg17, %arg18, %float9.999990e-13, %true : !torch.vtensor<[2,31,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
     %36 = torch.aten.linear %35, %arg19, %arg20 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[96,64],f32>, !torch.vtensor<[96],f32> -> !torch.vtensor<[2,31,96],f32>
-    %str_1 = torch.constant.str "none"
-    %37 = torch.aten.gelu %36, %str_1 : !torch.vtensor<[2,31,96],f32>, !torch.str -> !torch.vtensor<[2,31,96],f32>
+    %str_2 = torch.constant.str "none"
+    %37 = torch.aten.gelu %36, %str_2 : !torch.vtensor<[2,31,96],f32>, !torch.str -> !torch.vtensor<[2,31,96],f32>
     %38 = torch.aten.linear %37, %arg21, %arg22 : !torch.vtensor<[2,31,96],f32>, !torch.vtensor<[64,96],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,31,64],f32>
     %39 = torch.aten.dropout %38, %float1.000000e-01, %false : !torch.vtensor<[2,31,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
     %40 = torch.aten.add.Tensor %39, %35, %int1 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.int -> !torch.vtensor<[2,31,64],f32>
@@ -90,7 +90,7 @@ module {
     %58 = torch.aten.add.Tensor %57, %41, %int1 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.int -> !torch.vtensor<[2,31,64],f32>
     %59 = torch.aten.layer_norm %58, %11, %arg33, %arg34, %float9.999990e-13, %true : !torch.vtensor<[2,31,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
     %60 = torch.aten.linear %59, %arg35, %arg36 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[96,64],f32>, !torch.vtensor<[96],f32> -> !torch.vtensor<[2,31,96],f32>
-    %61 = torch.aten.gelu %60, %str_1 : !torch.vtensor<[2,31,96],f32>, !torch.str -> !torch.vtensor<[2,31,96],f32>
+    %61 = torch.aten.gelu %60, %str_2 : !torch.vtensor<[2,31,96],f32>, !torch.str -> !torch.vtensor<[2,31,96],f32>
     %62 = torch.aten.linear %61, %arg37, %arg38 : !torch.vtensor<[2,31,96],f32>, !torch.vtensor<[64,96],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,31,64],f32>
     %63 = torch.aten.dropout %62, %float1.000000e-01, %false : !torch.vtensor<[2,31,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
     %64 = torch.aten.add.Tensor %63, %59, %int1 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.int -> !torch.vtensor<[2,31,64],f32>

@@ -67,8 +67,8 @@ module {
     %36 = torch.aten.add.Tensor %35, %13, %int1 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.int -> !torch.vtensor<[2,31,64],f32>
     %37 = torch.aten.layer_norm %36, %11, %arg17, %arg18, %float9.999990e-13, %true : !torch.vtensor<[2,31,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
     %38 = torch.aten.linear %37, %arg19, %arg20 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[96,64],f32>, !torch.vtensor<[96],f32> -> !torch.vtensor<[2,31,96],f32>
-    %str_1 = torch.constant.str "none"
-    %39 = torch.aten.gelu %38, %str_1 : !torch.vtensor<[2,31,96],f32>, !torch.str -> !torch.vtensor<[2,31,96],f32>
+    %str_2 = torch.constant.str "none"
+    %39 = torch.aten.gelu %38, %str_2 : !torch.vtensor<[2,31,96],f32>, !torch.str -> !torch.vtensor<[2,31,96],f32>
     %40 = torch.aten.linear %39, %arg21, %arg22 : !torch.vtensor<[2,31,96],f32>, !torch.vtensor<[64,96],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,31,64],f32>
     %41 = torch.aten.dropout %40, %float1.000000e-01, %false : !torch.vtensor<[2,31,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
     %42 = torch.aten.add.Tensor %41, %37, %int1 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.int -> !torch.vtensor<[2,31,64],f32>
@@ -93,7 +93,7 @@ module {
     %61 = torch.aten.add.Tensor %60, %43, %int1 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.int -> !torch.vtensor<[2,31,64],f32>
     %62 = torch.aten.layer_norm %61, %11, %arg33, %arg34, %float9.999990e-13, %true : !torch.vtensor<[2,31,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
     %63 = torch.aten.linear %62, %arg35, %arg36 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[96,64],f32>, !torch.vtensor<[96],f32> -> !torch.vtensor<[2,31,96],f32>
-    %64 = torch.aten.gelu %63, %str_1 : !torch.vtensor<[2,31,96],f32>, !torch.str -> !torch.vtensor<[2,31,96],f32>
+    %64 = torch.aten.gelu %63, %str_2 : !torch.vtensor<[2,31,96],f32>, !torch.str -> !torch.vtensor<[2,31,96],f32>
     %65 = torch.aten.linear %64, %arg37, %arg38 : !torch.vtensor<[2,31,96],f32>, !torch.vtensor<[64,96],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,31,64],f32>
     %66 = torch.aten.dropout %65, %float1.000000e-01, %false : !torch.vtensor<[2,31,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,31,64],f32>
     %67 = torch.aten.add.Tensor %66, %62, %int1 : !torch.vtensor<[2,31,64],f32>, !torch.vtensor<[2,31,64],f32>, !torch.int -> !torch.vtensor<[2,31,64],f32>

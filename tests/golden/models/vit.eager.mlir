@@ -60,8 +60,8 @@ module {
     %31 = torch.aten.add.Tensor %30, %11, %int1 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[2,50,64],f32>, !torch.int -> !torch.vtensor<[2,50,64],f32>
     %32 = torch.aten.layer_norm %31, %12, %arg15, %arg16, %float9.999990e-13, %true : !torch.vtensor<[2,50,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
     %33 = torch.aten.linear %32, %arg17, %arg18 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[96,64],f32>, !torch.vtensor<[96],f32> -> !torch.vtensor<[2,50,96],f32>
-    %str_1 = torch.constant.str "none"
-    %34 = torch.aten.gelu %33, %str_1 : !torch.vtensor<[2,50,96],f32>, !torch.str -> !torch.vtensor<[2,50,96],f32>
+    %str_2 = torch.constant.str "none"
+    %34 = torch.aten.gelu %33, %str_2 : !torch.vtensor<[2,50,96],f32>, !torch.str -> !torch.vtensor<[2,50,96],f32>
     %35 = torch.aten.linear %34, %arg19, %arg20 : !torch.vtensor<[2,50,96],f32>, !torch.vtensor<[64,96],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
     %36 = torch.aten.dropout %35, %float0.000000e00, %false : !torch.vtensor<[2,50,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
     %37 = torch.aten.add.Tensor %36, %31, %int1 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[2,50,64],f32>, !torch.int -> !torch.vtensor<[2,50,64],f32>
@@ -84,7 +84,7 @@ module {
     %54 = torch.aten.add.Tensor %53, %37, %int1 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[2,50,64],f32>, !torch.int -> !torch.vtensor<[2,50,64],f32>
     %55 = torch.aten.layer_norm %54, %12, %arg31, %arg32, %float9.999990e-13, %true : !torch.vtensor<[2,50,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
     %56 = torch.aten.linear %55, %arg33, %arg34 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[96,64],f32>, !torch.vtensor<[96],f32> -> !torch.vtensor<[2,50,96],f32>
-    %57 = torch.aten.gelu %56, %str_1 : !torch.vtensor<[2,50,96],f32>, !torch.str -> !torch.vtensor<[2,50,96],f32>
+    %57 = torch.aten.gelu %56, %str_2 : !torch.vtensor<[2,50,96],f32>, !torch.str -> !torch.vtensor<[2,50,96],f32>
     %58 = torch.aten.linear %57, %arg35, %arg36 : !torch.vtensor<[2,50,96],f32>, !torch.vtensor<[64,96],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
     %59 = torch.aten.dropout %58, %float0.000000e00, %false : !torch.vtensor<[2,50,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
     %60 = torch.aten.add.Tensor %59, %54, %int1 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[2,50,64],f32>, !torch.int -> !torch.vtensor<[2,50,64],f32>

@@ -62,8 +62,8 @@ module {
     %33 = torch.aten.add.Tensor %32, %11, %int1 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[2,50,64],f32>, !torch.int -> !torch.vtensor<[2,50,64],f32>
     %34 = torch.aten.layer_norm %33, %12, %arg15, %arg16, %float9.999990e-13, %true : !torch.vtensor<[2,50,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
     %35 = torch.aten.linear %34, %arg17, %arg18 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[96,64],f32>, !torch.vtensor<[96],f32> -> !torch.vtensor<[2,50,96],f32>
-    %str_1 = torch.constant.str "none"
-    %36 = torch.aten.gelu %35, %str_1 : !torch.vtensor<[2,50,96],f32>, !torch.str -> !torch.vtensor<[2,50,96],f32>
+    %str_2 = torch.constant.str "none"
+    %36 = torch.aten.gelu %35, %str_2 : !torch.vtensor<[2,50,96],f32>, !torch.str -> !torch.vtensor<[2,50,96],f32>
     %37 = torch.aten.linear %36, %arg19, %arg20 : !torch.vtensor<[2,50,96],f32>, !torch.vtensor<[64,96],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
     %38 = torch.aten.dropout %37, %float0.000000e00, %false : !torch.vtensor<[2,50,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
     %39 = torch.aten.add.Tensor %38, %33, %int1 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[2,50,64],f32>, !torch.int -> !torch.vtensor<[2,50,64],f32>
@@ -87,7 +87,7 @@ module {
     %57 = torch.aten.add.Tensor %56, %39, %int1 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[2,50,64],f32>, !torch.int -> !torch.vtensor<[2,50,64],f32>
     %58 = torch.aten.layer_norm %57, %12, %arg31, %arg32, %float9.999990e-13, %true : !torch.vtensor<[2,50,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.vtensor<[64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
     %59 = torch.aten.linear %58, %arg33, %arg34 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[96,64],f32>, !torch.vtensor<[96],f32> -> !torch.vtensor<[2,50,96],f32>
-    %60 = torch.aten.gelu %59, %str_1 : !torch.vtensor<[2,50,96],f32>, !torch.str -> !torch.vtensor<[2,50,96],f32>
+    %60 = torch.aten.gelu %59, %str_2 : !torch.vtensor<[2,50,96],f32>, !torch.str -> !torch.vtensor<[2,50,96],f32>
     %61 = torch.aten.linear %60, %arg35, %arg36 : !torch.vtensor<[2,50,96],f32>, !torch.vtensor<[64,96],f32>, !torch.vtensor<[64],f32> -> !torch.vtensor<[2,50,64],f32>
     %62 = torch.aten.dropout %61, %float0.000000e00, %false : !torch.vtensor<[2,50,64],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,50,64],f32>
     %63 = torch.aten.add.Tensor %62, %57, %int1 : !torch.vtensor<[2,50,64],f32>, !torch.vtensor<[2,50,64],f32>, !torch.int -> !torch.vtensor<[2,50,64],f32>

@@ -141,6 +141,11 @@ def _scores(query: Tensor, key: Tensor, scale: float) -> Tensor:
     return scores.reshape(*query.shape[:3], key.shape[2])
 
 
+def log_weight_of(keep: Tensor, like: Tensor) -> Tensor:
+    """0 where a pair is kept, −inf elsewhere; keep bool, the result in the dtype of `like`."""
+    return torch.zeros((), dtype=like.dtype, device=like.device).where(keep, NEG_INF)
+
+
 def attend_backward(
     grad_out: Tensor,
     query: Tensor,

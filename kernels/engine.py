@@ -113,7 +113,8 @@ def backward(
         grad_bias = torch.zeros([1] * (4 - bias.dim()) + list(bias.shape), dtype=dtype, device=query.device)
     if batch * heads * n_q * call.num_keys:
         key_mask = relevant_mask(key_mask)
-        parts = without_bands(make_plan(query, key, key_mask, call))
+        planned = make_plan(query, key, key_mask, call)
+        parts = without_bands(planned)
         wide = (
             query.to(dtype),
             without_masked(key, key_mask).to(dtype),
@@ -149,7 +150,7 @@ def backward(
                 _tiles_backward(wide_grad, *wide, part, call.scale, wide_lse, delta, (flats[0], flats[1], flats[2]))
         if has_far(call):
             assert delta is not None
-            near = near_lse(query, key, key_mask, call, make_plan(query, key, key_mask, call))
+            near = near_lse(*wide[:2], key_mask, call, planned)
             found = far_parts(*wide, key_mask, call, near)
             _far_backward(wide_grad, *wide, found, key_mask, call, wide_lse, delta, (flats[0], flats[1], flats[2]))
         _empty_backward(grad_out.to(dtype), empty, grads, call)

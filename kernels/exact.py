@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, attend_row_backward, is_fused, merge
+from .attend import (
+    NEG_INF,
+    accumulation_dtype,
+    attend,
+    attend_backward,
+    attend_row_backward,
+    is_fused,
+    log_weight_of,
+    merge,
+)
 from .call import AttentionCall
 from .curve import STRAIGHT, Curve
 from .lifted import Lifted, seen_by_some
@@ -67,14 +76,14 @@ def band_forward(query: Tensor, key: Tensor, value: Tensor, band: Band, scoring:
     """Attention of the band's queries over its keys; tensors and result as in `span_forward`. Plain scores only."""
     assert scoring.is_plain and scoring.bias is None
     pairs = band.pairs(query.device)
-    weight = None if pairs is None else torch.zeros((), dtype=query.dtype, device=query.device).where(pairs, NEG_INF)
+    weight = None if pairs is None else log_weight_of(pairs, query)
     outs, sums = [], []
     for b in range(query.shape[0]):
         mine = weight
         if scoring.key_mask is not None:
             seen = scoring.key_mask[b % scoring.key_mask.shape[0]][None, :, None]
             shown = band.windows(seen, band.key_start, band.columns).transpose(2, 3)  # [count, 1, 1, columns]
-            mine = torch.zeros((), dtype=query.dtype, device=query.device).where(shown, NEG_INF)
+            mine = log_weight_of(shown, query)
             mine = mine if weight is None else mine + weight
         out, lse = attend(
             band.windows(query[b], band.query_start, band.rows),

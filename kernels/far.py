@@ -6,7 +6,7 @@ Of the far keys of query i, in blocks b of count_b visible keys with mean key k�
     denominator  Σ_{j∈S_i} e^{s_ij}      +  Σ_b e^{s̄_ib} (count_b − |S_i∩b|)
 
 Every far key is counted once: by itself or by its block's mean. A found key is taken out of its block by giving it the
-weight e^{s_ij} − e^{s̄_ib}, so that the table of blocks serves every query. (Zhen et al. call the e^{s̄} part a control
+weight e^{s_ij} − e^{s̄_ib}, so that the table of blocks serves every query. (Zheng et al. call the e^{s̄} part a control
 variate, arXiv 2302.04542.) By Jensen's inequality the blocks' part never overstates the denominator of alike values.
 
 So the blocks are one attention of all queries to a short table (`blocks_forward`), and what was found is added with
@@ -23,16 +23,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from .attend import NEG_INF, attend, attend_backward, gather_rows, merge_
+from .attend import NEG_INF, attend, attend_backward, gather_rows, log_weight_of, merge_
 from .call import AttentionCall
 from .selection import Found
 from .tiling import Tile, block_of, tiles
 
 SCORE_BUDGET = 1 << 20  # scores that one `Far` may hold
 STEP = 32  # keys; whole vectors on every machine
-GROUP_BUDGET = (
-    1 << 17
-)  # scores of one head that a piece of the blocks' attention may hold; small, as it skips the future
+GROUP_BUDGET = 1 << 17  # scores of a head in a piece of the blocks' attention; small, as pieces skip the future
 HELD_BUDGET = 1 << 24  # found (query tile, key) pairs, times the tile's rows, that wait to be packed together
 OFF_CPU = 32  # times as much elsewhere, where calls cost more than caches gain
 
@@ -189,7 +187,7 @@ def _groups(batch: int, blocks: Blocks, call: AttentionCall) -> Iterator[tuple[s
 def count_blocks(key_mask: Tensor | None, call: AttentionCall, device: torch.device) -> Tensor:
     """Blocks with a visible key that each query reads the mean of, int64 [B or 1, n_q]."""
     shown = torch.ones(1, call.num_keys, device=device) if key_mask is None else key_mask.float()
-    blocks = Blocks.of(shown[:, None, :, None], shown[:, None, :, None], None if key_mask is None else key_mask, call)
+    blocks = Blocks.of(shown[:, None, :, None], shown[:, None, :, None], key_mask, call)
     counts = torch.zeros(shown.shape[0], call.num_queries, dtype=torch.int64, device=device)
     if blocks is not None:
         for rows, weight in _groups(1, blocks, call):
@@ -225,8 +223,7 @@ def found_forward(
     for part in parts:
         mine = gather_rows(query, part.query_rows).unsqueeze(1)
         keys, values = (gather_rows(flat, part.key_rows).unsqueeze(1) for flat in (key, value))
-        zero = torch.zeros((), dtype=mine.dtype, device=mine.device)
-        reads = zero.where(part.reads(), NEG_INF).unsqueeze(1)  # [N, 1, R, F]
+        reads = log_weight_of(part.reads(), mine).unsqueeze(1)  # [N, 1, R, F]
         places = torch.arange(reads.shape[2], device=reads.device)
         empty = (places < part.first.amin(1, keepdim=True)).unsqueeze(1)
         _collect(added, part, attend(mine, keys, values, reads, scale, empty=empty))

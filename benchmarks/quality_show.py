@@ -1,15 +1,25 @@
-"""The table and the picture of benchmarks/quality.py."""
+"""The table and the picture of benchmarks/quality.py, and of the files that it wrote.
+
+    python benchmarks/quality_show.py docs/benchmarks/quality.json --plot docs/benchmarks/quality.png
+
+The rows may come from several files.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import quality_cli as cli
+import typer
 from rich import box
 from rich.table import Table
 
-from hyperrewrite.usage import require
+from hyperrewrite.usage import UsageError, require
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 LOOKS = {
     "hyper": ("#2b6cb0", "o"),
     "paper": ("#d1862b", "v"),
@@ -100,3 +110,27 @@ def _excess(row: dict[str, Any]) -> float:
 
 def _is(row: dict[str, Any], name: str) -> bool:
     return row["estimator"] == name and bool(row["exact_perplexity"])
+
+
+@app.command()
+def main(
+    files: Annotated[list[Path], typer.Argument(help="JSON that quality.py wrote.")],
+    plot: Annotated[Path | None, typer.Option(help="Draw perplexity against keys (.png, .pdf or .svg).")] = None,
+    title: Annotated[str | None, typer.Option(help="Above the picture; default: the models' names.")] = None,
+) -> None:
+    """Show rows that were measured earlier."""
+    cli.check_files(None, plot)
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        try:
+            rows += json.loads(file.read_text(encoding="utf-8"))["rows"]
+            made = table(rows)
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            raise UsageError(f"{file} is no file of quality.py.") from error
+    cli.console().print(made)
+    if plot is not None:
+        draw(plot, rows, title or ", ".join(dict.fromkeys(row["model"] for row in rows)))
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(app))

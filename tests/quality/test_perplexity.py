@@ -10,6 +10,7 @@ import pytest
 import quality
 import quality_cli as cli
 import quality_model
+import quality_show
 import quality_texts
 import torch
 import transformers
@@ -56,8 +57,13 @@ def test_merge_keeps_other_rows(llama: Path, tmp_path: Path) -> None:
     assert run(llama, "--context", "80", *words) == 0
     assert run(llama, "--context", "80,96", *words, "--merge") == 0
     assert [row["context"] for row in json.loads(file.read_text())["rows"]] == [80, 96]
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "quality.svg"
+    assert cli.run(quality_show.app, [str(file), "--plot", str(picture), "--title", "two lengths"]) == 0
+    assert "</svg>" in picture.read_text()
     file.write_text("{}")
     assert run(llama, "--context", "80", *words, "--merge") == 2
+    assert cli.run(quality_show.app, [str(file)]) == 2
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,20 @@
 
     error = √(Σᵢ‖oᵢ − õᵢ‖² / Σᵢ‖oᵢ‖²),  o exact, õ what the call gave; one number a head.
 
-The rows' squared errors are heavy-tailed (SmolLM2-135M, 4,096 tokens, `hyper`: the 41 worst rows of a head hold a third
-of the sum, in one head of ten 70 %), so equally likely rows miss them. Rows are drawn with unequal probability instead
-and each counts 1/πᵢ (Horvitz and Thompson 1952): Σ over drawn rows of ‖oᵢ − õᵢ‖²/πᵢ is unbiased whatever the πᵢ > 0.
-A wrong guess of where the error is costs variance, never truth; and a drawn row is exact attention over all its keys,
-so mistakes of the engine are measured as well.
+Rows are drawn with unequal probability πᵢ and each counts 1/πᵢ (Horvitz and Thompson 1952): Σ over drawn rows of
+‖oᵢ − õᵢ‖²/πᵢ is unbiased whatever the πᵢ > 0. A wrong guess of where the error is costs variance, never truth; and a
+drawn row is exact attention over all its keys, so mistakes of the engine are measured as well.
 
-The guess. A plan that leaves keys out errs by the weight that it left out. Its unread keys are known (`read_bits`).
-For each row, of each block of 32 keys: (unread keys) · exp(scale·query·(mean key) − lse). In the TOP blocks where this
-is largest, the unread keys are scored one by one instead. With g the sum of all blocks the guess is g / (1 + g), and
-πᵢ ∝ (guess + FLOOR of its mean) · √(‖õᵢ‖² + its mean) / √(cost of the row). A plan that weights sampled keys (`paper`)
-spreads its error: there, and where the guess would use up more than GUESS_SHARE of the budget (short inputs),
-πᵢ ∝ 1/√cost.
+By default πᵢ ∝ 1/√cost. What the search of `hyper` leaves out is bounded row by row, and the samples of `paper` spread
+its error: there no row matters much more than others (docs/estimator.md has the figures).
+
+The guess. A plan that leaves keys out, with no search for what is missing and no means in their place, errs by the
+weight that it left out, and a few rows hold most of it. Its unread keys are known (`read_bits`), from the plan made
+again, which is cheap without a search and not counted. For each row, of each block of 32 keys: (unread keys) ·
+exp(scale·query·(mean key) − lse). In the TOP blocks where this is largest, the unread keys are scored one by one
+instead. With g the sum of all blocks the guess is g / (1 + g), and πᵢ ∝ (guess + FLOOR of its mean) ·
+√(‖õᵢ‖² + its mean) / √(cost of the row). Where the guess would use up more than GUESS_SHARE of the budget (short
+inputs) there is none.
 
 Rows are drawn systematically in order of position, which stratifies them. The denominator is Σ‖õᵢ‖² over all rows,
 known, corrected by the drawn ones. The interval is 95 %, by the delete-one jackknife of log error, each row's part
@@ -76,14 +78,15 @@ def estimate_error(
     call: AttentionCall,
     *,
     budget: float = BUDGET,
-    guided: bool = True,
+    guided: bool | None = None,
     seed: int = 0,
 ) -> ErrorEstimate:
     """How far `out` is from exact attention, head by head, at about `budget` of exact attention's cost.
 
     query [B, H, n_q, D], key [B, H_kv, n_k, D], value [B, H_kv, n_k, D_v]; out [B, H, n_q, D_v] and lse [B, H, n_q] are
     what `hyper::attention` gave for `call`. No key mask, bias, curve, lifted mask or sliding window. budget >= 1: every
-    row. guided=False: no guess, rows drawn ∝ 1/√cost. Raises ValueError.
+    row. guided: whether rows are drawn by the guess where there can be one; None = where it is needed and cheap.
+    Raises ValueError.
     """
     if call.has_bias or call.has_lifted or not call.curve.is_straight or call.sliding_window is not None:
         raise ValueError("the error estimate reads plain or causal calls only: no bias, curve, key ranges or window")
@@ -92,12 +95,14 @@ def estimate_error(
     batch, heads, n_q, features = query.shape
     dtype = accumulation_dtype(query.dtype)
     visible = visible_keys(call, query.device)
-    plan, far = whole_plan(query, key, value, None, call)
     total = float(visible.sum())
     share = features / (features + value.shape[-1])  # of a pair's cost: scoring it alone
     limit = visible.max().item() if n_q else 0
     guess_cost = share * (n_q * limit / (1 if call.causal_offset is None else 2) / BLOCK + n_q * TOP * BLOCK)
-    guided = guided and budget < 1.0 and leaves_out(plan, call) and guess_cost <= GUESS_SHARE * budget * total
+    guided = leaves_out(call) if guided is None else guided
+    guided = guided and budget < 1.0 and guess_cost <= GUESS_SHARE * budget * total
+    plan, far = whole_plan(query, key, value, None, call) if guided else ([], [])
+    guided = guided and not any(isinstance(part, Tiles) and part.log_weight is not None for part in plan)
     found = {name: torch.zeros(batch, heads, dtype=torch.float64) for name in ("error", "low", "high", "cost")}
     rows = torch.zeros(batch, heads, dtype=torch.int64)
     for b in range(batch):
@@ -131,10 +136,10 @@ def visible_keys(call: AttentionCall, device: torch.device) -> Tensor:
     return parts.visible_keys(whole, None, device)[0]
 
 
-def leaves_out(plan: Plan, call: AttentionCall) -> bool:
-    """Whether the plan errs by what it leaves out alone: no key of it stands for others."""
-    weighted = any(isinstance(part, Tiles) and part.log_weight is not None for part in plan)
-    return algorithm_of(call) != "exact" and not weighted
+def leaves_out(call: AttentionCall) -> bool:
+    """Whether what runs errs by what it leaves out alone, and what that is can be learnt cheaply."""
+    told = call.parameters
+    return algorithm_of(call) == "hyper" and not told.means and "search" not in told.select_names
 
 
 def read_bits(
@@ -164,11 +169,14 @@ def read_bits(
             continue
         _add_tiles(found, part.query_rows[b, h], part.key_rows[b, h // part.group()], part)
     for piece in far:
-        tile, row, column = piece.reads().nonzero(as_tuple=True)
-        q = piece.query_rows[tile, row] - (b * heads + h) * n_q
-        mine = (q >= 0) & (q < n_q)
-        j = piece.key_rows[tile, column][mine] - (b * units + h * units // heads) * n_k
-        found.view(-1).index_add_(0, q[mine] * found.shape[1] + j // BLOCK, 1 << (j % BLOCK))
+        own = piece.query_rows[:, 0] // n_q == b * heads + h  # a tile is of one head, and its first row is a query
+        mine = Far(piece.query_rows[own], piece.key_rows[own], piece.first[own], piece.block_rows[own])
+        tile, row, column = mine.reads().nonzero(as_tuple=True)
+        q = mine.query_rows[tile, row] - (b * heads + h) * n_q
+        j = mine.key_rows[tile, column] - (b * units + h * units // heads) * n_k
+        real = q < n_q
+        q, j = q[real], j[real]
+        found.view(-1).index_add_(0, q * found.shape[1] + j // BLOCK, 1 << (j % BLOCK))
     return found[:n_q]
 
 

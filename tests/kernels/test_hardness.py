@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -234,6 +235,24 @@ def test_guided_rows_find_a_rare_mistake(monkeypatch: pytest.MonkeyPatch) -> Non
         for guided in (True, False)
     }
     assert off[True] < 0.1 and off[False] > 0.3
+
+
+@pytest.mark.parametrize(
+    ("more", "planned"), [({}, False), ({"means": 8, "select": "none"}, False), ({"select": "none"}, True)]
+)
+def test_the_plan_is_made_again_where_that_is_cheap_and_of_use(
+    more: dict[str, Any], planned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not where it would repeat the search, which costs more than the whole estimate may."""
+    q, k, v = tensors(batch=1, n=1024)
+    call = AttentionCall(1024, 1024, 0.25, 0, parameters=Parameters(**{**SMALL, **more}))
+    out = hyper_attention(q, k, v, is_causal=True, scale=0.25, enable_gqa=True, return_lse=True, **{**SMALL, **more})
+    made = []
+    monkeypatch.setattr(probe_error, "whole_plan", lambda *told: made.append(1) or whole_plan(*told))
+    found = probe_error.estimate_error(q, k, v, *out, call, budget=0.2)
+    assert bool(made) == planned
+    true = dense_error(q, k, v, out[0], call)
+    assert bool(((found.low <= true * 1.5) & (true <= found.high * 1.5)).all())
 
 
 def test_calls_it_cannot_read_are_refused() -> None:

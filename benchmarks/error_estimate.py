@@ -1,7 +1,7 @@
 """Is the estimated error of an attention call its true error? Every layer and head of a real model, on several texts.
 
     python benchmarks/error_estimate.py                          4,096 tokens of three texts, `hyper` and `paper`
-    python benchmarks/error_estimate.py --tokens 8192 --algorithms hyper --text novel.txt --json found.json
+    python benchmarks/error_estimate.py --tokens 8192 --start 20000 --algorithms hyper --text novel=FILE --text code
 
 A case is one head of one layer on one text: with the q, k, v that it had in a forward of the model under the
 algorithm, the relative output error √(Σ‖o − õ‖² / Σ‖o‖²) over all query rows is computed exactly, and estimated by
@@ -9,35 +9,43 @@ each design at the same budget, a share of exact attention's multiply-adds:
 
   uniform   equally likely rows, each error over its own rows' norm (what `meter.relative_error` does)
   flat      rows drawn systematically in order of position, likelier where they are cheap; known denominator
-  guided    `kernels.probe_error`: likelier where a guess says that unread keys have weight
+  guided    likelier where a guess says that unread keys have weight; the plan made again for it is not counted
+
+`diagnose` draws flat for the default `hyper` and for `paper` (kernels/probe_error.py).
 
   within    share of cases within 20 % of the true error (cases with a true error below 1e-5 are rounding: left out)
   median, p95   of |estimate / true − 1|
   covered   share of cases whose 95 % interval holds the true error
   cost      mean and largest share of exact attention's multiply-adds over visible pairs, the guess included
 
-Without --text the texts come with Python: its library's code, the manual inside pydoc, and turtle with its docstrings.
+--json writes a row for each algorithm, design and text, and one for all texts. The texts are those of quality.py.
 """
 
 from __future__ import annotations
 
-import json
-import sysconfig
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
+import quality_cli as cli
+import quality_texts
 import torch
 import typer
 from hyperrewrite.kernels import meter, probe_error
+from hyperrewrite.kernels.parameters import ALGORITHMS
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from hyperrewrite.demo import source, text
+from hyperrewrite.demo import source
+from hyperrewrite.usage import UsageError
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+KEY = ("algorithm", "design", "text", "start", "tokens")
+ALL = "all"
 TOLERANCE = 0.2
 ROUNDING = 1e-5
 DESIGNS = ("uniform", "flat", "guided")
@@ -54,19 +62,21 @@ class Cases:
     high: list[float] = field(default_factory=list)
     cost: list[float] = field(default_factory=list)
 
-    def summary(self) -> dict[str, float]:
-        """The columns of the table."""
+    def summary(self) -> dict[str, float | None]:
+        """The columns of the table; None where attention was exact throughout."""
         true, error, low, high, cost = (
             torch.tensor(getattr(self, name), dtype=torch.float64) for name in ("true", "error", "low", "high", "cost")
         )
         real = true > ROUNDING
         off = (error / true - 1.0).abs()[real]
+        held = ((low <= true) & (true <= high))[real].double()
+        some = bool(real.any())
         return {
             "cases": int(real.sum()),
-            "within": float((off <= TOLERANCE).double().mean()),
-            "median": float(off.median()),
-            "p95": float(off.quantile(0.95)),
-            "covered": float(((low <= true) & (true <= high))[real].double().mean()),
+            "within": float((off <= TOLERANCE).double().mean()) if some else None,
+            "median": float(off.median()) if some else None,
+            "p95": float(off.quantile(0.95)) if some else None,
+            "covered": float(held.mean()) if some else None,
             "cost": float(cost.mean()),
             "cost_max": float(cost.max()),
         }
@@ -116,71 +126,88 @@ def estimate(design: str, seen: meter.Observation, budget: float, seed: int) -> 
     return probe_error.estimate_error(*tensors, seen.call, budget=budget, guided=design == "guided", seed=seed)
 
 
-def texts(files: list[Path]) -> dict[str, list[str]]:
-    """Name → pieces of text."""
-    if files:
-        return {file.stem: list(text.read_parts(file)) for file in files}
-    library = Path(sysconfig.get_path("stdlib"))
-    return {
-        "code": list(text.read_parts(None)),
-        "manual": list(text.read_parts(library / "pydoc_data" / "topics.py")),
-        "turtle": list(text.read_parts(library / "turtle.py")),
-    }
-
-
+@app.command()
 def main(
     tokens: Annotated[int, typer.Option(help="Length of each text.")] = 4096,
-    algorithms: Annotated[str, typer.Option(help="Which, separated by commas.")] = "hyper,paper",
-    file: Annotated[list[Path] | None, typer.Option("--text", help="UTF-8 files instead of Python's texts.")] = None,
+    start: Annotated[int, typer.Option(help="The first token of each text.")] = 0,
+    algorithms: Annotated[str, typer.Option(help="hyper or paper, or both separated by a comma.")] = "hyper,paper",
+    text: Annotated[
+        list[str] | None, typer.Option(help="code, manual, repeated or NAME=FILE; default: those three.")
+    ] = None,
+    designs: Annotated[str, typer.Option(help="Which, separated by commas.")] = ",".join(DESIGNS),
     min_seq_len: Annotated[int, typer.Option(help="The option of that name.")] = 1024,
     budget: Annotated[float, typer.Option(help="Share of exact attention's multiply-adds.")] = probe_error.BUDGET,
     seed: Annotated[int, typer.Option(help="Of the drawn rows.")] = 0,
-    json_path: Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Write every case.")] = None,
+    model: cli.Model = None,
+    json_path: cli.Json = None,
+    merge: cli.Merge = False,
 ) -> None:
     """Print after each text, for all so far: how near the estimates of each design are to the true error."""
-    model = source.load(None, torch.device("cpu"))
-    found: dict[tuple[str, str], Cases] = {}
-    for algorithm in algorithms.split(","):
+    names, wanted = chosen(algorithms, ALGORITHMS, "--algorithms"), chosen(designs, DESIGNS, "--designs")
+    files = quality_texts.parse(text or quality_texts.BUILT_IN)
+    if not 0.0 < budget < 1.0:
+        raise UsageError(f"--budget must be more than 0 and less than 1, not {budget}.")
+    if tokens < 2 or start < 0:
+        raise UsageError(f"--tokens takes at least 2, --start at least 0, not {tokens} and {start}.")
+    cli.check_files(json_path)
+    store = cli.Store(json_path, KEY, merge)
+    loaded = source.load(model, torch.device("cpu"))
+    found: dict[tuple[str, str, str], Cases] = {}
+    for algorithm in names:
         torch.compiler.reset()
         options: dict[str, Any] = {"algorithm": algorithm, "min_seq_len": min_seq_len}
-        compiled: Any = torch.compile(model.stack, backend="hyper", options=options)
-        for name, parts in texts(file or []).items():
-            start = time.perf_counter()
-            ids = torch.tensor([text.take_tokens(parts, model.encode, tokens)])
+        compiled: Any = torch.compile(loaded.stack, backend="hyper", options=options)
+        for name, file in files.items():
+            begun = time.perf_counter()
+            ids = torch.tensor([quality_texts.tokens(name, file, loaded.encode, start, tokens)])
             layer = 0
 
-            def watch(seen: meter.Observation, algorithm: str = algorithm) -> None:
+            def watch(seen: meter.Observation, algorithm: str = algorithm, name: str = name) -> None:
                 nonlocal layer
                 true = true_error(seen).flatten().tolist()
-                for design in DESIGNS:
+                for design in wanted:
                     given = estimate(design, seen, budget, seed + 1000003 * layer)
-                    cases = found.setdefault((algorithm, design), Cases())
-                    cases.true += true
-                    for field_name in ("error", "low", "high", "cost"):
-                        getattr(cases, field_name).extend(getattr(given, field_name).flatten().tolist())
+                    for place in (name, ALL):
+                        cases = found.setdefault((algorithm, design, place), Cases())
+                        cases.true += true
+                        for field_name in ("error", "low", "high", "cost"):
+                            getattr(cases, field_name).extend(getattr(given, field_name).flatten().tolist())
                 layer += 1
 
             with torch.no_grad(), meter.observe(watch):
                 source.hidden_states(compiled, ids)
-            show(found, tokens, budget)
-            console.print(f"{algorithm}, {name}: {layer} layers, {time.perf_counter() - start:.0f} s", highlight=False)
-    if json_path is not None:
-        document = {f"{algorithm}/{design}": vars(cases) for (algorithm, design), cases in found.items()}
-        json_path.write_text(json.dumps(document) + "\n", encoding="utf-8")
+            rows = [
+                {"algorithm": a, "design": d, "text": t, "start": start, "tokens": tokens, **cases.summary()}
+                for (a, d, t), cases in found.items()
+            ]
+            store.write({"command": cli.command_line(), "torch": torch.__version__, "budget": budget}, rows)
+            show(rows, tokens, budget)
+            seconds = time.perf_counter() - begun
+            console.print(f"{algorithm}, {name}: {layer} layers, {seconds:.0f} s", highlight=False)
 
 
-def show(found: dict[tuple[str, str], Cases], tokens: int, budget: float) -> None:
+def chosen(text: str, known: Sequence[str], option: str) -> list[str]:
+    """Names separated by commas."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{option}: {name!r} is none of {', '.join(known)}.")
+    return names
+
+
+def show(rows: list[dict[str, Any]], tokens: int, budget: float) -> None:
     """The table."""
     made = Table(title=f"{tokens:,} tokens, budget {budget:.0%}", box=box.SIMPLE)
-    for heading in ("algorithm", "design", "cases", "within 20 %", "median", "p95", "covered", "cost", "largest"):
-        made.add_column(heading, justify="left" if heading in ("algorithm", "design") else "right", no_wrap=True)
-    for (algorithm, design), cases in found.items():
-        row = cases.summary()
-        shares = [f"{row[name]:.1%}" for name in ("within", "median", "p95", "covered")]
+    words = ("algorithm", "design", "text")
+    for heading in (*words, "cases", "within 20 %", "median", "p95", "covered", "cost", "largest"):
+        made.add_column(heading, justify="left" if heading in words else "right", no_wrap=True)
+    for row in rows:
+        figures = (row[name] for name in ("within", "median", "p95", "covered"))
+        shares = ["" if figure is None else f"{figure:.1%}" for figure in figures]
         costs = [f"{row[name]:.2%}" for name in ("cost", "cost_max")]
-        made.add_row(algorithm, design, f"{row['cases']:,}", *shares, *costs)
-    Console(width=110).print(made)
+        made.add_row(*(row[word] for word in words), f"{row['cases']:,}", *shares, *costs)
+    Console(width=120).print(made)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(cli.run(app))

@@ -11,6 +11,7 @@ A row is one estimator reading one window of one text:
   keys_per_query     mean over layers, heads and queries of the keys read
   mean_error         mean over layer_errors: ‖out − exact‖ / ‖exact‖ of a layer's attention given its own q, k and v, on
                      64 query rows
+  work, search, bytes  what a query costs by the plan, for exact and hyper: see quality_cost.py
   seconds            the whole forward with its probes, eager: no figure of speed
 
 quality_passkey.py and quality_encoder.py beside this file ask for a fact in a long text, and for embeddings.
@@ -149,6 +150,7 @@ def read(
             "exact_perplexity": score if estimator.name == "exact" else exact,
             "keys_per_query": watch.mean_keys,
             "mean_error": watch.mean_error,
+            **watch.mean_cost,
             "seconds": round(clock.seconds, 2),
             "settings": estimator.settings,
             "layer_errors": [round(error, 5) for error in watch.errors],

@@ -18,10 +18,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
 import torch
-from hyperrewrite.kernels import meter, parameters
+from hyperrewrite.kernels import meter, parameters, planning
 from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.functional import hyper_attention
 from hyperrewrite.kernels.parameters import Parameters
+from quality_cost import Cost, cost
 from quality_ladder import Ladder, ladder
 from quality_selected import kept_for, mean_keys, streaming, top_keys
 from torch import Tensor
@@ -35,12 +36,20 @@ BIDIRECTIONAL = ("exact", "hyper", "paper-default")
 LEAST_BLOCK = 16
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Mean number of keys per query, and what the call costs where that is known."""
+
+    keys: float
+    cost: Cost | None = None
+
+
 class Attend(Protocol):
-    """(query [B, H, n, D], key, value, scale, causal) → (out, how to learn the mean number of keys per query)."""
+    """(query [B, H, n, D], key, value, scale, causal) → (out, how to learn what was read)."""
 
     def __call__(
         self, query: Tensor, key: Tensor, value: Tensor, scale: float, causal: bool
-    ) -> tuple[Tensor, Callable[[], float]]: ...
+    ) -> tuple[Tensor, Callable[[], Reading]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +149,11 @@ def by_op(name: str, preset: str, fields: Fields) -> Estimator:
 
     def attend(
         query: Tensor, key: Tensor, value: Tensor, scale: float, causal: bool
-    ) -> tuple[Tensor, Callable[[], float]]:
+    ) -> tuple[Tensor, Callable[[], Reading]]:
         out = hyper_attention(query, key, value, is_causal=causal, scale=scale, enable_gqa=True, **fields)
         assert isinstance(out, Tensor)
         call = call_like(query, key, scale, causal, told)
-        seen = meter.Observation(query, key, value, None, None, call, out, out)
-        return out, lambda: meter.keys_per_query(seen)
+        return out, lambda: _reading(query, key, value, call)
 
     return Estimator(name, preset, fields, attend)
 
@@ -159,11 +167,11 @@ def emulated(text: str) -> Estimator:
 
     def attend(
         query: Tensor, key: Tensor, value: Tensor, scale: float, causal: bool
-    ) -> tuple[Tensor, Callable[[], float]]:
+    ) -> tuple[Tensor, Callable[[], Reading]]:
         if not causal or query.shape[0] != 1:
             raise ValueError("the ladder is emulated for causal attention and a batch of one alone")
         out, keys = ladder(query, key, value, scale, told)
-        return out, lambda: keys
+        return out, lambda: Reading(keys)
 
     return Estimator("ladder", text, asdict(told), attend)
 
@@ -174,13 +182,21 @@ def call_like(query: Tensor, key: Tensor, scale: float, causal: bool, told: Para
     return AttentionCall(query.shape[2], key.shape[2], scale, offset, parameters=told or Parameters(algorithm="exact"))
 
 
+def _reading(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> Reading:
+    """The plan made again: as many keys as `meter.keys_per_query` counts."""
+    plan, far = planning.whole_plan(query, key, value, None, call)
+    counts = planning.count_keys(plan, None, *query.shape[:2], call, found=far)
+    heads = query.shape[0] * query.shape[1]
+    return Reading(float(counts.double().mean()), cost(call, far, heads, query.shape[-1], value.shape[-1]))
+
+
 def _selected(function: Callable[..., Tensor], kept: int, settings: Fields) -> Attend:
     def attend(
         query: Tensor, key: Tensor, value: Tensor, scale: float, causal: bool
-    ) -> tuple[Tensor, Callable[[], float]]:
+    ) -> tuple[Tensor, Callable[[], Reading]]:
         if not causal:
             raise ValueError("a window with sinks and top-k are written for causal attention alone")
-        return function(query, key, value, scale, **settings), lambda: mean_keys(query.shape[2], kept)
+        return function(query, key, value, scale, **settings), lambda: Reading(mean_keys(query.shape[2], kept))
 
     return attend
 

@@ -20,7 +20,7 @@ def test_matched_estimators_read_equal_keys(name: str, keys: float) -> None:
     out, count = estimator.attend(head, head, head, 0.3, True)
     assert out.shape == head.shape and bool(out.isfinite().all())
     slack = 0.15 * keys if name == "paper" else 1.0  # paper's blocks grow in steps
-    assert keys - slack <= count() <= keys + 1.0
+    assert keys - slack <= count().keys <= keys + 1.0
 
 
 def test_exact_is_exact() -> None:
@@ -30,7 +30,27 @@ def test_exact_is_exact() -> None:
         out, count = exact.attend(query, key, value, 0.2, causal)
         wanted = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=causal, scale=0.2)
         torch.testing.assert_close(out, wanted)
-        assert count() == (40.5 if causal else 80)
+        assert count().keys == (40.5 if causal else 80)
+
+
+def test_cost_is_what_the_plan_reads() -> None:
+    fields = {"tile": 32, "window": 32, "sinks": 8, "means": 8, "min_seq_len": 64, "select": "none"}
+    query = torch.randn(1, 2, 256, 8, generator=torch.Generator().manual_seed(0))
+    costs = {}
+    for name, more in {"none": {}, "left out": {"means": 0}, "all": {"select": "search", "threshold": 1e-9}}.items():
+        estimator = known.by_op("hyper", name, {**fields, **more, "algorithm": "hyper"})
+        reading = estimator.attend(query, query[:, :1], query[:, :1], 0.3, True)[1]()
+        assert reading.cost is not None
+        costs[name] = reading.cost
+        if name != "all":
+            assert reading.cost.work == pytest.approx(reading.keys / 128.5)
+    exact = known.by_op("exact", "", {"algorithm": "exact"}).attend(query, query[:, :1], query[:, :1], 0.3, True)[1]()
+    assert exact.keys == 128.5 and exact.cost is not None and (exact.cost.work, exact.cost.search) == (1.0, 0.0)
+    assert exact.cost.bytes == 2 * 16 * sum(range(128, 257, 128)) / 256  # the tiles of the package's default
+    assert costs["none"].search == costs["left out"].search == 0.0
+    assert costs["left out"].work < costs["none"].work < costs["all"].work
+    assert costs["left out"].bytes < costs["none"].bytes < costs["all"].bytes
+    assert 0.0 < costs["all"].search < 0.5
 
 
 def test_presets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,17 +18,18 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
 import torch
-from hyperrewrite.kernels import meter, parameters, planning
+from hyperrewrite.kernels import meter, ops, parameters, planning
 from hyperrewrite.kernels.call import AttentionCall
-from hyperrewrite.kernels.functional import hyper_attention
 from hyperrewrite.kernels.parameters import Parameters
 from quality_cost import Cost, cost
 from quality_ladder import Ladder, ladder
 from quality_selected import kept_for, mean_keys, streaming, top_keys
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from hyperrewrite.usage import UsageError
 
+_ = ops  # registers hyper::attention
 Fields = dict[str, Any]
 NAMES = ("exact", "hyper", "paper-default", "paper", "streaming", "topk", "topk-all")
 MATCHED = ("paper", "streaming", "topk", "topk-all")  # their keys follow those of a preset of hyper
@@ -150,9 +151,14 @@ def by_op(name: str, preset: str, fields: Fields) -> Estimator:
     def attend(
         query: Tensor, key: Tensor, value: Tensor, scale: float, causal: bool
     ) -> tuple[Tensor, Callable[[], Reading]]:
-        out = hyper_attention(query, key, value, is_causal=causal, scale=scale, enable_gqa=True, **fields)
-        assert isinstance(out, Tensor)
         call = call_like(query, key, scale, causal, told)
+        if told.algorithm == "exact" and call.causal_offset in (None, 0):
+            group = query.shape[1] // key.shape[1]  # written out: with enable_gqa SDPA may hold all scores at once
+            pair = [tensor.repeat_interleave(group, 1) for tensor in (key, value)]
+            out = scaled_dot_product_attention(query, *pair, is_causal=causal, scale=scale)
+        else:
+            rules = {"causal_offset": call.causal_offset, "scale": scale, **asdict(told)}
+            out, _ = torch.ops.hyper.attention(query, key, value, **rules)
         return out, lambda: _reading(query, key, value, call)
 
     return Estimator(name, preset, fields, attend)
@@ -177,8 +183,8 @@ def emulated(text: str) -> Estimator:
 
 
 def call_like(query: Tensor, key: Tensor, scale: float, causal: bool, told: Parameters | None = None) -> AttentionCall:
-    """The call as the meter wants to know it."""
-    offset = 0 if causal else None
+    """The call as the meter wants to know it; with causality the queries are the last ones."""
+    offset = key.shape[2] - query.shape[2] if causal else None
     return AttentionCall(query.shape[2], key.shape[2], scale, offset, parameters=told or Parameters(algorithm="exact"))
 
 

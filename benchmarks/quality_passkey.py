@@ -8,11 +8,16 @@ A case is a text of exactly `length` tokens, its answer included: filler, a sent
 of the filler, a question, the answer. One forward reads it all through the estimator. The key is found where every
 digit is the model's most likely next token, which is what greedy decoding after the same prefill would give.
 
+The texts of one length begin alike. `hyper` is strictly causal, so what it computed of the beginning of one text (keys
+and values of every layer) serves the others: they are read from the tile of queries on in which they differ. That gives
+the same numbers but for rounding; --no-share reads every text whole. exact is SDPA and reads them whole, as do those
+that read as many keys as hyper.
+
 A row is one estimator at one length and depth:
   found           share of the trials whose key was found
   digits          share of digits that were the most likely token
   nll             mean negative log-likelihood of a digit
-  keys_per_query  of the first trial, mean over layers
+  keys_per_query  of the first trial at the greatest depth, mean over layers
 """
 
 from __future__ import annotations
@@ -121,29 +126,74 @@ def sentences(encode: Encode, name: str, file: Path | None, tokens: int) -> list
     return found
 
 
-def ask(loaded: Any, given: Case, estimator: Any, watch: Any) -> tuple[list[bool], float]:
-    """For each digit whether it was the most likely token, and the mean negative log-likelihood."""
-    import torch
-    from quality_model import attending, device_of
+class Reader:
+    """Reads texts through one estimator; the beginning that a text shares with the first one it does not read again.
 
-    from hyperrewrite.demo.source import hidden_states
+    tile: the texts are cut at a multiple of it, as tiles are; 0: every text is read whole.
+    """
 
-    ids = torch.tensor([given.ids], device=device_of(loaded))
-    with torch.no_grad(), attending(estimator, watch):
-        states = hidden_states(loaded.stack, ids)[0, given.answer.start - 1 : given.answer.stop - 1]
-        logits = loaded.head(states).float()
-    wanted = ids[0, given.answer.start : given.answer.stop]
-    return (logits.argmax(-1) == wanted).tolist(), float(torch.nn.functional.cross_entropy(logits, wanted))
+    def __init__(self, loaded: Any, estimator: Any, tile: int) -> None:
+        """Nothing is read yet."""
+        self._loaded, self._estimator, self._tile = loaded, estimator, tile
+        self._ids: list[int] = []
+        self._layers: list[tuple[Any, Any]] = []
+
+    def ask(self, given: Case, watch: Any) -> tuple[list[bool], float]:
+        """For each digit whether it was the most likely token, and the mean negative log-likelihood."""
+        import torch
+
+        start = min(self._shared(given.ids), given.answer.start - 1)
+        with torch.no_grad():
+            states = self._states(given.ids, start - start % max(self._tile, 1), watch)
+            logits = self._loaded.head(states[given.answer.start - 1 - len(given.ids) : -1]).float()
+        wanted = torch.tensor(given.ids[given.answer.start : given.answer.stop], device=logits.device)
+        return (logits.argmax(-1) == wanted).tolist(), float(torch.nn.functional.cross_entropy(logits, wanted))
+
+    def _shared(self, ids: list[int]) -> int:
+        """How many tokens these share with the text whose layers are kept; none where the lengths differ."""
+        if not self._layers or len(ids) != len(self._ids):
+            return 0
+        return next((at for at, (one, other) in enumerate(zip(ids, self._ids, strict=True)) if one != other), len(ids))
+
+    def _states(self, ids: list[int], start: int, watch: Any) -> Any:
+        """Last hidden states from token `start` on, [n − start, features]."""
+        import torch
+        from quality_model import attending, device_of
+        from transformers import DynamicCache
+
+        from hyperrewrite.demo.source import hidden_states
+
+        row = torch.tensor([ids[start:]], device=device_of(self._loaded))
+        with attending(self._estimator, watch):
+            if not self._tile:
+                return hidden_states(self._loaded.stack, row)[0]
+            cache = DynamicCache()
+            for number, (key, value) in enumerate(self._layers if start else []):
+                cache.update(key[:, :, :start], value[:, :, :start], number)
+            states = self._loaded.stack(input_ids=row, past_key_values=cache, use_cache=True).last_hidden_state[0]
+        if not self._layers:
+            self._ids, self._layers = ids, [(layer.keys, layer.values) for layer in cache.layers]
+        return states
 
 
-def measure(loaded: Any, estimator: Any, cases: list[Case], metered: bool) -> dict[str, Any]:
+def reader(loaded: Any, estimator: Any, share: bool) -> Reader:
+    """One that shares beginnings where the estimator is `hyper` and no chooser of it goes by earlier queries."""
+    from hyperrewrite.kernels.parameters import Parameters
+
+    if not share or estimator.name != "hyper":
+        return Reader(loaded, estimator, 0)
+    told = Parameters(**estimator.settings)
+    return Reader(loaded, estimator, 0 if "heavy" in told.select_names else told.tile)
+
+
+def measure(reads: Reader, estimator: Any, cases: list[Case], metered: bool) -> dict[str, Any]:
     """The figures of one row."""
     from quality_model import Watch
 
     found, digits, losses, keys = 0, 0, 0.0, None
     for number, given in enumerate(cases):
         watch = Watch(rows=8) if metered and number == 0 else None
-        right, loss = ask(loaded, given, estimator, watch)
+        right, loss = reads.ask(given, watch)
         keys = watch.mean_keys if watch is not None else keys
         found += all(right)
         digits += sum(right)
@@ -164,6 +214,7 @@ def main(
     filler: Annotated[str, typer.Option(help="grass, code, manual or NAME=FILE.")] = "grass",
     form: Annotated[str, typer.Option(help=f"{', '.join(FORMS)}: the words of the question.")] = "plain",
     seed: Annotated[int, typer.Option(help="Of the keys.")] = 0,
+    share: Annotated[bool, typer.Option(help="Read what texts begin with once, where that is sound.")] = True,
     estimators: cli.Estimators = "exact,hyper",
     presets: cli.Presets = "",
     preset: cli.Preset = None,
@@ -216,13 +267,13 @@ def main(
         }
         keys: dict[str, float] = {}
         for told in known.independent(names, fields, shared):
-            new = _rows(loaded, told, cases, length, console)
+            new = _rows(loaded, told, cases, length, share, console)
             keys[told.preset] = next((row["keys_per_query"] for row in new if told.name == "hyper"), 0.0) or 0.0
             rows += [{**shown, **row} for row in new]
         leading = next(iter(fields))
         for told_name in (n for n in names if n in known.MATCHED):
             told = known.matched(told_name, leading, fields[leading], length, keys[leading])
-            rows += [{**shown, **row} for row in _rows(loaded, told, cases, length, console)]
+            rows += [{**shown, **row} for row in _rows(loaded, told, cases, length, share, console)]
         store.write({**head, "trials": trials, "seed": seed}, rows)
     console.print(table(rows, places))
     for line in verdict(rows):
@@ -235,17 +286,20 @@ def keys_of(trials: int, seed: int) -> list[str]:
     return [f"{draw.randrange(10 ** (DIGITS - 1), 10**DIGITS)}" for _ in range(trials)]
 
 
-def _rows(loaded: Any, told: Any, cases: dict[int, list[Case]], length: int, console: Console) -> list[dict[str, Any]]:
+def _rows(
+    loaded: Any, told: Any, cases: dict[int, list[Case]], length: int, share: bool, console: Console
+) -> list[dict[str, Any]]:
     from hyperrewrite.demo.show import step
 
-    found: list[dict[str, Any]] = []
+    found: dict[int, dict[str, Any]] = {}
+    reads = reader(loaded, told, share)
     with step(console, f"{length:,} tokens: {told.title}") as remarks:
-        for number, (depth, mine) in enumerate(cases.items()):
-            row = measure(loaded, told, mine, number == 0)
-            found.append({"length": length, "depth": depth, "trials": len(mine), **row})
-            found[-1]["keys_per_query"] = found[0]["keys_per_query"]
-        remarks.append(f"found {sum(row['found'] for row in found) / len(found):.0%}")
-    return found
+        for depth in sorted(cases, reverse=True):  # the deepest first: it shares most with the others
+            row = measure(reads, told, cases[depth], not found)
+            found[depth] = {"length": length, "depth": depth, "trials": len(cases[depth]), **row}
+            found[depth]["keys_per_query"] = next(iter(found.values()))["keys_per_query"]
+        remarks.append(f"found {sum(row['found'] for row in found.values()) / len(found):.0%}")
+    return [found[depth] for depth in cases]
 
 
 def table(rows: list[dict[str, Any]], depths: list[int]) -> Table:

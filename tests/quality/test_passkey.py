@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 import quality_cli as cli
+import quality_estimators as known
+import quality_model
 import quality_passkey as passkey
+import torch
 
 KEY = "48213"
 
@@ -51,6 +54,29 @@ def test_whole_bench(llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert all(0 <= row["found"] <= row["digits"] <= 1 and row["nll"] > 0 for row in rows)
     assert {row["keys_per_query"] for row in rows if row["estimator"] == "exact"} == {200.5, 250.5}
     assert "points beside exact at worst" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("means", [0, 4])
+def test_what_texts_share_is_read_once_and_gives_the_same(llama: Path, means: int) -> None:
+    loaded = quality_model.load(str(llama), None, torch.device("cpu"), "float32")
+    fields = {"window": 16, "sinks": 4, "tile": 16, "means": means, "min_seq_len": 64, "algorithm": "hyper"}
+    hyper = known.by_op("hyper", "small", fields)
+    filler = passkey.sentences(loaded.encode, "grass", None, 600)
+    cases = [
+        passkey.case(loaded.encode, filler, passkey.FORMS["plain"], 600, depth, key)
+        for depth in (100, 50, 0)
+        for key in passkey.keys_of(2, 0)
+    ]
+    whole, sharing = passkey.reader(loaded, hyper, False), passkey.reader(loaded, hyper, True)
+    for number, case in enumerate(cases):
+        watch = quality_model.Watch(rows=1000)
+        (_, loss), (_, wanted) = sharing.ask(case, watch), whole.ask(case, None)
+        assert loss == pytest.approx(wanted, rel=1e-5)
+        shared = sharing._shared(case.ids)
+        assert shared == len(case.ids) if number == 0 else 0 < shared < len(case.ids)
+        assert watch.mean_error > 1e-4
+    assert passkey.reader(loaded, known.by_op("exact", "", {"algorithm": "exact"}), True)._tile == 0
+    assert passkey.reader(loaded, known.by_op("hyper", "", {**fields, "select": "search+heavy"}), True)._tile == 0
 
 
 def test_verdict_names_the_worst_place() -> None:

@@ -1,4 +1,7 @@
-"""Runs a plan: forward and backward, part by part and chunk by chunk. No algorithm writes its own."""
+"""Runs a plan: forward and backward, part by part and chunk by chunk. No algorithm writes its own.
+
+The one exception is the forward of `hyper` on a GPU, which has kernels of its own (`fused`).
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_i
 from .call import AttentionCall
 from .exact import Scoring, span_backward, span_forward, span_row_backward, writes_all
 from .far import Blocks, Far
+from .fused.choice import reason_against
 from .lifted import Lifted
 from .parts import Span, Tiles, without_bands
 from .planning import (
     TILE_BUDGET,
+    algorithm_of,
     far_parts,
     has_far,
     make_plan,
@@ -53,6 +58,11 @@ def forward(
         out = query.new_zeros(batch, heads, n_q, value_features)
         return out, query.new_full((batch, heads, n_q), NEG_INF, dtype=torch.float32)
     key_mask = relevant_mask(key_mask)
+    if algorithm_of(call) == "hyper" and reason_against(query, key, value, call) is None:
+        from .fused import launch  # Triton need not be there
+
+        out, lse = launch.hyper(query, key, value, key_mask, call)
+        return _fill_empty(out, lse, value, call), lse
     parts = make_plan(query, key, key_mask, call)
     scoring = _scoring(key_mask, bias, lifted, query, call)
     clean_key, clean_value = without_masked(key, key_mask), without_masked(value, key_mask)

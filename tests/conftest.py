@@ -1,4 +1,5 @@
-"""What every test run shares: one torch thread for each process, and GPU tests skipped where there is no GPU."""
+"""What every test run shares: one torch thread for each process; without a GPU its tests are skipped, and
+Triton kernels are interpreted."""
 
 from __future__ import annotations
 
@@ -11,6 +12,11 @@ from hypothesis import settings
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS"):
     os.environ.setdefault(_name, "1")
 
+import torch  # noqa: E402
+
+# Without a GPU, Triton kernels run in Triton's interpreter. It looks when a kernel is defined.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # The same examples in every run, so that a red run says something about the change; `make fuzz` looks for new ones.
 settings.register_profile("repeatable", derandomize=True)
@@ -22,8 +28,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return
-    import torch
-
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))

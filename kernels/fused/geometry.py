@@ -1,0 +1,38 @@
+"""Which keys are near to a tile of queries, as `kernels.tiling` defines it, for the kernels."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def tile_edges(
+    place,  # number of the tile among those that are run
+    n_q,
+    n_k,
+    offset,
+    first_tile,
+    window,
+    first_far,
+    CAUSAL: tl.constexpr,
+    BLOCK: tl.constexpr,
+    R: tl.constexpr,
+):
+    """(query of row 0, sinks, low, high, limit): the tile reads keys [0, sinks) and [low, high); [sinks, low) and
+    [high, limit) are far. A row's query may be below 0 or beyond the last one."""
+    if CAUSAL:
+        position = (place + first_tile) * R
+        start = position - offset
+        low = tl.minimum(tl.maximum(position - window, 0) // BLOCK * BLOCK, n_k)
+        high = tl.minimum(tl.minimum(start + R, n_q) + offset, n_k)
+        limit = high
+    else:
+        start = place * R
+        stop = tl.minimum(start + R, n_q).to(tl.int64)
+        at = (start.to(tl.int64) * n_k // n_q).to(tl.int32)
+        until = ((stop * n_k + n_q - 1) // n_q).to(tl.int32)
+        low = tl.maximum(at - window // 2, 0) // BLOCK * BLOCK
+        high = tl.minimum((until + window // 2 + BLOCK - 1) // BLOCK * BLOCK, n_k)
+        limit = n_k
+    return start, tl.minimum(first_far, low), low, high, limit

@@ -1,0 +1,132 @@
+"""Runs the fused kernels of `hyper`: a table of the keys, sketches of the queries, the search, the attention.
+
+Nothing here waits for the device, so a call can be captured in a CUDA graph. Beside the outputs a call takes: means of
+blocks, sketches of queries and keys (one byte a number in float8), a bit for each pair of a query tile and a key, and
+for each tile a list of `Config.chunk` numbers of two bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+from ..call import AttentionCall
+from ..hyper import threshold
+from ..selectors.search import LEAST
+from ..tiling import block_of, first_far
+from .attention import attend_tile
+from .config import Config, config_of, sketch_dtype
+from .search import search_keys, sketch_queries
+from .table import table_of_blocks
+
+LOG2_E = 1.0 / math.log(2.0)
+SKETCH_RANGE = 16.0  # where the largest number of a usual key's sketch stands
+HIT = 256.0  # the product of sketches that reaches a threshold
+MARGIN = 1 / 32  # by how much less is told, too: attention judges again
+LEAST_WIDTH = 32  # features that a float8 matrix product takes at least
+
+
+def hyper(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    call: AttentionCall,
+    config: Config | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(out [B, H, n_q, D_v] contiguous in query's dtype, lse [B, H, n_q] float32, −inf for rows without a key).
+
+    query [B, H, n_q, D], key [B, H_kv, n_k, D], value [B, H_kv, n_k, D_v] of one dtype and any strides; key_mask bool
+    [B or 1, n_k]. Rows without a key are zero. What `choice.reason_against` names is not asked again.
+    """
+    batch, heads, n_q, features = query.shape
+    units, n_k, value_features = key.shape[1], key.shape[2], value.shape[3]
+    if config is None:
+        config = config_of(query.dtype, max(features, value_features), sketch_dtype(query.device))
+    parameters, block, rows = call.parameters, block_of(call), call.parameters.tile
+    is_causal, offset = call.causal_offset is not None, call.causal_offset or 0
+    out = query.new_empty(batch, heads, n_q, value_features)
+    lse = query.new_empty(batch, heads, n_q, dtype=torch.float32)
+    if offset < 0:  # the first queries see no key and stand in no tile
+        out.zero_()
+        lse.fill_(-math.inf)
+    first_tile = max(offset, 0) // rows
+    tiles = -(-(n_q + offset) // rows) - first_tile
+    if tiles <= 0 or batch * heads * n_k == 0:
+        return out, lse
+
+    searches, blocks = bool(parameters.select_names), -(-n_k // block)
+    lines, programs = batch * units, batch * heads * tiles
+    wide, value_wide = (triton.next_power_of_2(max(width, LEAST_WIDTH)) for width in (features, value_features))
+    sketch_rows = -(-n_k // config.search.keys) * config.search.keys if searches else 0
+    mask = key if key_mask is None else _bytes(key_mask)  # without a mask it is not read
+    mask_stride = 0 if mask.shape[0] == 1 else mask.stride(0)
+
+    def room(*shape: int, dtype: torch.dtype) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device=query.device)
+
+    means = (
+        room(lines, blocks, features, dtype=key.dtype),
+        room(lines, blocks, value_features, dtype=value.dtype),
+        room(lines, blocks, dtype=torch.float32),
+    )
+    key_sketch, power = room(lines, sketch_rows, wide, dtype=config.sketch), room(lines, dtype=torch.float32)
+    searched = programs if searches else 0
+    query_sketch = room(searched, rows, wide, dtype=config.sketch)
+    bound, bits = room(searched, rows, dtype=torch.float32), room(searched, sketch_rows // 32, dtype=torch.int32)
+    found = room(searched, config.chunk, dtype=torch.int16)
+
+    group, edges = heads // units, (offset, first_tile, parameters.window, first_far(call))
+    scale = call.scale * LOG2_E
+    known: dict[str, Any] = {"HAS_MASK": key_mask is not None, "BLOCK": block, "D": features, "PAD_D": wide}
+    tile = {"CAUSAL": is_causal, "R": rows}
+    sketched = {"SKETCH_MOST": torch.finfo(config.sketch).max / 2 if config.sketch.itemsize > 1 else 448.0}
+    precision = {"PRECISION": _precision(query.dtype)}
+    with _on(query.device):
+        table_of_blocks[(blocks, lines)](
+            key, value, mask, *means, key_sketch, power,
+            *key.stride(), *value.stride(), mask_stride, units, n_k, blocks, first_far(call) // block, sketch_rows,
+            SEARCHES=searches, PAD_BLOCK=triton.next_power_of_2(block), D_V=value_features, PAD_V=value_wide,
+            SKETCH_RANGE=SKETCH_RANGE, **sketched, **known,
+        )  # fmt: skip
+        if searches:
+            sketch_queries[(tiles, batch * heads)](
+                query, key, mask, means[0], power, query_sketch, bound,
+                *query.stride(), *key.stride(), mask_stride, heads, group, n_q, n_k, blocks, *edges,
+                scale, math.log2(threshold(call)), LEAST * LOG2_E,
+                KEYS=config.near.keys, HIT=HIT, num_warps=config.near.warps, **sketched, **precision, **known, **tile,
+            )  # fmt: skip
+            search_keys[(tiles, batch * heads)](
+                query_sketch, key_sketch, bits, heads, group, n_q, n_k, *edges, sketch_rows, HIT * (1 - MARGIN),
+                KEYS=config.search.keys, STAGES=config.search.stages, num_warps=config.search.warps,
+                BLOCK=block, PAD_D=wide, **tile,
+            )  # fmt: skip
+        attend_tile[(tiles, batch * heads)](
+            query, key, value, mask, *means, out, lse, bound, bits, found,
+            *query.stride(), *key.stride(), *value.stride(), mask_stride,
+            heads, group, n_q, n_k, blocks, *edges, sketch_rows, scale,
+            HAS_MEANS=parameters.means > 0, SEARCHES=searches, D_V=value_features, PAD_V=value_wide,
+            KEYS_NEAR=config.attend.keys, KEYS_FOUND=config.attend.keys, CHUNK=config.chunk, PIECE=config.piece,
+            num_warps=config.attend.warps, **precision, **known, **tile,
+        )  # fmt: skip
+    return out, lse
+
+
+def _bytes(mask: Tensor) -> Tensor:
+    """bool [B or 1, n] as bytes whose rows are dense."""
+    return (mask if mask.stride(1) == 1 else mask.contiguous()).view(torch.uint8)
+
+
+def _precision(dtype: torch.dtype) -> str:
+    """tf32 only where the user's setting allows it."""
+    return "tf32" if dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32 else "ieee"
+
+
+def _on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Kernels start on the tensors' device, not on the current one."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()

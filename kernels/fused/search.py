@@ -1,0 +1,152 @@
+"""The search: sketches of the queries, then every key's best score with a tile of them, as one bit a key.
+
+A query's sketch is the query times what makes `HIT` of a score that reaches its threshold: with the centre c,
+HIT·(s − s_c) / max(limit − s_c, least). So the search is one matrix product, the maximum over a tile's queries, and one
+comparison. `MARGIN` below it a key is still told: attention judges with the exact score, and float8 rounds.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from .geometry import tile_edges
+
+
+@triton.jit
+def sketch_queries(
+    query_ptr,  # [B, H, n_q, D]
+    key_ptr,  # [B, H_kv, n_k, D]
+    mask_ptr,  # bool [B or 1, n_k]
+    mean_key_ptr,  # [B·H_kv, m, D]
+    power_ptr,  # float32 [B·H_kv]
+    sketch_ptr,  # [B·H, tiles · R, PAD_D]
+    bound_ptr,  # float32 [B·H, tiles · R]: the score from which on a key is read, log2 units; inf = no query
+    stride_qb,
+    stride_qh,
+    stride_qn,
+    stride_qd,
+    stride_kb,
+    stride_kh,
+    stride_kn,
+    stride_kd,
+    stride_mask,
+    heads,  # H
+    group,  # H / H_kv
+    n_q,
+    n_k,
+    blocks,  # m
+    offset,  # query i sees key j iff j <= i + offset
+    first_tile,  # number of the first tile, in positions of the keys
+    window,
+    first_far,  # edge of the sinks, a multiple of BLOCK
+    scale,  # · log2(e)
+    log_threshold,  # log2
+    least,  # in log2 units
+    CAUSAL: tl.constexpr,
+    HAS_MASK: tl.constexpr,
+    BLOCK: tl.constexpr,
+    D: tl.constexpr,
+    PAD_D: tl.constexpr,
+    R: tl.constexpr,  # rows of a tile
+    KEYS: tl.constexpr,
+    PRECISION: tl.constexpr,
+    HIT: tl.constexpr,
+    SKETCH_MOST: tl.constexpr,
+):
+    place = tl.program_id(0)
+    head = tl.program_id(1)
+    batch = (head // heads).to(tl.int64)
+    unit = ((head % heads) // group).to(tl.int64)
+    line = batch * (heads // group) + unit
+    start, sinks, low, high, _ = tile_edges(place, n_q, n_k, offset, first_tile, window, first_far, CAUSAL, BLOCK, R)
+    query = start + tl.arange(0, R)
+    exists = (query >= 0) & (query < n_q)
+    d = tl.arange(0, PAD_D)
+    has_d = (d < D)[None, :]
+    q = tl.load(
+        query_ptr
+        + batch * stride_qb
+        + (head % heads).to(tl.int64) * stride_qh
+        + query.to(tl.int64)[:, None] * stride_qn
+        + d[None, :] * stride_qd,
+        mask=exists[:, None] & has_d,
+        other=0.0,
+    )  # [R, D]
+    key_base = key_ptr + batch * stride_kb + unit * stride_kh
+    peak = tl.full([R], float("-inf"), tl.float32)
+    total = tl.zeros([R], tl.float32)
+    near = tl.arange(0, KEYS)
+    sink_steps = tl.cdiv(sinks, KEYS)
+    for step in tl.range(0, sink_steps + tl.cdiv(high - low, KEYS), num_stages=2):
+        is_sink = step < sink_steps
+        key = tl.where(is_sink, step * KEYS, low + (step - sink_steps) * KEYS) + near
+        seen = key < tl.where(is_sink, sinks, high)
+        if HAS_MASK:
+            seen = seen & (tl.load(mask_ptr + batch * stride_mask + key, mask=seen, other=0) != 0)
+        rows = key.to(tl.int64)[:, None]
+        k = tl.load(key_base + rows * stride_kn + d[None, :] * stride_kd, mask=seen[:, None] & has_d, other=0.0)
+        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale  # [R, KEYS]
+        allowed = seen[None, :]
+        if CAUSAL:
+            allowed = allowed & (key[None, :] <= (query + offset)[:, None])
+        scores = tl.where(allowed, scores, float("-inf"))
+        higher = tl.maximum(peak, tl.max(scores, 1))
+        base = tl.where(higher == float("-inf"), 0.0, higher)
+        total = total * tl.exp2(peak - base) + tl.sum(tl.exp2(scores - base[:, None]), 1)
+        peak = higher
+    centre = tl.load(mean_key_ptr + (line * blocks + first_far // BLOCK) * D + d, mask=d < D, other=0.0)
+    wide = q.to(tl.float32)
+    common = tl.sum(wide * centre.to(tl.float32)[None, :], 1) * scale
+    above = tl.maximum(tl.where(total > 0.0, peak + tl.log2(total) + log_threshold - common, least), least)
+    factor = scale * HIT / (above * tl.load(power_ptr + line))
+    sketch = tl.minimum(tl.maximum(wide * factor[:, None], -SKETCH_MOST), SKETCH_MOST)
+    row = (head.to(tl.int64) * tl.num_programs(0) + place) * R + tl.arange(0, R)
+    tl.store(sketch_ptr + row[:, None] * PAD_D + d[None, :], sketch.to(sketch_ptr.dtype.element_ty))
+    tl.store(bound_ptr + row, tl.where(exists, common + above, float("inf")))
+
+
+@triton.jit
+def search_keys(
+    query_ptr,  # sketches [B·H, tiles · R, PAD_D]
+    key_ptr,  # sketches [B·H_kv, sketch_rows, PAD_D]
+    bits_ptr,  # int32 [B·H, tiles, sketch_rows / 32]; bit j of word w: key 32·w + j may be read
+    heads,
+    group,
+    n_q,
+    n_k,
+    offset,
+    first_tile,
+    window,
+    first_far,
+    sketch_rows,  # a multiple of KEYS
+    passing,  # (1 − MARGIN) · HIT
+    CAUSAL: tl.constexpr,
+    BLOCK: tl.constexpr,
+    PAD_D: tl.constexpr,
+    R: tl.constexpr,
+    KEYS: tl.constexpr,
+    STAGES: tl.constexpr,
+):
+    # The longest tiles first; tiles of one head run side by side and share its keys in the L2 cache.
+    place = tl.num_programs(0) - 1 - tl.program_id(0)
+    head = tl.program_id(1)
+    unit = (head // heads * (heads // group) + (head % heads) // group).to(tl.int64)
+    _, sinks, low, _, limit = tile_edges(place, n_q, n_k, offset, first_tile, window, first_far, CAUSAL, BLOCK, R)
+    program = head.to(tl.int64) * tl.num_programs(0) + place
+    d = tl.arange(0, PAD_D)
+    row = program * R + tl.arange(0, R)
+    q = tl.trans(tl.load(query_ptr + row[:, None] * PAD_D + d[None, :]))  # [PAD_D, R]
+    key = tl.arange(0, KEYS)
+    key_base = key_ptr + unit * sketch_rows * PAD_D
+    tile = key[:, None] * PAD_D + d[None, :]
+    bits = bits_ptr + program * (sketch_rows // 32)
+    word = tl.arange(0, KEYS // 32)
+    bit = tl.arange(0, 32)
+    stop = low if CAUSAL else limit
+    for start in tl.range(sinks // KEYS * KEYS, stop, KEYS, num_stages=STAGES):
+        k = tl.load(key_base + start * PAD_D + tile)
+        scores = tl.dot(k, q)  # [KEYS, R]
+        hit = tl.max(scores, 1) >= passing
+        words = tl.sum(tl.reshape(hit.to(tl.int32), [KEYS // 32, 32]) << bit[None, :], 1)
+        tl.store(bits + start // 32 + word, words)

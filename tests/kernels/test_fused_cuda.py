@@ -1,0 +1,64 @@
+"""The fused kernels on a GPU: against the slow definition, without a wait for the device, captured in a CUDA graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from attention_cases import make_inputs
+from hyperrewrite.kernels import engine
+
+pytestmark = pytest.mark.gpu
+
+HYPER: dict[str, Any] = {"algorithm": "hyper", "min_seq_len": 8, "threshold": 0.05}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize(("n", "features"), [(1000, 64), (1111, 40), (1000, 80), (1000, 128), (700, 256)])
+@pytest.mark.parametrize("offset", [None, 0, -100])
+def test_matches_oracle(dtype: torch.dtype, n: int, features: int, offset: int | None) -> None:
+    inputs = make_inputs(n, heads=4, kv_heads=2, features=features, masked=0.2, strided=n == 1111).to(dtype)
+    rules = {**HYPER, "scale": 2.0 / features**0.5, "causal_offset": offset}
+    tensors = [tensor.detach().cuda() for tensor in (inputs.query, inputs.key, inputs.value)]
+    assert inputs.key_mask is not None
+    out, lse = torch.ops.hyper.attention(*tensors, inputs.key_mask.cuda(), **rules)
+    want, want_lse = inputs.oracle(**rules)
+    # A key that all but reaches its threshold may be judged otherwise: the error of the whole says more.
+    seen = want_lse > float("-inf")
+    assert torch.equal(lse.cpu() > float("-inf"), seen)
+    assert float((out.cpu().double() - want).norm() / want.norm()) < (0.01 if dtype == torch.bfloat16 else 0.005)
+    assert float((lse.cpu().double() - want_lse)[seen].abs().mean()) < 0.002
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_gradients(causal: bool) -> None:
+    inputs = make_inputs(1000, heads=4, kv_heads=2, features=64)
+    rules = {**HYPER, "scale": 0.2, "causal_offset": 0 if causal else None}
+    tensors = [tensor.detach().cuda().requires_grad_() for tensor in (inputs.query, inputs.key, inputs.value)]
+    out, _ = torch.ops.hyper.attention(*tensors, **rules)
+    along = torch.randn(out.shape)
+    want, _ = inputs.oracle(**rules)
+    got = torch.autograd.grad((out * along.cuda()).sum(), tensors)
+    for mine, theirs in zip(got, torch.autograd.grad((want * along).sum(), inputs.leaves), strict=True):
+        assert float((mine.cpu().double() - theirs.double()).norm() / theirs.double().norm()) < 0.02
+
+
+def test_no_wait_and_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = [torch.randn(1, 8, 5000, 64, device="cuda", dtype=torch.bfloat16) for _ in range(3)]
+    rules = {"algorithm": "hyper", "scale": 0.125, "causal_offset": 0}
+    monkeypatch.setattr(engine, "make_plan", lambda *_: pytest.fail("the portable path ran"))
+    want = torch.ops.hyper.attention(*tensors, **rules)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            got = torch.ops.hyper.attention(*tensors, **rules)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for _ in range(2):
+        for tensor in got:
+            tensor.fill_(float("nan"))
+        graph.replay()
+        assert all(torch.equal(mine, theirs) for mine, theirs in zip(got, want, strict=True))

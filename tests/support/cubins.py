@@ -1,0 +1,114 @@
+"""Builds the fused kernels for GPUs that are not here, and says what the compiler made of them.
+
+    python tests/support/cubins.py > cubins.json
+
+One JSON object a line: kernel, target, features, dtype, registers and stack bytes a thread (null where the compiler
+does not tell), shared bytes, whether tensor cores are used. Runs in a process without TRITON_INTERPRET.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from hyperrewrite.kernels.fused import launch
+from hyperrewrite.kernels.fused.attention import attend_tile
+from hyperrewrite.kernels.fused.config import config_of
+from hyperrewrite.kernels.fused.search import search_keys, sketch_queries
+from hyperrewrite.kernels.fused.table import table_of_blocks
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+TARGETS = {
+    "sm_90": GPUTarget("cuda", 90, 32),
+    "sm_100": GPUTarget("cuda", 100, 32),
+    "gfx942": GPUTarget("hip", "gfx942", 64),
+}
+FLOATS = ("scale", "log_threshold", "least", "passing")
+NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.float8_e4m3fn: "fp8e4nv"}
+SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "power_ptr": "fp32", "mask_ptr": "u8",
+          "bits_ptr": "i32", "list_ptr": "i16"}  # fmt: skip
+
+
+def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[dict[str, Any]]:
+    """The four kernels in the shipped configuration."""
+    config = config_of(dtype, features, torch.bfloat16 if target == "gfx942" else torch.float8_e4m3fn)
+    wide = triton.next_power_of_2(max(features, launch.LEAST_WIDTH))
+    constants = {
+        "CAUSAL": causal, "HAS_MASK": False, "HAS_MEANS": True, "SEARCHES": True, "BLOCK": 64, "PAD_BLOCK": 64,
+        "R": 128, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide, "PRECISION": "ieee", "HIT": launch.HIT,
+        "SKETCH_RANGE": launch.SKETCH_RANGE, "SKETCH_MOST": 448.0, "CHUNK": config.chunk, "PIECE": config.piece,
+        "KEYS_NEAR": config.attend.keys, "KEYS_FOUND": config.attend.keys,
+    }  # fmt: skip
+    rows = []
+    for kernel, phase in (
+        (table_of_blocks, None), (sketch_queries, config.near),
+        (search_keys, config.search), (attend_tile, config.attend),
+    ):  # fmt: skip
+        more = {} if phase is None else {"KEYS": phase.keys, "STAGES": phase.stages}
+        compiled = compile_(kernel, TARGETS[target], NAMES[dtype], NAMES[config.sketch], {**constants, **more},
+                            4 if phase is None else phase.warps)  # fmt: skip
+        rows.append({"kernel": kernel.__name__, "target": target, "features": features, "dtype": NAMES[dtype],
+                     "causal": causal, **usage(compiled)})  # fmt: skip
+    return rows
+
+
+def compile_(kernel: Any, target: GPUTarget, dtype: str, sketch: str, constants: dict[str, Any], warps: int) -> Any:
+    """As a launch of usual tensors would: aligned pointers and strides, features side by side."""
+    known = {name: value for name, value in constants.items() if name in kernel.arg_names}
+    signature, attributes = {}, {}
+    for place, name in enumerate(kernel.arg_names):
+        if re.fullmatch(r"stride_[qkv]d", name):
+            known[name] = 1
+        if name in known:
+            signature[name] = "constexpr"
+        elif name in FLOATS:
+            signature[name] = "fp32"
+        elif name.endswith("_ptr"):
+            is_sketch = name == "sketch_ptr" or (kernel is search_keys and name in ("query_ptr", "key_ptr"))
+            signature[name] = "*" + SHARED.get(name, sketch if is_sketch else dtype)
+            attributes[(place,)] = [["tt.divisibility", 16]]
+        else:
+            signature[name] = "i32"
+            if name.startswith("stride") or name == "sketch_rows":
+                attributes[(place,)] = [["tt.divisibility", 16]]
+    values = {(kernel.arg_names.index(name),): value for name, value in known.items()}
+    return triton.compile(ASTSource(kernel, signature, values, attributes), target=target, options={"num_warps": warps})
+
+
+def usage(compiled: Any) -> dict[str, Any]:
+    """Registers, stack and shared memory; from cuobjdump, which comes with Triton, or from AMD's assembly."""
+    shared = compiled.metadata.shared
+    if "amdgcn" in compiled.asm:
+        text = compiled.asm["amdgcn"]
+        spilled = sum(int(number) for number in re.findall(r"\.[vs]gpr_spill_count:\s*(\d+)", text))
+        return {"shared": shared, "registers": None, "stack": spilled * 4, "tensor_cores": "v_mfma" in text}
+    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(compiled.asm["cubin"])
+        file.flush()
+        text = subprocess.run([str(tool), "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"REG:(\d+) STACK:(\d+)", text)
+    assert found is not None, text
+    has_mma = any(word in compiled.asm["ptx"] for word in ("wgmma.mma_async", "mma.sync", "tcgen05.mma"))
+    return {"shared": shared, "registers": int(found[1]), "stack": int(found[2]), "tensor_cores": has_mma}
+
+
+def main() -> None:
+    for target in TARGETS:
+        for dtype, features, causal in (
+            (torch.bfloat16, 64, True), (torch.float16, 128, False),
+        ):  # fmt: skip
+            for row in build(target, dtype, features, causal):
+                print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeGuard
 
 import sympy
+import torch
 
 from .expression import FALSE, TRUE, ZERO, Apply, Expr, Int, Load, Number, Product, as_sympy, contains, integer
 
@@ -218,3 +219,20 @@ def is_integral(expr: Expr) -> bool:
         value = expr.node.meta.get("example_value", expr.node.meta.get("val"))
         return value is not None and not value.dtype.is_floating_point
     return isinstance(expr, Int)
+
+
+def is_whole(expr: Expr) -> bool:
+    """Whether an expression is sure to be a whole number, which an int64 tensor holds as it is."""
+    if isinstance(expr, Number):
+        return math.isfinite(expr.value) and float(expr.value).is_integer()
+    if isinstance(expr, Load):
+        value = expr.node.meta.get("example_value", expr.node.meta.get("val"))
+        return getattr(value, "dtype", None) in WHOLE
+    if isinstance(expr, Apply):
+        parts = expr.args[1:] if expr.name == "where" else expr.args
+        return expr.name in _WHOLE_STEPS and all(map(is_whole, parts))
+    return isinstance(expr, Int)
+
+
+WHOLE = frozenset((torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64))
+_WHOLE_STEPS = frozenset(("add", "sub", "mul", "minimum", "maximum", "where", "int64"))

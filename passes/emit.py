@@ -340,6 +340,8 @@ class Emitter:
             return self.call(torch.logical_not, args[0])
         if expr.name == "le0":
             return self.call(operator.le, args[0], 0)
+        if expr.name == "int64":
+            return self.method("to", args[0], torch.int64)
         if expr.name == "where":
             return self.call(torch.where, args[0], *self._numbers(args[1:]))
         if expr.name in ("minimum", "maximum") and any(not isinstance(a, fx.Node) for a in args):

@@ -14,12 +14,14 @@ from functools import partial, reduce
 import sympy
 from torch import fx
 
-from .algebra import arithmetic, conjunction, disjunction
+from .algebra import arithmetic, conjunction, disjunction, is_whole
 from .evaluate import Evaluator
 from .expression import Apply, Expr, Int, Load, Number, as_sympy, integer, symbols
 from .score import MaskTerm
 from .spec import MaskSpec
 from .symbols import Roots
+
+FAR = 2**62  # behind every key
 
 
 def causal_offset(part: Expr, roots: Roots) -> sympy.Expr | None:
@@ -55,7 +57,8 @@ def group_pair(part: Expr, roots: Roots) -> tuple[Expr, Expr] | None:
     if not (isinstance(part, Apply) and part.name == "eq"):
         return None
     for query, key in (part.args, part.args[::-1]):
-        if _of_query(query, roots) and is_key_mask(key, roots) and roots.key_position in symbols(key):
+        alike = is_whole(query) and is_whole(key)  # the op compares them as int64
+        if alike and _of_query(query, roots) and is_key_mask(key, roots) and roots.key_position in symbols(key):
             return query, key
     return None
 
@@ -150,10 +153,17 @@ def _bound(part: Expr, roots: Roots) -> tuple[str, Expr] | None:
     name = part.name
     if right == Int(j):  # f(i) < j says what j > f(i) says
         left, right, name = right, left, {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}[name]
-    if left != Int(j) or not _of_query(right, roots):
+    if left != Int(j) or not _of_query(right, roots) or not is_whole(right):  # the op takes an int64
         return None
     kind = "stop" if name in ("lt", "le") else "first"
-    return kind, right if name in ("lt", "ge") else arithmetic("add", right, Number(1))
+    return kind, right if name in ("lt", "ge") else _next(right)
+
+
+def _next(value: Expr) -> Expr:
+    """One more than a whole number, however small the dtype that holds it, and large the number."""
+    if as_sympy(value) is None:
+        value = arithmetic("minimum", Apply("int64", (value,)), Number(FAR))
+    return arithmetic("add", value, Number(1))
 
 
 def _integer_bound(part: Apply, j: sympy.Symbol) -> tuple[str, Expr] | None:

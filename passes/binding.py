@@ -20,7 +20,7 @@ from .operands import best, candidates, shared_group
 from .probabilities import After
 from .score import ADDED_FILL, MaskTerm, ScoreProgram, added_terms, is_absolute
 from .spec import AttentionSite, AttentionSpec, MaskSpec, Rejected, RejectionCode
-from .steps import Added, Kept, ScoreStep, replayed, undoing
+from .steps import Added, Kept, Levelled, ScoreStep, replayed, undoing
 from .symbols import Roots
 from .views import Step
 
@@ -159,6 +159,9 @@ def _joined(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, tu
     if _may_be_undone(reading.program):
         message = "a number is added that brings back scores which a fill had swallowed"
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
+    if _levelled_row_tells_keys_apart(reading):
+        message = "something is added to scores behind their maximum, which may be that of a row without keys"
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
     mask = _lifted(reading, terms)
     return _in_order(reading, terms) if mask is None else (mask, reading.program.biases)
 
@@ -184,6 +187,39 @@ def _may_be_undone(program: ScoreProgram) -> bool:
     fills = [(-1, t.fill) for t in _soft(program.masks)]
     fills += [(k, low) for k, (low, _) in enumerate(spans) if math.isfinite(low) and low <= ADDED_FILL]
     return any(at != k and high >= -0.5 * fill for at, fill in fills for k, (_, high) in enumerate(spans))
+
+
+def _levelled_row_tells_keys_apart(reading: Reading) -> bool:
+    """Whether a row that finite fills leave without keys loses them with its maximum, and keys differ thereafter."""
+    steps = reading.program.steps
+    return any(
+        isinstance(step, Levelled)
+        and (reading.sink is not None or any(_tells_keys_apart(later, reading) for later in steps[k + 1 :]))
+        and _may_leave_fills_alone(steps[:k], reading)
+        for k, step in enumerate(steps)
+    )
+
+
+def _tells_keys_apart(step: ScoreStep, reading: Reading) -> bool:
+    key = reading.roots.key_position
+    return isinstance(step, Kept) or (isinstance(step, Added) and key in symbols(step.term))
+
+
+def _may_leave_fills_alone(steps: tuple[ScoreStep, ...], reading: Reading) -> bool:
+    """Whether a row may be left with finite fills alone, by these steps or by tensors that are added in them."""
+    biases = [b for s in steps if isinstance(s, Added) for b in added_terms(s.term, reading.dtype)[0]]
+    if any(_holds_fill(b) or _may_be_a_mask(b, reading) for b in biases):
+        return True
+    terms = tuple(term for step in steps for term in _mask_terms(step, reading.dtype))
+    mask = lift(terms, reading.roots, reading.evaluator) if _soft(terms) else MaskSpec()
+    return mask is None or may_have_empty_rows(mask, reading.roots)
+
+
+def _mask_terms(step: ScoreStep, dtype: torch.dtype) -> tuple[MaskTerm, ...]:
+    """What a step forbids."""
+    if isinstance(step, Kept):
+        return (MaskTerm(step.keep, step.fill, added=False),)
+    return added_terms(step.term, dtype)[1] if isinstance(step, Added) else ()
 
 
 def _soft(terms: tuple[MaskTerm, ...]) -> list[MaskTerm]:
@@ -232,10 +268,7 @@ def _in_order(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, 
 
 def _hard_parts(step: ScoreStep, dtype: torch.dtype) -> tuple[tuple[Expr, ...], tuple[MaskTerm, ...]] | None:
     """Biases and masks of a step that forbids keys by −inf alone; None of any other."""
-    if isinstance(step, Kept) and math.isinf(step.fill):
-        return (), (MaskTerm(step.keep, step.fill, added=False),)
-    if isinstance(step, Added):
-        biases, masks = added_terms(step.term, dtype)
-        if masks and not _soft(masks):
-            return biases, masks
-    return None
+    masks = _mask_terms(step, dtype)
+    if not masks or _soft(masks):
+        return None
+    return (added_terms(step.term, dtype)[0] if isinstance(step, Added) else ()), masks

@@ -69,6 +69,36 @@ def _place(scores: Expr) -> tuple[fx.Node, tuple[Expr, ...]] | None:
     return scores.origin if isinstance(scores, Apply) else None
 
 
+def is_lowering(term: Expr, view: CanonicalView) -> bool:
+    """Whether an added term is minus what no score of a row exceeds by much: their maximum, or the like."""
+    if not (isinstance(term, Apply) and term.name == "mul" and term.args[1] == Number(-1)):
+        return False
+    return _is_top(term.args[0], view)
+
+
+def _is_top(expr: Expr, view: CanonicalView) -> bool:
+    if isinstance(expr, Load):
+        return _comes_from_top(expr.node, view)
+    if isinstance(expr, Apply) and expr.name in ("where", "minimum", "maximum"):
+        return all(_is_top(a, view) for a in (expr.args[1:] if expr.name == "where" else expr.args))
+    return isinstance(expr, Number) and abs(expr.value) <= 1.0  # what stands in for a maximum of −inf
+
+
+def _comes_from_top(node: fx.Node, view: CanonicalView) -> bool:
+    """Whether a tensor is a maximum over some dims, or hands one on."""
+    while True:
+        name = str(node.target) if node.op == "call_method" else str(getattr(node.target, "__name__", ""))
+        if name in _TOPS:
+            return True
+        handed_on = view.op(node).word in VIEWS or name in ("detach", "to", "float", "getitem")
+        if not handed_on or len(node.all_input_nodes) != 1:
+            return False
+        node = node.all_input_nodes[0]
+
+
+_TOPS = frozenset(("max", "amax", "logsumexp"))
+
+
 def reach(expr: Expr) -> Range:
     """Between which numbers a bias lies by the numbers that the graph computes it with.
 

@@ -17,11 +17,11 @@ import torch
 from torch import fx
 
 from .algebra import arithmetic, inverse, where
-from .bounds import Bounds
+from .bounds import Bounds, is_lowering
 from .expression import Apply, Expr, Load, Number, Product, contains, symbols, walk
 from .rounding import rounded
 from .spec import STRAIGHT, Curve, Rejected, RejectionCode
-from .steps import Added, Floored, Kept, Scaled, ScoreStep
+from .steps import Added, Floored, Kept, Levelled, Scaled, ScoreStep
 
 # A finite number added to a score that is at or under this forbids the key: exp() of the difference is 0 in float64
 # for any real score, and float32 scores under it are all equal. A *replaced* score (masked_fill) may be less extreme.
@@ -208,7 +208,12 @@ def _add(expr: Apply, reader: Reader) -> ScoreProgram:
 def _added(program: ScoreProgram, term: Expr, reader: Reader) -> ScoreProgram:
     biases, masks = added_terms(term, reader.dtype)
     late = tuple(replace(mask, biases=len(program.biases)) for mask in masks)
-    steps = (*program.steps, Added(term))
+    steps: tuple[ScoreStep, ...] = (*program.steps, Added(term))
+    may_hold_fills = program.masks or any(reader.key_position in symbols(b) for b in program.biases)
+    if may_hold_fills and reader.made_of_scores(program, term):
+        if not is_lowering(term, reader.bounds.evaluator.view):
+            raise unsupported("a number is added that is made of scores with fills among them", reader.softmax)
+        steps = (*steps, Levelled())
     return replace(program, biases=program.biases + biases, masks=program.masks + late, steps=steps)
 
 
@@ -343,7 +348,10 @@ def _clamp(expr: Apply, reader: Reader) -> ScoreProgram:
     def bend(curve: Curve) -> Curve:
         return replace(curve, score_min=choose(curve.score_min, bound), score_max=choose(curve.score_max, bound))
 
-    steps = [Added(where(m.keep, Number(0.0), Number(m.fill))) if m.added else Kept(m.keep, m.fill) for m in masks]
+    steps: list[ScoreStep] = [
+        Added(where(m.keep, Number(0.0), Number(m.fill))) if m.added else Kept(m.keep, m.fill) for m in masks
+    ]
+    steps += [s for s in program.steps if isinstance(s, Levelled)]
     bent = _bent(program, bend, reader)
     return replace(bent, masks=tuple(replace(m, biases=0) for m in masks), steps=tuple(steps))
 

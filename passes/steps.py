@@ -49,7 +49,13 @@ class Floored:
     bound: float
 
 
-ScoreStep: TypeAlias = Added | Kept | Scaled | Floored
+@dataclass(frozen=True, slots=True)
+class Levelled:
+    """The maximum of a row's scores is taken off them all. Softmax does not see it, but what follows does in a row
+    whose scores are all fills: they are small numbers again."""
+
+
+ScoreStep: TypeAlias = Added | Kept | Scaled | Floored | Levelled
 
 
 def undoing(steps: tuple[ScoreStep, ...]) -> int:
@@ -73,5 +79,7 @@ def replayed(steps: tuple[ScoreStep, ...], dtype: torch.dtype) -> Expr:
                 total = arithmetic("mul", total, factor)
             case Floored(bound):
                 total = arithmetic("maximum", total, Number(bound))
+            case Levelled():
+                pass
         total = rounded(total, dtype)
     return total

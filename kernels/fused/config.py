@@ -43,7 +43,7 @@ def config_of(dtype: torch.dtype, widest: int, sketch: torch.dtype) -> Config:
 
 
 def sketch_dtype(device: torch.device) -> torch.dtype:
-    """float8 where matrix products of it are fast (compute capability 8.9 and up), else bfloat16."""
+    """float8 where matrix products of it are fast (compute capability 8.9 and up), else float16."""
     if device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 9):
         return torch.float8_e4m3fn
-    return torch.bfloat16
+    return torch.float16

@@ -26,8 +26,9 @@ from .table import table_of_blocks
 
 LOG2_E = 1.0 / math.log(2.0)
 SKETCH_RANGE = 16.0  # where the largest number of a usual key's sketch stands
-HIT = 256.0  # the product of sketches that reaches a threshold
+HIT = 128.0  # the product of sketches that reaches a threshold
 MARGIN = 1 / 32  # by how much less is told, too: attention judges again
+SKETCH_MOST = 448.0  # the largest number of float8
 LEAST_WIDTH = 32  # features that a float8 matrix product takes at least
 
 
@@ -85,7 +86,8 @@ def hyper(
     scale = call.scale * LOG2_E
     known: dict[str, Any] = {"HAS_MASK": key_mask is not None, "BLOCK": block, "D": features, "PAD_D": wide}
     tile = {"CAUSAL": is_causal, "R": rows}
-    sketched = {"SKETCH_MOST": torch.finfo(config.sketch).max / 2 if config.sketch.itemsize > 1 else 448.0}
+    is_packed = config.sketch.itemsize <= 2 and query.device.type == "cuda" and torch.version.hip is None
+    sketched = {"SKETCH_MOST": SKETCH_MOST if config.sketch.itemsize <= 2 else math.inf}
     precision = {"PRECISION": _precision(query.dtype)}
     with _on(query.device):
         table_of_blocks[(blocks, lines)](
@@ -104,7 +106,7 @@ def hyper(
             search_keys[(tiles, batch * heads)](
                 query_sketch, key_sketch, bits, heads, group, n_q, n_k, *edges, sketch_rows, HIT * (1 - MARGIN),
                 KEYS=config.search.keys, STAGES=config.search.stages, num_warps=config.search.warps,
-                BLOCK=block, PAD_D=wide, **tile,
+                BLOCK=block, PAD_D=wide, PACKED=is_packed, **tile,
             )  # fmt: skip
         attend_tile[(tiles, batch * heads)](
             query, key, value, mask, *means, out, lse, bound, bits, found,

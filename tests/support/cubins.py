@@ -39,12 +39,13 @@ SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "powe
 
 def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[dict[str, Any]]:
     """The four kernels in the shipped configuration."""
-    config = config_of(dtype, features, torch.bfloat16 if target == "gfx942" else torch.float8_e4m3fn)
+    config = config_of(dtype, features, torch.float16 if target == "gfx942" else torch.float8_e4m3fn)
     wide = triton.next_power_of_2(max(features, launch.LEAST_WIDTH))
     constants = {
         "CAUSAL": causal, "HAS_MASK": False, "HAS_MEANS": True, "SEARCHES": True, "BLOCK": 64, "PAD_BLOCK": 64,
         "R": 128, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide, "PRECISION": "ieee", "HIT": launch.HIT,
-        "SKETCH_RANGE": launch.SKETCH_RANGE, "SKETCH_MOST": 448.0, "CHUNK": config.chunk, "PIECE": config.piece,
+        "SKETCH_RANGE": launch.SKETCH_RANGE, "SKETCH_MOST": launch.SKETCH_MOST,
+        "CHUNK": config.chunk, "PIECE": config.piece,
         "KEYS_NEAR": config.attend.keys, "KEYS_FOUND": config.attend.keys,
     }  # fmt: skip
     rows = []
@@ -52,7 +53,7 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[
         (table_of_blocks, None), (sketch_queries, config.near),
         (search_keys, config.search), (attend_tile, config.attend),
     ):  # fmt: skip
-        more = {} if phase is None else {"KEYS": phase.keys, "STAGES": phase.stages}
+        more = {} if phase is None else {"KEYS": phase.keys, "STAGES": phase.stages, "PACKED": target != "gfx942"}
         compiled = compile_(kernel, TARGETS[target], NAMES[dtype], NAMES[config.sketch], {**constants, **more},
                             4 if phase is None else phase.warps)  # fmt: skip
         rows.append({"kernel": kernel.__name__, "target": target, "features": features, "dtype": NAMES[dtype],

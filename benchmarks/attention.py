@@ -1,0 +1,321 @@
+"""Attention forward on a GPU, side by side in one run: cuDNN and flash (SDPA), FlexAttention, `paper` and `hyper`.
+
+    python benchmarks/attention.py --inputs qkv.safetensors --json docs/benchmarks/attention_h100.json
+
+Every time is the median of single runs of a CUDA graph (paper: of events around the call, as its plan is made on the
+host). `flex` reads the same window and sinks as hyper and nothing else: a floor, not a rival in quality. Random inputs
+say little of hyper: every key of a Gaussian matters a little, so it finds a quarter of all. `--inputs` takes queries,
+keys and values of a model, q [h, n, 64], k and v [h_kv, n, 64], whose heads are repeated; for heads of 128 two of them
+are laid side by side ("pairs").
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import quality_cli as cli
+import typer
+from rich import box
+from rich.table import Table
+
+from hyperrewrite.usage import UsageError
+
+app = typer.Typer(add_completion=False)
+KEY = ("implementation", "n", "heads", "head_dim", "causal", "dtype", "inputs")
+NAMES = ("cudnn", "flash", "flex", "paper", "hyper")
+SLOWEST = 5000.0  # milliseconds: a single call above it is its own median
+COUNTED_SCORES = 1 << 32  # keys are counted for as many heads as have so many scores, one at least
+BF16_FLOPS, FP8_FLOPS, BYTES = 989e12, 1979e12, 3.35e12  # an H100's, a second
+
+
+@app.command()
+def main(
+    lengths: Annotated[str, typer.Option(help="Lengths in tokens, separated by commas.")] = "4096,8192,16384,32768",
+    head_dims: Annotated[str, typer.Option(help="Features of a head, separated by commas.")] = "64,128",
+    heads: Annotated[int, typer.Option(help="Query heads, and key heads.")] = 32,
+    masks: Annotated[str, typer.Option(help="causal, full, or both separated by a comma.")] = "causal",
+    implementations: Annotated[str, typer.Option(help=f"Of {', '.join(NAMES)}.")] = ",".join(NAMES),
+    inputs: Annotated[
+        Path | None, typer.Option(help="A .safetensors file with q, k and v; default: random only.")
+    ] = None,
+    random: Annotated[bool, typer.Option(help="Gaussian inputs, too.")] = True,
+    repeats: Annotated[int, typer.Option(help="Runs of which the median is taken.")] = 15,
+    json_path: cli.Json = None,
+    merge: cli.Merge = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="A picture: milliseconds against length, both in logarithms.")
+    ] = None,
+) -> None:
+    """Milliseconds, memory and keys of attention forward, bfloat16, one batch."""
+    import torch
+
+    names = [name.strip() for name in implementations.split(",")]
+    for name in names:
+        if name not in NAMES:
+            raise UsageError(f"--implementations are of {', '.join(NAMES)}, not {name!r}.")
+    kinds = [word.strip() for word in masks.split(",")]
+    if not set(kinds) <= {"causal", "full"}:
+        raise UsageError(f"--masks must be causal, full or both, not {masks!r}.")
+    sizes, widths = cli.numbers(lengths, "--lengths", 128), cli.numbers(head_dims, "--head-dims", 16, 256)
+    if repeats < 1 or heads < 1:
+        raise UsageError("--repeats and --heads must be at least 1.")
+    cli.check_files(json_path, plot)
+    if not torch.cuda.is_available():
+        raise UsageError("this bench needs a CUDA device.")
+    given = _read(inputs) if inputs is not None else None
+    store = cli.Store(json_path, KEY, merge)
+    head = {"command": cli.command_line(), "torch": torch.__version__, "device": torch.cuda.get_device_name()}
+    console, rows = cli.console(), list[dict[str, Any]]()
+    for width in widths:
+        for n in sizes:
+            for kind in (["real"] if given is not None else []) + (["random"] if random else []):
+                tensors = _random(n, heads, width) if kind == "random" else _real(given, n, heads, width)
+                if tensors is None:
+                    continue
+                told = "pairs" if kind == "real" and width == 128 else kind
+                for mask in kinds:
+                    for name in names:
+                        row = {"implementation": name, "n": n, "heads": heads, "head_dim": width,
+                               "causal": mask == "causal", "dtype": "bfloat16", "inputs": told}  # fmt: skip
+                        row |= _measured(name, *tensors, mask == "causal", repeats)
+                        rows.append(row)
+                        console.print(
+                            f"{n:,} D={width} {mask} {told} {name}: {row['milliseconds'] or row['failed']}",
+                            highlight=False,
+                        )
+                        store.write(head, rows)
+    console.print(table(rows))
+    if plot is not None:
+        draw(plot, store.all(rows))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(file)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--inputs {file} cannot be read: {error}.") from error
+    if not {"q", "k", "v"} <= set(found) or any(found[name].dim() != 3 for name in "qkv"):
+        raise UsageError(f"--inputs {file} must hold q, k and v, each [heads, n, features].")
+    return found
+
+
+def _random(n: int, heads: int, width: int) -> tuple[Any, ...]:
+    import torch
+
+    generator = torch.Generator("cuda").manual_seed(0)
+    made = [torch.randn(1, heads, n, width, device="cuda", generator=generator) for _ in range(3)]
+    return tuple(tensor.bfloat16() for tensor in made)
+
+
+def _real(given: Any, n: int, heads: int, width: int) -> tuple[Any, ...] | None:
+    """The file's first n tokens, heads repeated; None where it has too few tokens or other features."""
+    import torch
+
+    own = given["q"].shape[2]
+    if n > given["q"].shape[1] or width not in (own, 2 * own):
+        return None
+    count = given["q"].shape[0]
+    group = count // given["k"].shape[0]
+
+    def of(name: str, shift: int) -> Any:
+        index = (torch.arange(heads) + shift) % count
+        return given[name][index if name == "q" else index // group, :n]
+
+    parts = [torch.cat([of(name, 0), of(name, 1)], -1) if width > own else of(name, 0) for name in "qkv"]
+    return tuple(part[None].cuda().bfloat16().contiguous() for part in parts)
+
+
+def _measured(name: str, query: Any, key: Any, value: Any, causal: bool, repeats: int) -> dict[str, Any]:
+    """milliseconds, memory_bytes (beside inputs and output), keys_per_query, and what an H100 needs at least."""
+    import torch
+
+    n, width, heads = query.shape[2], query.shape[3], query.shape[1]
+    pairs = n * (n + 1) / 2 if causal else n * n
+    row: dict[str, Any] = {"milliseconds": None, "memory_bytes": None, "keys_per_query": pairs / n}
+    try:
+        call = _call(name, query, key, value, causal)
+        with torch.no_grad():
+            call()
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            out = call()
+            torch.cuda.synchronize()
+            row["memory_bytes"] = torch.cuda.max_memory_allocated() - before - out.nbytes
+            del out
+            row["milliseconds"] = round(_median(call, name != "paper", repeats), 4)
+    except (RuntimeError, ValueError) as error:
+        row["failed"] = str(error).splitlines()[0][:200]
+        return row
+    finally:
+        gc.collect()
+        torch.cuda.empty_cache()
+    if name in ("hyper", "paper", "flex"):
+        row["keys_per_query"] = _keys(name, query, key, value, causal)
+    flops = 4 * width * heads * n * row["keys_per_query"]
+    floor = max(flops / BF16_FLOPS, 4 * query.nbytes / BYTES)
+    if name == "hyper":  # the search multiplies every pair once more, in float8
+        floor = max((flops * 1.5) / BF16_FLOPS + 2 * width * heads * pairs / FP8_FLOPS, 4 * query.nbytes / BYTES)
+    seconds = row["milliseconds"] / 1e3
+    return row | {
+        "teraflops": round(flops / seconds / 1e12, 1),
+        "gigabytes_per_second": round(4 * query.nbytes / seconds / 1e9, 1),
+        "percent_of_floor": round(100 * floor / seconds, 1),
+    }
+
+
+def _call(name: str, query: Any, key: Any, value: Any, causal: bool) -> Callable[[], Any]:
+    import hyperrewrite.kernels.functional  # noqa: F401  (registers the op)
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.nn.functional import scaled_dot_product_attention
+
+    if name in ("cudnn", "flash"):
+        backend = SDPBackend.CUDNN_ATTENTION if name == "cudnn" else SDPBackend.FLASH_ATTENTION
+
+        def exact() -> Any:
+            with sdpa_kernel(backend):
+                return scaled_dot_product_attention(query, key, value, is_causal=causal)
+
+        return exact
+    if name == "flex":
+        return _flex(query, key, value, causal)
+    rules = {"causal_offset": 0 if causal else None, "scale": query.shape[-1] ** -0.5, "algorithm": name}
+    return lambda: torch.ops.hyper.attention(query, key, value, **rules)[0]
+
+
+def _flex(query: Any, key: Any, value: Any, causal: bool) -> Callable[[], Any]:
+    """FlexAttention over sinks and window, as hyper's tiles read them."""
+    import torch
+    from hyperrewrite.kernels.parameters import Parameters
+    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+    told, n = Parameters(), query.shape[2]
+    window = told.window
+
+    def sees(b: Any, h: Any, i: Any, j: Any) -> Any:
+        if causal:
+            return (j <= i) & ((j < told.sinks) | (j >= i - window))
+        return (j < told.sinks) | ((j - i).abs() <= window // 2)
+
+    mask = create_block_mask(sees, None, None, n, n, device="cuda")
+    compiled = torch.compile(flex_attention, dynamic=False)
+    return lambda: compiled(query, key, value, block_mask=mask)
+
+
+def _median(call: Callable[[], Any], captured: bool, repeats: int) -> float:
+    """Milliseconds."""
+    import torch
+
+    run = call
+    if captured:
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            call()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            call()
+        run = graph.replay
+    times: list[float] = []
+    for _ in range(repeats + 2):
+        start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        run()
+        stop.record()
+        torch.cuda.synchronize()
+        times.append(start.elapsed_time(stop))
+        if times[-1] > SLOWEST:
+            return times[-1]
+    return sorted(times[2:])[repeats // 2]
+
+
+def _keys(name: str, query: Any, key: Any, value: Any, causal: bool) -> float:
+    """Keys that a query reads, by the plan of some heads."""
+    import torch
+    from hyperrewrite.kernels import planning
+    from hyperrewrite.kernels.call import AttentionCall
+    from hyperrewrite.kernels.parameters import Parameters
+
+    n = query.shape[2]
+    told = Parameters()
+    if name == "flex":
+        return float(min(told.sinks + told.window + 1, n))
+    call = AttentionCall(
+        n, n, scale=query.shape[-1] ** -0.5, causal_offset=0 if causal else None, parameters=Parameters(algorithm=name)
+    )  # fmt: skip
+    heads = min(max(COUNTED_SCORES // (n * n), 1), query.shape[1])
+    some = [tensor[:, :heads] for tensor in (query, key, value)]
+    with torch.no_grad():
+        parts, found = planning.whole_plan(*some, None, call)
+        counts = planning.count_keys(parts, None, 1, heads, call, None, found)
+    return round(float(counts.double().mean()), 1)
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """A line for each measurement."""
+    made = Table(box=box.SIMPLE, padding=(0, 1), pad_edge=False)
+    for heading in ("inputs", "mask", "implementation"):
+        made.add_column(heading, no_wrap=True)
+    for heading in ("n", "D", "ms", "× cuDNN", "TFLOP/s", "% of floor", "MiB more", "keys"):
+        made.add_column(heading, justify="right", no_wrap=True)
+    rival = {_site(row): row["milliseconds"] for row in rows if row["implementation"] == "cudnn"}
+    for row in rows:
+        shown = [f"{row['n']:,}", str(row["head_dim"])]
+        if row["milliseconds"] is None:
+            shown += ["failed", "", "", "", "", ""]
+        else:
+            other = rival.get(_site(row))
+            shown += [
+                f"{row['milliseconds']:.3f}",
+                f"{other / row['milliseconds']:.2f}" if other else "",
+                f"{row['teraflops']:.0f}",
+                f"{row['percent_of_floor']:.0f}",
+                f"{row['memory_bytes'] / 2**20:.0f}",
+                f"{row['keys_per_query']:.0f}",
+            ]
+        made.add_row(row["inputs"], "causal" if row["causal"] else "full", row["implementation"], *shown)
+    return made
+
+
+def _site(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in KEY if name != "implementation")
+
+
+def draw(file: Path, rows: list[dict[str, Any]]) -> None:
+    """Milliseconds against length, a panel for each size of a head and mask; real inputs where there are any."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    has_real = any(row["inputs"] != "random" for row in rows)
+    shown = [row for row in rows if row["milliseconds"] and (row["inputs"] != "random") == has_real]
+    panels = sorted({(row["causal"], row["head_dim"]) for row in shown}, reverse=True)
+    if not panels:
+        return
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(5 * len(panels), 4.2), squeeze=False)
+    for axis, (causal, width) in zip(axes[0], panels, strict=True):
+        mine = [row for row in shown if (row["causal"], row["head_dim"]) == (causal, width)]
+        for name in NAMES:
+            points = sorted((row["n"], row["milliseconds"]) for row in mine if row["implementation"] == name)
+            if points:
+                axis.loglog(*zip(*points, strict=True), marker="o", label=name, base=2)
+        axis.set(title=f"{'causal' if causal else 'full'}, {width} features", xlabel="tokens", ylabel="milliseconds")
+        axis.set_yscale("log", base=10)
+        axis.grid(alpha=0.3)
+    axes[0][0].legend()
+    figure.tight_layout()
+    figure.savefig(file, dpi=120)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(app))

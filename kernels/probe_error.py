@@ -170,10 +170,10 @@ def read_bits(
         _add_tiles(found, part.query_rows[b, h], part.key_rows[b, h // part.group()], part)
     for piece in far:
         own = piece.query_rows[:, 0] // n_q == b * heads + h  # a tile is of one head, and its first row is a query
-        mine = Far(piece.query_rows[own], piece.key_rows[own], piece.first[own], piece.block_rows[own])
-        tile, row, column = mine.reads().nonzero(as_tuple=True)
-        q = mine.query_rows[tile, row] - (b * heads + h) * n_q
-        j = mine.key_rows[tile, column] - (b * units + h * units // heads) * n_k
+        tiles = Far(piece.query_rows[own], piece.key_rows[own], piece.first[own], piece.block_rows[own])
+        tile, row, column = tiles.reads().nonzero(as_tuple=True)
+        q = tiles.query_rows[tile, row] - (b * heads + h) * n_q
+        j = tiles.key_rows[tile, column] - (b * units + h * units // heads) * n_k
         real = q < n_q
         q, j = q[real], j[real]
         found.view(-1).index_add_(0, q * found.shape[1] + j // BLOCK, 1 << (j % BLOCK))

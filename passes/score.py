@@ -171,6 +171,8 @@ def _scaled_fill(fill: float, factor: float, dtype: torch.dtype) -> float:
 
 
 def _scaled(program: ScoreProgram, factor: float, reader: Reader) -> ScoreProgram:
+    if not all(0 < number <= torch.finfo(torch.float32).max for number in (factor, program.scale * factor)):
+        raise unsupported(f"scores are multiplied by {factor:g}", reader.softmax)
     masks = tuple(replace(m, fill=_scaled_fill(m.fill, factor, reader.dtype)) for m in program.masks)
     if any(m.fill > LEAST_FILL for m in masks):
         raise unsupported("masked scores are scaled to where the fill forbids no key", reader.softmax)
@@ -249,8 +251,6 @@ def _mul(expr: Apply, reader: Reader) -> ScoreProgram:
     program = _taken_apart(inner, reader)
     if not isinstance(factor, Number):
         return _multiplied(program, factor, reader)
-    if not factor.value > 0:
-        raise unsupported(f"scores are multiplied by {factor.value}", reader.softmax)
     return _scaled(program, float(factor.value), reader)
 
 
@@ -261,9 +261,7 @@ def _div(expr: Apply, reader: Reader) -> ScoreProgram:
     program = _taken_apart(inner, reader)
     if not isinstance(divisor, Number):
         return _multiplied(program, Apply("div", (Number(1.0), divisor)), reader)
-    if not divisor.value > 0:
-        raise unsupported(f"scores are divided by {divisor.value}", reader.softmax)
-    return _scaled(program, 1.0 / float(divisor.value), reader)
+    return _scaled(program, 1.0 / float(divisor.value) if divisor.value else math.inf, reader)
 
 
 def _where(expr: Apply, reader: Reader) -> ScoreProgram:

@@ -58,7 +58,7 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
     if factor is None:
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scale is no number", node)
     scale, factors = (float(factor.value), ()) if isinstance(factor, Number) else (1.0, (factor,))
-    if not scale > 0:
+    if not 0 < scale < math.inf:
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"scores are multiplied by {scale}", node)
     biases, masks, steps = _sdpa_mask(view, evaluator, op.get("attn_mask"), (*lead, i, j), node)
     if op.get("is_causal", False) is True:

@@ -31,6 +31,7 @@ COPIED = "binding: repeat_interleave copies; what is then written into the copy 
 TOO_LOW = "binding: two lowest numbers, added up by the matcher, are a number that no float32 holds: the graph fails"
 DOUBLE = "emit: a number without a tensor is a float32, which holds no fill of float64: the graph fails"
 WIDE = "rewrite: a float32 mask of scores that were upcast was cast down to the queries' dtype, where its fill is −inf"
+SCALED_AWAY = "score: a scale of 0 or ∞ (scores divided by the other) was taken for one; bounds times it are NaN"
 WHOLE = "masks: the op takes key ranges and groups as int64, which cut fractions off and wrapped infinities round"
 WRAPPED = "masks: one more than the largest number of a dtype is its smallest"
 
@@ -250,6 +251,27 @@ def shrunk_behind_two_fills(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Te
     low = torch.finfo(q.dtype).min
     scores = (q @ k.mT).masked_fill(torch.ones(8, 8, dtype=torch.bool).triu(0), low)
     return torch.softmax((scores + (1 - keep.float()) * low) * 0.25, -1) @ v
+
+
+@bug(SCALED_AWAY)
+def divided_by_infinity(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Every score is 0 (mutant 45002062)."""
+    return torch.softmax(q @ k.mT / math.inf + causal(-math.inf), -1) @ v
+
+
+@bug(SCALED_AWAY)
+def multiplied_by_infinity(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT * math.inf, -1) @ v
+
+
+@bug(SCALED_AWAY)
+def clamped_and_divided_by_infinity(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.softmax((q @ k.mT).clamp(-1.0, 1.0).tanh() * 1e30 * 1e30 / math.inf, -1) @ v
+
+
+@still()
+def divided_by_a_large_number(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.softmax(q @ k.mT / 1e30 + causal(-math.inf), -1) @ v
 
 
 @bug(SDPA_SCALE)

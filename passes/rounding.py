@@ -9,7 +9,8 @@ from torch import fx
 
 from .algebra import where
 from .canonical import CanonicalView
-from .expression import Apply, Expr, Number, walk
+from .domain import Domain
+from .expression import Apply, Expr, Int, Number, walk
 
 
 def rounded(value: Expr, dtype: torch.dtype) -> Expr:
@@ -40,6 +41,17 @@ def held_in(view: CanonicalView, node: fx.Node, value: Expr) -> Expr:
 def held_as(value: float, dtype: torch.dtype) -> Number:
     """A number as a tensor of this dtype holds it."""
     return Number(torch.full((), value, dtype=dtype).item())
+
+
+def holds_position(dtype: torch.dtype, value: Expr, domain: Domain) -> bool:
+    """Whether a dtype has every whole number that a position may be: bfloat16 counts 255, 256, 258.
+
+    Those that float32 lacks are of tensors with more than 2²⁴ places.
+    """
+    if not isinstance(value, Int) or not dtype.is_floating_point or torch.finfo(dtype).bits >= 32:
+        return True
+    ends = domain.lower(value.value), domain.upper(value.value)
+    return all(end is not None and end.is_Integer and abs(int(end)) * torch.finfo(dtype).eps <= 2 for end in ends)
 
 
 def is_constant(value: Expr) -> bool:

@@ -11,7 +11,7 @@ from .algebra import arithmetic, conjunction, disjunction, negate, truth, where
 from .canonical import Op
 from .evaluate import Evaluator, Rule
 from .expression import Apply, Expr, Index, Load, Number, Probability, Product, as_sympy, contains, integer, walk
-from .rounding import held_in, is_constant, largest_number, rounded, without_overflow
+from .rounding import held_in, holds_position, is_constant, largest_number, rounded, without_overflow
 
 
 def _arithmetic(name: str) -> Rule:
@@ -112,6 +112,8 @@ def _cast(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
         return None  # a fill in it would become infinite
     if _is_narrowed(ev, value, after):
         return None  # as it may in a tensor that is given
+    if not holds_position(after, value, ev.domain):
+        return None  # it is rounded to another one
     return rounded(value, after)
 
 

@@ -33,6 +33,7 @@ DOUBLE = "emit: a number without a tensor is a float32, which holds no fill of f
 WIDE = "rewrite: a float32 mask of scores that were upcast was cast down to the queries' dtype, where its fill is −inf"
 SCALED_AWAY = "score: a scale of 0 or ∞ (scores divided by the other) was taken for one; bounds times it are NaN"
 WHOLE = "masks: the op takes key ranges and groups as int64, which cut fractions off and wrapped infinities round"
+POSITION = "evaluate: positions beyond 256 are not all numbers of bfloat16, and yet were read as such"
 WRAPPED = "masks: one more than the largest number of a dtype is its smallest"
 
 BUGS = Bugs()
@@ -387,6 +388,24 @@ def groups_of_fractions(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def groups_of_whole_numbers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     group = v[0, 0, :, 0].round().long()
     return _seen(group[:, None] == group[None, :], q, k, v)
+
+
+@bug(POSITION)
+def positions_in_bfloat16(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    at = (torch.arange(8) + 300).bfloat16()
+    return _seen(at[None, :] <= at[:, None], q, k, v)
+
+
+@bug(POSITION)
+def positions_made_in_bfloat16(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    at = torch.arange(300, 308, dtype=torch.bfloat16)
+    return _seen(at[None, :] <= at[:, None], q, k, v)
+
+
+@still()
+def small_positions_in_bfloat16(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    at = torch.arange(8).bfloat16()
+    return _seen(at[None, :] <= at[:, None], q, k, v)
 
 
 @bug(WRAPPED, "lengths")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,28 +15,13 @@ from torch import Tensor
 pytest.importorskip("triton")
 from hyperrewrite.kernels.fused import launch
 from hyperrewrite.kernels.fused.config import Config, Phase
+from poisoned import poison  # noqa: F401  (fixture)
 
 needs_interpreter = pytest.mark.skipif(torch.cuda.is_available(), reason="interpreted only where there is no GPU")
 SMALL = Config(Phase(16, 4), Phase(32, 4), Phase(16, 4), chunk=64, piece=32, sketch=torch.float32)
 HYPER: dict[str, Any] = {
     "algorithm": "hyper", "min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "means": 4, "threshold": 0.006,
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def poison(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fresh memory holds NaN, and −1 where it holds whole numbers."""
-    empty, new_empty = torch.empty, Tensor.new_empty
-
-    def filled(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def made(*args: Any, **kwargs: Any) -> Tensor:
-            tensor = make(*args, **kwargs)
-            return tensor.fill_(float("nan") if tensor.is_floating_point() else -1)
-
-        return made
-
-    monkeypatch.setattr(torch, "empty", filled(empty))
-    monkeypatch.setattr(Tensor, "new_empty", filled(new_empty))
 
 
 def fused(inputs: Inputs, call: AttentionCall, config: Config = SMALL) -> tuple[Tensor, Tensor]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from attention_cases import make_inputs
+from attention_cases import LIFTED_KINDS, make_inputs, with_lifted
 from hyperrewrite.kernels import engine
+from hyperrewrite.kernels.lifted import Lifted
 
 pytestmark = pytest.mark.gpu
 
@@ -73,3 +74,24 @@ def test_no_wait_and_captured(monkeypatch: pytest.MonkeyPatch) -> None:
             tensor.fill_(float("nan"))
         graph.replay()
         assert all(torch.equal(mine, theirs) for mine, theirs in zip(got, want, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("kind", LIFTED_KINDS)
+@pytest.mark.parametrize("curve", [{}, {"softcap": 3.0}, {"score_min": -0.5, "score_max": 0.7}], ids=str)
+def test_exact_with_masks_and_curves(dtype: torch.dtype, kind: str, curve: dict[str, float]) -> None:
+    from hyperrewrite.kernels.fused import launch_exact
+
+    inputs = with_lifted(make_inputs(300, 350, kv_heads=2, features=64, masked=0.3, bias=(4, 300, 350)), kind).to(dtype)
+    assert inputs.lifted is not None and inputs.key_mask is not None and inputs.bias is not None
+    rules = {"algorithm": "exact", "scale": 0.1, **curve, "causal_offset": 50}
+    moved = [tensor.detach().cuda() for tensor in (inputs.query, inputs.key, inputs.value)]
+    masks = (inputs.lifted.first_key, inputs.lifted.stop_key, inputs.lifted.query_group, inputs.lifted.key_group)
+    sides = [None if side is None else side.cuda() for side in masks]
+    out, lse = launch_exact.exact(
+        *moved, inputs.key_mask.cuda(), inputs.bias.detach().cuda(), Lifted(*sides), inputs.call(**rules)
+    )  # fmt: skip
+    want, want_lse = inputs.oracle(**rules)
+    tolerance = 2e-2 if dtype == torch.bfloat16 else 1e-4
+    torch.testing.assert_close(out.cpu().double(), want, atol=tolerance, rtol=tolerance)
+    torch.testing.assert_close(lse.cpu().double(), want_lse, atol=tolerance, rtol=tolerance)

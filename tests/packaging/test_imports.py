@@ -10,7 +10,8 @@ import pytest
 from processes import NO_TRITON, ROOT, run_python
 
 ROOMS = {"hyperrewrite": [], "passes": ["hyperrewrite"], "kernels": ["hyperrewrite"]}
-TRITON = {ROOT / "kernels" / "fused" / f"{name}.py" for name in ("attention", "geometry", "launch", "search", "table")}
+TRITON_NAMES = ("attention", "exact", "geometry", "launch", "launch_exact", "search", "table")
+TRITON = {ROOT / "kernels" / "fused" / f"{name}.py" for name in TRITON_NAMES}
 
 
 def test_every_module_imports_without_triton(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 import triton
-from hyperrewrite.kernels.fused import launch
+from hyperrewrite.kernels.fused import launch, launch_exact
 from hyperrewrite.kernels.fused.attention import attend_tile
 from hyperrewrite.kernels.fused.config import config_of
+from hyperrewrite.kernels.fused.exact import attend_exactly
 from hyperrewrite.kernels.fused.search import search_keys, sketch_queries
 from hyperrewrite.kernels.fused.table import table_of_blocks
 from triton.backends.compiler import GPUTarget
@@ -31,10 +32,11 @@ TARGETS = {
     "sm_100": GPUTarget("cuda", 100, 32),
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
-FLOATS = ("scale", "log_threshold", "least", "passing")
+FLOATS = ("scale", "log_threshold", "least", "passing", "softcap", "score_min", "score_max")
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.float8_e4m3fn: "fp8e4nv"}
 SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "power_ptr": "fp32", "mask_ptr": "u8",
-          "bits_ptr": "i32", "list_ptr": "i16"}  # fmt: skip
+          "bits_ptr": "i32", "list_ptr": "i16", "first_ptr": "i64", "stop_ptr": "i64", "query_group_ptr": "i64",
+          "key_group_ptr": "i64"}  # fmt: skip
 
 
 def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[dict[str, Any]]:
@@ -59,6 +61,20 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[
         rows.append({"kernel": kernel.__name__, "target": target, "features": features, "dtype": NAMES[dtype],
                      "causal": causal, **usage(compiled)})  # fmt: skip
     return rows
+
+
+def build_exact(target: str, dtype: torch.dtype, features: int, everything: bool) -> dict[str, Any]:
+    """Exact attention: causal alone, or with every mask and curve."""
+    wide = triton.next_power_of_2(max(features, launch.LEAST_WIDTH))
+    phase = launch_exact.phase_of(dtype, features, everything)
+    flags = ("WINDOW", "HAS_MASK", "HAS_BIAS", "HAS_FIRST", "HAS_STOP", "SOFTCAP", "LOW", "HIGH")
+    constants = {
+        **dict.fromkeys(flags, everything), "CAUSAL": True, "GROUPS": int(everything), "D": features, "D_V": features,
+        "PAD_D": wide, "PAD_V": wide, "R": launch_exact.ROWS, "KEYS": phase.keys, "PRECISION": "ieee",
+    }  # fmt: skip
+    compiled = compile_(attend_exactly, TARGETS[target], NAMES[dtype], "", constants, phase.warps)
+    return {"kernel": "attend_exactly", "target": target, "features": features, "dtype": NAMES[dtype],
+            "causal": True, "everything": everything, **usage(compiled)}  # fmt: skip
 
 
 def compile_(kernel: Any, target: GPUTarget, dtype: str, sketch: str, constants: dict[str, Any], warps: int) -> Any:
@@ -109,6 +125,8 @@ def main() -> None:
         ):  # fmt: skip
             for row in build(target, dtype, features, causal):
                 print(json.dumps(row), flush=True)
+        for features, everything in ((64, True), (128, False)):
+            print(json.dumps(build_exact(target, torch.bfloat16, features, everything)), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from torch import Tensor
 from ..call import AttentionCall
 from ..tiling import block_of
 
-DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 TILES = (16, 32, 64, 128)
-MOST_FEATURES = 256
+MOST_FEATURES = {torch.bfloat16: 256, torch.float16: 256, torch.float32: 64}  # float32: wider ones spill
+SHARED_BYTES = ((64, 76_000), (128, 84_000), (256, 168_000))  # that the widest kernel takes, by features of a head
 MOST_BLOCK = 256
 LEAST_CAPABILITY = (8, 0)
 
@@ -25,12 +25,18 @@ def reason_against(query: Tensor, key: Tensor, value: Tensor, call: AttentionCal
         return f"the tensors are on {query.device.type}, not on a CUDA device"
     if not _has_triton():
         return "Triton is not installed"
-    if torch.version.hip is None and torch.cuda.get_device_capability(query.device) < LEAST_CAPABILITY:
+    if torch.version.hip is not None:
+        return "the kernels have not been checked on an AMD GPU yet"
+    if torch.cuda.get_device_capability(query.device) < LEAST_CAPABILITY:
         return "the GPU is older than compute capability 8.0"
-    if query.dtype not in DTYPES or not query.dtype == key.dtype == value.dtype:
+    if query.dtype not in MOST_FEATURES or not query.dtype == key.dtype == value.dtype:
         return f"the dtypes are {query.dtype}, {key.dtype}, {value.dtype}"
-    if max(query.shape[-1], value.shape[-1]) > MOST_FEATURES:
-        return f"a head has over {MOST_FEATURES} features"
+    widest = max(query.shape[-1], value.shape[-1])
+    if widest > MOST_FEATURES[query.dtype]:
+        return f"a head has over {MOST_FEATURES[query.dtype]} features in {query.dtype}"
+    needed = next(need for features, need in SHARED_BYTES if widest <= features)
+    if needed > (room := _shared_bytes(query.device)):
+        return f"heads of {widest} features take {needed} bytes of shared memory, and the GPU has {room}"
     if parameters.tile not in TILES:
         return f"tile is {parameters.tile}, none of {', '.join(map(str, TILES))}"
     if block_of(call) > MOST_BLOCK:
@@ -38,6 +44,11 @@ def reason_against(query: Tensor, key: Tensor, value: Tensor, call: AttentionCal
     if parameters.select_names not in ((), ("search",)):
         return f"keys are selected by {parameters.select}, not by the search alone"
     return None
+
+
+def _shared_bytes(device: torch.device) -> int:
+    """What a block of threads can get."""
+    return int(getattr(torch.cuda.get_device_properties(device), "shared_memory_per_block_optin", 49152))
 
 
 @functools.cache

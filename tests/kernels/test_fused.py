@@ -124,7 +124,9 @@ def test_calls_of_the_cpu_are_left() -> None:
     ("parameters", "dtype", "features", "word"),
     [
         ({}, torch.bfloat16, 64, None),
-        ({"select": "none"}, torch.float32, 256, None),
+        ({"select": "none"}, torch.float32, 64, None),
+        ({}, torch.float16, 256, None),
+        ({}, torch.float32, 80, "64 features in torch.float32"),
         ({}, torch.float64, 64, "float64"),
         ({}, torch.bfloat16, 257, "256 features"),
         ({"tile": 256}, torch.bfloat16, 64, "tile is 256"),
@@ -143,5 +145,10 @@ def test_reasons(
 
     Cuda.dtype = dtype  # type: ignore[attr-defined]
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
+    monkeypatch.setattr(choice, "_shared_bytes", lambda _: 232_448)
     reason = choice.reason_against(Cuda(), Cuda(), Cuda(), call_of(**parameters))  # type: ignore[arg-type]
     assert reason is None if word is None else word in str(reason)
+    if reason is None and features > 128:  # a smaller GPU
+        monkeypatch.setattr(choice, "_shared_bytes", lambda _: 101_376)
+        reason = choice.reason_against(Cuda(), Cuda(), Cuda(), call_of(**parameters))  # type: ignore[arg-type]
+        assert "shared memory" in str(reason)

@@ -15,6 +15,8 @@ TILES = (16, 32, 64, 128)
 MOST_FEATURES = {torch.bfloat16: 256, torch.float16: 256, torch.float32: 64}  # float32: wider ones spill
 SHARED_BYTES = ((64, 76_000), (128, 84_000), (256, 168_000))  # that the widest kernel takes, by features of a head
 MOST_BLOCK = 256
+MOST_HEADS = 65535  # of a launch grid's second edge
+MOST_NUMBERS = 2**31 - 1  # of one head's keys
 LEAST_CAPABILITY = (8, 0)
 
 
@@ -37,6 +39,10 @@ def reason_against(query: Tensor, key: Tensor, value: Tensor, call: AttentionCal
     needed = next(need for features, need in SHARED_BYTES if widest <= features)
     if needed > (room := _shared_bytes(query.device)):
         return f"heads of {widest} features take {needed} bytes of shared memory, and the GPU has {room}"
+    if query.shape[0] * query.shape[1] > MOST_HEADS:
+        return f"batch times heads is over {MOST_HEADS}"
+    if call.num_keys * MOST_FEATURES[query.dtype] > MOST_NUMBERS:
+        return f"there are {call.num_keys} keys"
     if parameters.tile not in TILES:
         return f"tile is {parameters.tile}, none of {', '.join(map(str, TILES))}"
     if block_of(call) > MOST_BLOCK:

@@ -129,6 +129,7 @@ def test_calls_of_the_cpu_are_left() -> None:
         ({}, torch.float32, 80, "64 features in torch.float32"),
         ({}, torch.float64, 64, "float64"),
         ({}, torch.bfloat16, 257, "256 features"),
+        ({}, torch.bfloat16, 1, "batch times heads"),
         ({"tile": 256}, torch.bfloat16, 64, "tile is 256"),
         ({"means": 300}, torch.bfloat16, 64, "300 keys"),
         ({"select": "search+heavy"}, torch.bfloat16, 64, "search+heavy"),
@@ -144,6 +145,8 @@ def test_reasons(
         shape = (1, 1, 8192, features)
 
     Cuda.dtype = dtype  # type: ignore[attr-defined]
+    if features == 1:  # a huge batch of small heads
+        Cuda.shape = (4096, 16, 8192, 1)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
     monkeypatch.setattr(choice, "_shared_bytes", lambda _: 232_448)
     reason = choice.reason_against(Cuda(), Cuda(), Cuda(), call_of(**parameters))  # type: ignore[arg-type]
@@ -152,3 +155,15 @@ def test_reasons(
         monkeypatch.setattr(choice, "_shared_bytes", lambda _: 101_376)
         reason = choice.reason_against(Cuda(), Cuda(), Cuda(), call_of(**parameters))  # type: ignore[arg-type]
         assert "shared memory" in str(reason)
+
+
+def test_very_long_keys_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cuda:
+        """Looks like a CUDA tensor."""
+
+        device, dtype, shape = torch.device("cuda", 0), torch.bfloat16, (1, 1, 16, 64)
+
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
+    monkeypatch.setattr(choice, "_shared_bytes", lambda _: 232_448)
+    reason = choice.reason_against(Cuda(), Cuda(), Cuda(), call_of(2**24))  # type: ignore[arg-type]
+    assert reason == "there are 16777216 keys"

@@ -39,7 +39,7 @@ class Block(nn.Module):
 def factory() -> tuple[nn.Module, tuple[Any, ...], dict[str, Any]]:
     """(model, args, kwargs), as `hyperrewrite explain` wants them."""
     torch.manual_seed(0)
-    return nn.Sequential(*(Block(128, 4) for _ in range(2))).eval(), (torch.randn(1, 4096, 128),), {}
+    return nn.Sequential(*(Block(128, 4) for _ in range(2))).eval(), (torch.randn(1, 8192, 128),), {}
 
 
 def main() -> None:

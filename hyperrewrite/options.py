@@ -15,6 +15,8 @@ from typing import Any
 
 from .kernels.parameters import PRESETS, Parameters
 
+BREAK_EVEN = 8192  # keys
+
 
 class OptionError(ValueError):
     """An option that does not exist, or a value outside its range."""
@@ -24,6 +26,8 @@ class OptionError(ValueError):
 class Options(Parameters):
     """Every option of the backend; those of the estimator are documented in `kernels.parameters.Parameters`.
 
+    min_seq_len  as there; where it is not given, the length from which `hyper` was measured to be as fast as exact
+                 attention (docs/performance.md), and for `paper` where the published recursion ends.
     preset       "default", "fast" or "accurate": values of the estimator's options that are not given.
     approximate  False: every site is exact, whatever else is set.
     layers       which sites may be approximated, counted in graph order: "all", "last:14", "first:2" or "0,3,5-9".
@@ -33,6 +37,7 @@ class Options(Parameters):
     inductor     configuration handed to Inductor, by the names of torch._inductor.config.
     """
 
+    min_seq_len: int = BREAK_EVEN
     preset: str = "default"
     approximate: bool = True
     layers: str = "all"
@@ -65,6 +70,8 @@ class Options(Parameters):
                 raise OptionError(f"unknown option {key!r}{_nearest(name, names)}")
             values[name] = value
         values = PRESETS.get(str(values.get("preset", "default")), {}) | values
+        if values.get("algorithm") == "paper":
+            values = {"min_seq_len": Parameters().min_seq_len} | values
         if isinstance(values.get("inductor"), Mapping):
             values["inductor"] = MappingProxyType(_inductor(values["inductor"]))
         return Options(**values)

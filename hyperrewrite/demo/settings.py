@@ -58,7 +58,7 @@ class Settings:
     @property
     def options(self) -> dict[str, dict[str, object]]:
         """`torch.compile`'s options of each run, in the order of the table."""
-        shared: dict[str, object] = {} if self.min_seq_len is None else {"min_seq_len": self.min_seq_len}
+        shared: dict[str, object] = {"min_seq_len": self.threshold}
         return {
             "exact": {"approximate": False, **shared},
             "paper": {"algorithm": "paper", **shared},

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
+from hyperrewrite.kernels.parameters import Parameters
 
 from hyperrewrite import OptionError, Options
-from hyperrewrite.options import chosen_layers
+from hyperrewrite.options import BREAK_EVEN, chosen_layers
 
 
 def test_defaults_are_those_of_the_kernels() -> None:
-    from hyperrewrite.kernels.parameters import Parameters
-
-    assert Options.of(None).parameters == Parameters()
+    """But for the length from which approximating pays, which is the published one for `paper` only."""
+    assert Options().parameters == replace(Parameters(), min_seq_len=BREAK_EVEN)
+    assert Options.of({"algorithm": "paper"}).parameters == Parameters(algorithm="paper")
+    assert Options.of({"algorithm": "paper", "min_seq_len": 99}).min_seq_len == 99
+    assert Options.of({"min_seq_len": 99, "preset": "fast"}).min_seq_len == 99
 
 
 @pytest.mark.parametrize(

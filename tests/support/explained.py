@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LONG, SHORT = 4096, 512
+LONG, SHORT = 8192, 512
 
 
 class KeepsProbabilities(nn.Module):

@@ -11,7 +11,7 @@ import sympy
 import torch
 from torch import fx
 
-from .canonical import CanonicalView
+from .canonical import CanonicalView, called
 from .evaluate import Evaluator
 from .expression import Apply, Expr, Int, Load, Number, Product, symbols, walk
 from .vocabulary import VIEWS
@@ -87,7 +87,7 @@ def _is_top(expr: Expr, view: CanonicalView) -> bool:
 def _comes_from_top(node: fx.Node, view: CanonicalView) -> bool:
     """Whether a tensor is a maximum over some dims, or hands one on."""
     while True:
-        name = str(node.target) if node.op == "call_method" else str(getattr(node.target, "__name__", ""))
+        name = called(node)
         if name in _TOPS:
             return True
         handed_on = view.op(node).word in VIEWS or name in ("detach", "to", "float", "getitem")
@@ -151,7 +151,7 @@ def _divides(start: fx.Node, view: CanonicalView) -> bool:
     while stack:
         node = stack.pop()
         op, value = view.op(node), view.value(node)
-        name = str(node.target) if node.op == "call_method" else str(getattr(node.target, "__name__", ""))
+        name = called(node)
         if not isinstance(value, torch.Tensor) or not value.dtype.is_floating_point:
             continue
         if name.rstrip("_") in _INFINITE or (op.word == "div" and _varies(op.get("right"), view)):

@@ -106,6 +106,11 @@ def size_of(value: int | torch.SymInt) -> sympy.Expr:
     return sympy.Integer(value) if isinstance(value, int) else value.node.expr
 
 
+def called(node: fx.Node) -> str:
+    """The bare name of what a node calls: "amax" of torch.amax and of the method; "" where it has none."""
+    return str(node.target) if node.op == "call_method" else str(getattr(node.target, "__name__", ""))
+
+
 def _read(node: fx.Node) -> Op:
     if node.op == "call_function":
         spelling = FUNCTIONS.get(node.target)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import fx
 
 from .algebra import where
-from .canonical import CanonicalView
+from .canonical import CanonicalView, called
 from .copying import copied_graph
 from .dataflow import Dataflow
 from .emit import Emitter
@@ -157,7 +157,7 @@ def _needs_strides(view: CanonicalView, flow: Dataflow, node: fx.Node) -> bool:
     stack, seen = [node], {node}
     while stack:
         for user in stack.pop().users:
-            name = str(user.target) if user.op == "call_method" else str(getattr(user.target, "__name__", ""))
+            name = called(user)
             if name in STRIDE_BOUND:
                 return True
             word = view.op(user).word

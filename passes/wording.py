@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import fx
 
-from .canonical import Op
+from .canonical import Op, called
 from .recorded import RecordedGraph, is_attention_op
 from .vocabulary import FILLED_VALUE
 
@@ -136,8 +136,7 @@ def _where(graph: RecordedGraph, node: fx.Node, op: Op) -> str:
 
 
 def _reshape(graph: RecordedGraph, node: fx.Node, op: Op) -> str:
-    name = str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", "")
-    return {"unsqueeze": "add a dimension", "squeeze": "drop a dimension"}.get(name, "")
+    return {"unsqueeze": "add a dimension", "squeeze": "drop a dimension"}.get(called(node), "")
 
 
 def _getitem(graph: RecordedGraph, node: fx.Node, op: Op) -> str:

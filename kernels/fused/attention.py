@@ -12,7 +12,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .geometry import tile_edges
+from .geometry import near_keys, near_steps, tile_edges
 
 
 @triton.jit
@@ -117,12 +117,8 @@ def attend_tile(
     acc = tl.zeros([R, PAD_V], tl.float32)
 
     # Near keys: the sinks, then the local ones.
-    near = tl.arange(0, KEYS_NEAR)
-    sink_steps = tl.cdiv(sinks, KEYS_NEAR)
-    for step in tl.range(0, sink_steps + tl.cdiv(high - low, KEYS_NEAR), num_stages=2):
-        is_sink = step < sink_steps
-        key = tl.where(is_sink, step * KEYS_NEAR, low + (step - sink_steps) * KEYS_NEAR) + near
-        seen = key < tl.where(is_sink, sinks, high)
+    for step in tl.range(0, near_steps(sinks, low, high, KEYS_NEAR), num_stages=2):
+        key, seen = near_keys(step, sinks, low, high, KEYS_NEAR)
         if HAS_MASK:
             seen = seen & (tl.load(mask_base + key, mask=seen, other=0) != 0)
         rows = key.to(tl.int64)[:, None]

@@ -36,3 +36,18 @@ def tile_edges(
         high = tl.minimum((until + window // 2 + BLOCK - 1) // BLOCK * BLOCK, n_k)
         limit = n_k
     return start, tl.minimum(first_far, low), low, high, limit
+
+
+@triton.jit
+def near_keys(step, sinks, low, high, KEYS: tl.constexpr):
+    """(KEYS positions of a step over the near keys, sinks first and then local ones; which of them are near)."""
+    sink_steps = tl.cdiv(sinks, KEYS)
+    is_sink = step < sink_steps
+    key = tl.where(is_sink, step * KEYS, low + (step - sink_steps) * KEYS) + tl.arange(0, KEYS)
+    return key, key < tl.where(is_sink, sinks, high)
+
+
+@triton.jit
+def near_steps(sinks, low, high, KEYS: tl.constexpr):
+    """Steps of `near_keys`."""
+    return tl.cdiv(sinks, KEYS) + tl.cdiv(high - low, KEYS)

@@ -7,7 +7,6 @@ for each tile a list of `Config.chunk` numbers of two bytes.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import Any
 
@@ -19,6 +18,7 @@ from ..call import AttentionCall
 from ..hyper import threshold
 from ..selectors.search import LEAST
 from ..tiling import block_of, first_far
+from .arguments import batch_stride, dense_bytes, on_device, padded, precision_of
 from .attention import attend_tile
 from .config import Config, config_of, sketch_dtype
 from .search import search_keys, sketch_queries
@@ -29,7 +29,6 @@ SKETCH_RANGE = 16.0  # where the largest number of a usual key's sketch stands
 HIT = 128.0  # the product of sketches that reaches a threshold
 MARGIN = 1 / 32  # by how much less is told, too: attention judges again
 SKETCH_MOST = 448.0  # the largest number of float8
-LEAST_WIDTH = 32  # features that a float8 matrix product takes at least
 
 
 def hyper(
@@ -63,10 +62,10 @@ def hyper(
 
     searches, blocks = bool(parameters.select_names), -(-n_k // block)
     lines, programs = batch * units, batch * heads * tiles
-    wide, value_wide = (triton.next_power_of_2(max(width, LEAST_WIDTH)) for width in (features, value_features))
+    wide, value_wide = padded(features), padded(value_features)
     sketch_rows = -(-n_k // config.search.keys) * config.search.keys if searches else 0
-    mask = key if key_mask is None else _bytes(key_mask)  # without a mask it is not read
-    mask_stride = 0 if mask.shape[0] == 1 else mask.stride(0)
+    mask = key if key_mask is None else dense_bytes(key_mask)  # without a mask it is not read
+    mask_stride = batch_stride(mask)
 
     def room(*shape: int, dtype: torch.dtype) -> Tensor:
         return torch.empty(shape, dtype=dtype, device=query.device)
@@ -88,8 +87,8 @@ def hyper(
     tile = {"CAUSAL": is_causal, "R": rows}
     is_packed = config.sketch.itemsize <= 2 and query.device.type == "cuda" and torch.version.hip is None
     sketched = {"SKETCH_MOST": SKETCH_MOST if config.sketch.itemsize <= 2 else math.inf}
-    precision = {"PRECISION": _precision(query.dtype)}
-    with _on(query.device):
+    precision = {"PRECISION": precision_of(query.dtype)}
+    with on_device(query.device):
         table_of_blocks[(blocks, lines)](
             key, value, mask, *means, key_sketch, power,
             *key.stride(), *value.stride(), mask_stride, units, n_k, blocks, first_far(call) // block, sketch_rows,
@@ -117,18 +116,3 @@ def hyper(
             num_warps=config.attend.warps, **precision, **known, **tile,
         )  # fmt: skip
     return out, lse
-
-
-def _bytes(mask: Tensor) -> Tensor:
-    """bool [B or 1, n] as bytes whose rows are dense."""
-    return (mask if mask.stride(1) == 1 else mask.contiguous()).view(torch.uint8)
-
-
-def _precision(dtype: torch.dtype) -> str:
-    """tf32 only where the user's setting allows it."""
-    return "tf32" if dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32 else "ieee"
-
-
-def _on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Kernels start on the tensors' device, not on the current one."""
-    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()

@@ -6,14 +6,13 @@ The engine does not call it yet: it is checked in the interpreter and built for 
 from __future__ import annotations
 
 import torch
-import triton
 from torch import Tensor
 
 from ..call import AttentionCall
 from ..lifted import Lifted
+from .arguments import batch_stride, dense_bytes, on_device, padded, precision_of
 from .config import Phase
 from .exact import attend_exactly
-from .launch import LEAST_WIDTH, _bytes, _on, _precision
 
 ROWS = 128
 
@@ -51,20 +50,20 @@ def exact(
         query_group, key_group = told.query_group.contiguous(), told.key_group.contiguous()
         groups = query_group.shape[2]
     first, stop = (key if side is None else side.contiguous() for side in (told.first_key, told.stop_key))
-    mask = key if key_mask is None else _bytes(key_mask)
-    with _on(query.device):
+    mask = key if key_mask is None else dense_bytes(key_mask)
+    with on_device(query.device):
         attend_exactly[(-(-n_q // rows), batch * heads)](
             query, key, value, mask, given, first, stop, query_group, key_group, out, lse,
-            *query.stride(), *key.stride(), *value.stride(), _of_batch(mask), *given.stride(),
-            _of_batch(first), _of_batch(stop), _of_batch(query_group), _of_batch(key_group),
+            *query.stride(), *key.stride(), *value.stride(), batch_stride(mask), *given.stride(),
+            batch_stride(first), batch_stride(stop), batch_stride(query_group), batch_stride(key_group),
             heads, heads // units, n_q, n_k, call.causal_offset or 0, call.sliding_window or 0,
             call.scale, curve.softcap, curve.score_min or 0.0, curve.score_max or 0.0,
             CAUSAL=call.causal_offset is not None, WINDOW=call.sliding_window is not None,
             HAS_MASK=key_mask is not None, HAS_BIAS=bias is not None,
             HAS_FIRST=told.first_key is not None, HAS_STOP=told.stop_key is not None, GROUPS=groups,
             SOFTCAP=curve.softcap > 0.0, LOW=curve.score_min is not None, HIGH=curve.score_max is not None,
-            D=features, D_V=value_features, PAD_D=_wide(features), PAD_V=_wide(value_features),
-            R=rows, KEYS=phase.keys, PRECISION=_precision(query.dtype), num_warps=phase.warps,
+            D=features, D_V=value_features, PAD_D=padded(features), PAD_V=padded(value_features),
+            R=rows, KEYS=phase.keys, PRECISION=precision_of(query.dtype), num_warps=phase.warps,
         )  # fmt: skip
     return out, lse
 
@@ -72,12 +71,3 @@ def exact(
 def phase_of(dtype: torch.dtype, widest: int, in_pairs: bool) -> Phase:
     """By dtype, the widest head of query and value, in features, and whether each pair needs a bias or groups."""
     return Phase(32, 8) if dtype == torch.float32 or widest > 128 or in_pairs else Phase(64, 8)
-
-
-def _of_batch(tensor: Tensor) -> int:
-    """What leads to the next batch; 0 where all share one."""
-    return 0 if tensor.shape[0] == 1 else tensor.stride(0)
-
-
-def _wide(features: int) -> int:
-    return int(triton.next_power_of_2(max(features, LEAST_WIDTH)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .geometry import tile_edges
+from .geometry import near_keys, near_steps, tile_edges
 
 
 @triton.jit
@@ -77,12 +77,8 @@ def sketch_queries(
     key_base = key_ptr + batch * stride_kb + unit * stride_kh
     peak = tl.full([R], float("-inf"), tl.float32)
     total = tl.zeros([R], tl.float32)
-    near = tl.arange(0, KEYS)
-    sink_steps = tl.cdiv(sinks, KEYS)
-    for step in tl.range(0, sink_steps + tl.cdiv(high - low, KEYS), num_stages=2):
-        is_sink = step < sink_steps
-        key = tl.where(is_sink, step * KEYS, low + (step - sink_steps) * KEYS) + near
-        seen = key < tl.where(is_sink, sinks, high)
+    for step in tl.range(0, near_steps(sinks, low, high, KEYS), num_stages=2):
+        key, seen = near_keys(step, sinks, low, high, KEYS)
         if HAS_MASK:
             seen = seen & (tl.load(mask_ptr + batch * stride_mask + key, mask=seen, other=0) != 0)
         rows = key.to(tl.int64)[:, None]

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 import triton
 from hyperrewrite.kernels.fused import launch, launch_exact
+from hyperrewrite.kernels.fused.arguments import padded
 from hyperrewrite.kernels.fused.attention import attend_tile
 from hyperrewrite.kernels.fused.config import config_of
 from hyperrewrite.kernels.fused.exact import attend_exactly
@@ -42,7 +43,7 @@ SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "powe
 def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[dict[str, Any]]:
     """The four kernels in the shipped configuration."""
     config = config_of(dtype, features, torch.float16 if target == "gfx942" else torch.float8_e4m3fn)
-    wide = triton.next_power_of_2(max(features, launch.LEAST_WIDTH))
+    wide = padded(features)
     constants = {
         "CAUSAL": causal, "HAS_MASK": False, "HAS_MEANS": True, "SEARCHES": True, "BLOCK": 64, "PAD_BLOCK": 64,
         "R": 128, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide, "PRECISION": "ieee", "HIT": launch.HIT,
@@ -65,7 +66,7 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[
 
 def build_exact(target: str, dtype: torch.dtype, features: int, everything: bool) -> dict[str, Any]:
     """Exact attention: causal alone, or with every mask and curve."""
-    wide = triton.next_power_of_2(max(features, launch.LEAST_WIDTH))
+    wide = padded(features)
     phase = launch_exact.phase_of(dtype, features, everything)
     flags = ("WINDOW", "HAS_MASK", "HAS_BIAS", "HAS_FIRST", "HAS_STOP", "SOFTCAP", "LOW", "HIGH")
     constants = {

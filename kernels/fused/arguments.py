@@ -1,0 +1,37 @@
+"""What the launches tell a kernel of a tensor: strides, widths, precision; and on which device it starts."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+LEAST_WIDTH = 32  # features that a float8 matrix product takes at least
+
+
+def padded(features: int) -> int:
+    """The width that a kernel reads for so many features: a power of two."""
+    return int(triton.next_power_of_2(max(features, LEAST_WIDTH)))
+
+
+def dense_bytes(mask: Tensor) -> Tensor:
+    """bool [B or 1, n] as bytes whose rows are dense."""
+    return (mask if mask.stride(1) == 1 else mask.contiguous()).view(torch.uint8)
+
+
+def batch_stride(tensor: Tensor) -> int:
+    """What leads to the next batch; 0 where all share one."""
+    return 0 if tensor.shape[0] == 1 else tensor.stride(0)
+
+
+def precision_of(dtype: torch.dtype) -> str:
+    """tf32 only where the user's setting allows it."""
+    return "tf32" if dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32 else "ieee"
+
+
+def on_device(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Kernels start on the tensors' device, not on the current one."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()

@@ -120,7 +120,7 @@ def source_digest() -> str:
 
     digest = hashlib.sha256()
     for room in (Path(__file__).parent, *(Path(p) for p in (*passes.__path__, *kernels.__path__))):
-        for file in sorted(room.glob("*.py")):
-            digest.update(file.name.encode())
+        for file in sorted(room.rglob("*.py")):
+            digest.update(str(file.relative_to(room)).encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

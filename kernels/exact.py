@@ -298,6 +298,12 @@ def _pieces(span: Span) -> list[Span]:
     return [piece for piece in (rectangle, square) if not piece.is_empty]
 
 
+def is_flash(query: Tensor, key: Tensor, value: Tensor, scoring: Scoring, call: AttentionCall) -> bool:
+    """PyTorch's own flash attention on CUDA does the whole call, exactly."""
+    span = Span(0, call.num_queries, 0, call.num_keys, call.causal_offset, call.sliding_window)
+    return _fuses_on_cuda(span, scoring, query, key, value)
+
+
 def _fuses_on_cuda(span: Span, scoring: Scoring, query: Tensor, key: Tensor, value: Tensor) -> bool:
     """The same for flash attention on CUDA, over the span's own slices."""
     if query.device.type != "cuda" or not scoring.is_plain:

@@ -12,7 +12,9 @@ from ..call import AttentionCall
 from ..tiling import block_of
 
 TILES = (16, 32, 64, 128)
-MOST_FEATURES = {torch.bfloat16: 256, torch.float16: 256, torch.float32: 64}  # float32: wider ones spill
+DTYPES = (torch.bfloat16, torch.float16, torch.float32)
+MOST_FEATURES = 256
+MOST_FLOAT32_FEATURES = 64
 SHARED_BYTES = ((64, 76_000), (128, 84_000), (256, 168_000))  # that the widest kernel takes, by features of a head
 MOST_BLOCK = 256
 MOST_HEADS = 65535  # of a launch grid's second edge
@@ -22,7 +24,30 @@ LEAST_CAPABILITY = (8, 0)
 
 def reason_against(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> str | None:
     """Why the fused kernels of `hyper` do not take a call of that algorithm, as half a sentence; None: they do."""
-    parameters = call.parameters
+    if (reason := _reason_against_tensors(query, key, value, call)) is not None:
+        return reason
+    parameters, widest = call.parameters, max(query.shape[-1], value.shape[-1])
+    if query.dtype == torch.float32 and widest > MOST_FLOAT32_FEATURES:  # they spill
+        return f"a head has over {MOST_FLOAT32_FEATURES} features in {query.dtype}"
+    needed = next(need for features, need in SHARED_BYTES if widest <= features)
+    if needed > (room := _shared_bytes(query.device)):
+        return f"heads of {widest} features take {needed} bytes of shared memory, and the GPU has {room}"
+    if parameters.tile not in TILES:
+        return f"tile is {parameters.tile}, none of {', '.join(map(str, TILES))}"
+    if block_of(call) > MOST_BLOCK:
+        return f"a mean stands for {block_of(call)} keys, over {MOST_BLOCK}"
+    if parameters.select_names not in ((), ("search",)):
+        return f"keys are selected by {parameters.select}, not by the search alone"
+    return None
+
+
+def reason_against_exact(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> str | None:
+    """Why the fused kernel of exact attention does not take a call, as half a sentence; None: it does."""
+    return _reason_against_tensors(query, key, value, call)
+
+
+def _reason_against_tensors(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> str | None:
+    """What no fused kernel takes."""
     if query.device.type != "cuda":
         return f"the tensors are on {query.device.type}, not on a CUDA device"
     if not _has_triton():
@@ -31,24 +56,14 @@ def reason_against(query: Tensor, key: Tensor, value: Tensor, call: AttentionCal
         return "the kernels have not been checked on an AMD GPU yet"
     if torch.cuda.get_device_capability(query.device) < LEAST_CAPABILITY:
         return "the GPU is older than compute capability 8.0"
-    if query.dtype not in MOST_FEATURES or not query.dtype == key.dtype == value.dtype:
+    if query.dtype not in DTYPES or not query.dtype == key.dtype == value.dtype:
         return f"the dtypes are {query.dtype}, {key.dtype}, {value.dtype}"
-    widest = max(query.shape[-1], value.shape[-1])
-    if widest > MOST_FEATURES[query.dtype]:
-        return f"a head has over {MOST_FEATURES[query.dtype]} features in {query.dtype}"
-    needed = next(need for features, need in SHARED_BYTES if widest <= features)
-    if needed > (room := _shared_bytes(query.device)):
-        return f"heads of {widest} features take {needed} bytes of shared memory, and the GPU has {room}"
+    if max(query.shape[-1], value.shape[-1]) > MOST_FEATURES:
+        return f"a head has over {MOST_FEATURES} features"
     if query.shape[0] * query.shape[1] > MOST_HEADS:
         return f"batch times heads is over {MOST_HEADS}"
-    if call.num_keys * MOST_FEATURES[query.dtype] > MOST_NUMBERS:
+    if call.num_keys * MOST_FEATURES > MOST_NUMBERS:
         return f"there are {call.num_keys} keys"
-    if parameters.tile not in TILES:
-        return f"tile is {parameters.tile}, none of {', '.join(map(str, TILES))}"
-    if block_of(call) > MOST_BLOCK:
-        return f"a mean stands for {block_of(call)} keys, over {MOST_BLOCK}"
-    if parameters.select_names not in ((), ("search",)):
-        return f"keys are selected by {parameters.select}, not by the search alone"
     return None
 
 

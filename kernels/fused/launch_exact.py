@@ -1,7 +1,4 @@
-"""Runs the fused kernel of exact attention with masks and scores that SDPA does not know. Waits for no device.
-
-The engine does not call it yet: it is checked in the interpreter and built for GPUs, and waits for its check on one.
-"""
+"""Runs the fused kernel of exact attention with masks and scores that SDPA does not know. Waits for no device."""
 
 from __future__ import annotations
 

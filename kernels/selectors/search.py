@@ -2,8 +2,8 @@
 
 Of the keys that a query leaves out few matter, and no earlier query or mean of keys tells which: they are found by
 scoring them all (docs/estimator.md). That costs n_q·n_k·D/2 multiply-adds, but of the cheapest kind: scores in
-bfloat16 (float32 on a CPU that has no fast bfloat16), no exponential, no values, and of each score only whether it
-passes. A key is read from the first row of its tile that found it on: rows before that must not know of it.
+bfloat16 (float32 where that is not fast: see `sketch_dtype`), no exponential, no values, and of each score only
+whether it passes. A key is read from the first row of its tile that found it on: rows before that must not know of it.
 
 Keys are centred before they are rounded: what is subtracted from every key changes no comparison of one query's scores,
 and without their large common part the rest keeps more of its bits. The centre is the mean of the first far block,
@@ -98,12 +98,13 @@ def _sortable(scores: Tensor) -> Tensor:
 
 
 def sketch_dtype(query: Tensor) -> torch.dtype:
-    """bfloat16 where matrix products of it are fast, else float32; float64 for float64, so that tests are exact."""
+    """bfloat16 on a CPU where its matrix products are fast, else float32; float64 for float64, so that tests are exact.
+
+    On a GPU the fused kernels run the forward and judge by exact scores; their backward must find the same keys.
+    """
     if query.dtype == torch.float64:
         return torch.float64
-    if query.device.type == "cpu" and not _has_fast_bfloat16():
-        return torch.float32
-    return torch.bfloat16
+    return torch.bfloat16 if query.device.type == "cpu" and _has_fast_bfloat16() else torch.float32
 
 
 @functools.cache

@@ -1,15 +1,23 @@
-"""How the fused kernels are compiled for a device and a shape. The figures of H100 are in docs/performance.md."""
+"""What the fused kernels are compiled with, and which numbers that is where nothing was measured.
+
+`configure.config_of` chooses for a call; measured configurations are rows of `measured.Row`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 
 import torch
+
+TILE = 128  # queries of a tile, the default of `Parameters.tile` and the widest that the kernels take
+LEAST_KEYS = 16  # of a step: a matrix product takes no fewer
+LEAST_SEARCHED = 32  # of a step of the search: the bits of a word
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Keys that a step reads, and the compiler's numbers: warps, pipeline stages."""
+    """Keys that a step reads, and the compiler's numbers: warps, pipeline stages (told to the search alone)."""
 
     keys: int
     warps: int
@@ -18,7 +26,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How the kernels run.
+    """How the kernels of `hyper` run.
 
     near, search, attend   their phases.
     chunk, piece           of what the search told, the keys listed at once, and the flags counted at once.
@@ -33,17 +41,109 @@ class Config:
     sketch: torch.dtype = torch.float8_e4m3fn
 
 
-def config_of(dtype: torch.dtype, widest: int, sketch: torch.dtype) -> Config:
-    """By dtype and the widest head of query and value, in features."""
+@dataclass(frozen=True, slots=True)
+class ExactConfig:
+    """How the kernel of exact attention runs: queries of a tile, and its phase."""
+
+    rows: int = TILE
+    attend: Phase = Phase(64, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a configuration depends on.
+
+    name        as the driver tells it, like "NVIDIA H100 80GB HBM3".
+    capability  compute capability, like (9, 0).
+    shared      bytes of shared memory that a block of threads can get.
+    sketch      dtype of the search: float8 where matrix products of it are fast, else float16.
+    """
+
+    name: str
+    capability: tuple[int, int]
+    shared: int
+    sketch: torch.dtype
+
+
+@functools.cache
+def device_of(device: torch.device) -> Device:
+    """What is known of a device with an index; of one that is no NVIDIA GPU, nothing that a row could name."""
+    if device.type != "cuda":
+        return Device(device.type, (0, 0), 49152, torch.float16)
+    known, capability = torch.cuda.get_device_properties(device), torch.cuda.get_device_capability(device)
+    is_nvidia = torch.version.hip is None
+    return Device(
+        known.name,
+        capability if is_nvidia else (0, 0),
+        int(getattr(known, "shared_memory_per_block_optin", 49152)),
+        torch.float8_e4m3fn if is_nvidia and capability >= (8, 9) else torch.float16,
+    )
+
+
+def analytic(device: Device, dtype: torch.dtype, widest: int) -> Config:
+    """For heads whose query or value has `widest` features at most: the steps that were fast on an H100, halved until
+    they fit into the device's shared memory."""
     if dtype == torch.float32 or widest > 128:
-        return Config(near=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8), sketch=sketch)
-    if widest > 64:
-        return Config(near=Phase(64, 4), search=Phase(64, 4, 3), sketch=sketch)
-    return Config(sketch=sketch)
+        config = Config(near=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8))
+    elif widest > 64:
+        config = Config(near=Phase(64, 4), search=Phase(64, 4, 3))
+    else:
+        config = Config()
+    config = replace(config, sketch=device.sketch)
+    while config.near.keys > LEAST_KEYS and near_bytes(config, dtype, widest) > device.shared:
+        config = replace(config, near=_half(config.near))
+    while config.search.keys > LEAST_SEARCHED and search_bytes(config, widest) > device.shared:
+        config = replace(config, search=_half(config.search))
+    while config.attend.keys > LEAST_KEYS and attend_bytes(config, dtype, widest) > device.shared:
+        config = replace(config, attend=_half(config.attend))
+    return config
 
 
-def sketch_dtype(device: torch.device) -> torch.dtype:
-    """float8 where matrix products of it are fast (compute capability 8.9 and up), else float16."""
-    if device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 9):
-        return torch.float8_e4m3fn
-    return torch.float16
+def analytic_exact(device: Device, dtype: torch.dtype, widest: int, in_pairs: bool) -> ExactConfig:
+    """The same for exact attention; in_pairs: each pair of a query and a key has a bias or groups."""
+    phase = Phase(32, 8) if dtype == torch.float32 or widest > 128 or in_pairs else Phase(64, 8)
+    config = ExactConfig(attend=phase)
+    while exact_bytes(config, dtype, widest, in_pairs) > device.shared:
+        if config.attend.keys > LEAST_KEYS:
+            config = replace(config, attend=_half(config.attend))
+        elif config.rows > LEAST_KEYS:
+            config = replace(config, rows=config.rows // 2)
+        else:
+            break
+    return config
+
+
+def _half(phase: Phase) -> Phase:
+    return replace(phase, keys=phase.keys // 2)
+
+
+# Bytes of shared memory: a bound, from how the compiler lays down the queries of a tile and what it reads ahead of the
+# products (checked against what it took for sm_80, sm_89, sm_90 and sm_100; before sm_90 it takes a third less).
+SLACK = 8192
+
+
+def near_bytes(config: Config, dtype: torch.dtype, widest: int) -> int:
+    """Bytes that the near keys' sums take."""
+    return SLACK + dtype.itemsize * width_of(widest) * (TILE + 2 * config.near.keys)
+
+
+def search_bytes(config: Config, widest: int) -> int:
+    """Bytes that the search takes."""
+    keys = max(config.search.stages, 3) * config.search.keys
+    return SLACK + config.sketch.itemsize * width_of(widest) * (TILE + keys)
+
+
+def attend_bytes(config: Config, dtype: torch.dtype, widest: int) -> int:
+    """Bytes that the attention of a tile takes: keys, values and means of two steps."""
+    return SLACK + dtype.itemsize * width_of(widest) * (TILE + 6 * config.attend.keys)
+
+
+def exact_bytes(config: ExactConfig, dtype: torch.dtype, widest: int, in_pairs: bool) -> int:
+    """Bytes that exact attention takes; a bias is as wide as the inputs."""
+    rows, keys = config.rows, config.attend.keys
+    return SLACK + dtype.itemsize * (width_of(widest) * (rows + 4 * keys) + (2 * rows * keys if in_pairs else 0))
+
+
+def width_of(widest: int) -> int:
+    """The class of head widths that share a configuration: 64, 128, 256 and so on, in features."""
+    return max(64, 1 << (widest - 1).bit_length())

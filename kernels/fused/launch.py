@@ -20,7 +20,8 @@ from ..selectors.search import LEAST
 from ..tiling import block_of, first_far
 from .arguments import batch_stride, dense_bytes, on_device, padded, precision_of
 from .attention import attend_tile
-from .config import Config, config_of, sketch_dtype
+from .config import Config, device_of
+from .configure import config_of
 from .search import search_keys, sketch_queries
 from .table import table_of_blocks
 
@@ -46,10 +47,10 @@ def hyper(
     """
     batch, heads, n_q, features = query.shape
     units, n_k, value_features = key.shape[1], key.shape[2], value.shape[3]
-    if config is None:
-        config = config_of(query.dtype, max(features, value_features), sketch_dtype(query.device))
-    parameters, block, rows = call.parameters, block_of(call), call.parameters.tile
     is_causal, offset = call.causal_offset is not None, call.causal_offset or 0
+    if config is None:
+        config = config_of(device_of(query.device), query.dtype, max(features, value_features), n_k, is_causal)
+    parameters, block, rows = call.parameters, block_of(call), call.parameters.tile
     out = query.new_empty(batch, heads, n_q, value_features)
     lse = query.new_empty(batch, heads, n_q, dtype=torch.float32)
     if offset < 0:  # the first queries see no key and stand in no tile

@@ -8,10 +8,9 @@ from torch import Tensor
 from ..call import AttentionCall
 from ..lifted import Lifted
 from .arguments import batch_stride, dense_bytes, on_device, padded, precision_of
-from .config import Phase
+from .config import Phase, device_of
+from .configure import exact_config_of
 from .exact import attend_exactly
-
-ROWS = 128
 
 
 def exact(
@@ -22,20 +21,22 @@ def exact(
     bias: Tensor | None,
     lifted: Lifted | None,
     call: AttentionCall,
-    rows: int = ROWS,
+    rows: int | None = None,
     phase: Phase | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(out [B, H, n_q, D_v] contiguous in query's dtype, lse [B, H, n_q] float32, −inf for rows without a key).
 
     query [B, H, n_q, D], key [B, H_kv, n_k, D], value [B, H_kv, n_k, D_v] of one dtype and any strides; key_mask bool
     [B or 1, n_k]; bias float, broadcastable to [B, H, n_q, n_k]; lifted as in `Lifted`. Rows without a key are zero.
-    rows: queries of a tile.
+    rows, phase: queries of a tile, and how the kernel runs; default: as measured.
     """
     batch, heads, n_q, features = query.shape
     units, n_k, value_features = key.shape[1], key.shape[2], value.shape[3]
     told, curve = lifted or Lifted(), call.curve
     in_pairs = bias is not None or told.query_group is not None
-    phase = phase or phase_of(query.dtype, max(features, value_features), in_pairs)
+    widest, is_causal = max(features, value_features), call.causal_offset is not None
+    config = exact_config_of(device_of(query.device), query.dtype, widest, n_k, is_causal, in_pairs)
+    rows, phase = rows or config.rows, phase or config.attend
     out = query.new_empty(batch, heads, n_q, value_features)
     lse = query.new_empty(batch, heads, n_q, dtype=torch.float32)
     if batch * heads * n_q == 0:
@@ -63,8 +64,3 @@ def exact(
             R=rows, KEYS=phase.keys, PRECISION=precision_of(query.dtype), num_warps=phase.warps,
         )  # fmt: skip
     return out, lse
-
-
-def phase_of(dtype: torch.dtype, widest: int, in_pairs: bool) -> Phase:
-    """By dtype, the widest head of query and value, in features, and whether each pair needs a bias or groups."""
-    return Phase(32, 8) if dtype == torch.float32 or widest > 128 or in_pairs else Phase(64, 8)

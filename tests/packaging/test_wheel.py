@@ -60,6 +60,8 @@ def test_every_module_of_the_three_rooms_is_in_the_wheel(unpacked: Path) -> None
     assert held == wanted
     for name in ("py.typed", "page.html.j2"):
         assert (unpacked / "hyperrewrite" / name).is_file()
+    tables = {file.name for file in (ROOT / "kernels" / "fused" / "tables").iterdir()}
+    assert {file.name for file in (unpacked / "hyperrewrite/kernels/fused/tables").iterdir()} == tables != set()
 
 
 def test_nothing_else_stands_at_the_top_level(unpacked: Path) -> None:

@@ -18,10 +18,11 @@ from typing import Any
 
 import torch
 import triton
-from hyperrewrite.kernels.fused import launch, launch_exact
+from hyperrewrite.kernels.fused import launch
 from hyperrewrite.kernels.fused.arguments import padded
 from hyperrewrite.kernels.fused.attention import attend_tile
-from hyperrewrite.kernels.fused.config import config_of
+from hyperrewrite.kernels.fused.config import Device
+from hyperrewrite.kernels.fused.configure import config_of, exact_config_of
 from hyperrewrite.kernels.fused.exact import attend_exactly
 from hyperrewrite.kernels.fused.search import search_keys, sketch_queries
 from hyperrewrite.kernels.fused.table import table_of_blocks
@@ -33,6 +34,12 @@ TARGETS = {
     "sm_100": GPUTarget("cuda", 100, 32),
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
+DEVICES = {
+    "sm_90": Device("NVIDIA H100 80GB HBM3", (9, 0), 232_448, torch.float8_e4m3fn),
+    "sm_100": Device("NVIDIA B200", (10, 0), 232_448, torch.float8_e4m3fn),
+    "gfx942": Device("AMD Instinct MI300X", (0, 0), 65_536, torch.float16),
+}
+LENGTH = 8192
 FLOATS = ("scale", "log_threshold", "least", "passing", "softcap", "score_min", "score_max")
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.float8_e4m3fn: "fp8e4nv"}
 SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "power_ptr": "fp32", "mask_ptr": "u8",
@@ -42,7 +49,7 @@ SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "powe
 
 def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[dict[str, Any]]:
     """The four kernels in the shipped configuration."""
-    config = config_of(dtype, features, torch.float16 if target == "gfx942" else torch.float8_e4m3fn)
+    config = config_of(DEVICES[target], dtype, features, LENGTH, causal)
     wide = padded(features)
     constants = {
         "CAUSAL": causal, "HAS_MASK": False, "HAS_MEANS": True, "SEARCHES": True, "BLOCK": 64, "PAD_BLOCK": 64,
@@ -67,13 +74,13 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[
 def build_exact(target: str, dtype: torch.dtype, features: int, everything: bool) -> dict[str, Any]:
     """Exact attention: causal alone, or with every mask and curve."""
     wide = padded(features)
-    phase = launch_exact.phase_of(dtype, features, everything)
+    config = exact_config_of(DEVICES[target], dtype, features, LENGTH, True, everything)
     flags = ("WINDOW", "HAS_MASK", "HAS_BIAS", "HAS_FIRST", "HAS_STOP", "SOFTCAP", "LOW", "HIGH")
     constants = {
         **dict.fromkeys(flags, everything), "CAUSAL": True, "GROUPS": int(everything), "D": features, "D_V": features,
-        "PAD_D": wide, "PAD_V": wide, "R": launch_exact.ROWS, "KEYS": phase.keys, "PRECISION": "ieee",
+        "PAD_D": wide, "PAD_V": wide, "R": config.rows, "KEYS": config.attend.keys, "PRECISION": "ieee",
     }  # fmt: skip
-    compiled = compile_(attend_exactly, TARGETS[target], NAMES[dtype], "", constants, phase.warps)
+    compiled = compile_(attend_exactly, TARGETS[target], NAMES[dtype], "", constants, config.attend.warps)
     return {"kernel": "attend_exactly", "target": target, "features": features, "dtype": NAMES[dtype],
             "causal": True, "everything": everything, **usage(compiled)}  # fmt: skip
 

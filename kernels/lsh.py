@@ -10,23 +10,74 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+WORD = (1 << 32) - 1
+PLANES, RANKS = 3, 2  # what a stream of words is for
+ROUNDS = 24  # of the shuffle: a number that no round moves is one in 2**24
+
 
 class Draws:
-    """The random numbers of one plan, in the order they are asked for. Drawn on the CPU, so every device agrees.
+    """The random numbers of one plan, hashed from the seed and what they are for: `fused.buckets` makes the same bits.
 
-    Owns its generator: the global random state is neither read nor moved.
+    The global random state is neither read nor moved, nothing depends on a device, and no draw on an earlier one, but
+    for hyperplanes: every call gives new ones.
     """
 
     def __init__(self, seed: int) -> None:
-        self._generator = torch.Generator(device="cpu").manual_seed(seed)
+        self._seed, self._count = seed, 0
 
     def hyperplanes(self, features: int, count: int) -> Tensor:
-        """Gaussian normals, float32 [features, count]."""
-        return torch.randn(features, count, generator=self._generator, device="cpu", dtype=torch.float32)
+        """Normals of nearly Gaussian numbers, float32 [features, count], on the CPU.
 
-    def uniform(self, *shape: int) -> Tensor:
-        """Numbers in [0, 1), float64 (so that ties do not happen)."""
-        return torch.rand(*shape, generator=self._generator, device="cpu", dtype=torch.float64)
+        A number is the sum of eight uniform numbers of five bits: exact in bfloat16, so that a kernel may project by
+        16-bit products and still differs from float32 by the order of its sums alone.
+        """
+        key = stream(torch.tensor(self._seed), PLANES, torch.tensor(self._count), torch.tensor(0))
+        self._count += 1
+        words = word(key, torch.arange(2 * features * count)).view(features, count, 2, 1)
+        fives = (words >> torch.tensor([3, 11, 19, 27])) & 31
+        return (fives.sum((2, 3)) - 124).to(torch.float32) / 32
+
+    def ranks(self, population: Tensor, size: int, start: Tensor, length: Tensor) -> Tensor:
+        """`size` distinct numbers below population, uniform without replacement: int64 [..., size].
+
+        population, start, length: int64 [...] of one shape and device; start and length are the keys' that are drawn
+        from, and tell one draw from another. Where the population is smaller than size, what is too many equals it.
+
+        The first numbers of a shuffle that needs no more memory than it gives: swap-or-not (Hoang, Morris, Rogaway,
+        CRYPTO 2012), which is a permutation of any number of things. A round pairs x with K − x and swaps by a coin
+        that both share.
+        """
+        key = stream(torch.tensor(self._seed, device=population.device), RANKS, start, length).unsqueeze(-1)
+        many = population.unsqueeze(-1)
+        first = torch.arange(size, device=population.device).expand(*population.shape, size)
+        some, rank = many.clamp(min=1), first
+        for number in range(ROUNDS):
+            turn, coin = (word(key, torch.tensor(2 * number + part, device=key.device)) for part in (0, 1))
+            partner = turn % some - rank
+            partner = torch.where(partner < 0, partner + some, partner)
+            swaps = mix((torch.maximum(rank, partner) ^ coin) & WORD) >> 31
+            rank = torch.where(swaps != 0, partner, rank)
+        return torch.where(first < many, rank, many)
+
+
+def mix(words: Tensor) -> Tensor:
+    """A bijection of 32-bit words, int64 in [0, 2**32), after which each bit depends on all (lowbias32, C. Wellons)."""
+    words = words ^ (words >> 16)
+    words = (words * 0x7FEB352D) & WORD
+    words = words ^ (words >> 15)
+    words = (words * 0x846CA68B) & WORD
+    return words ^ (words >> 16)
+
+
+def stream(seed: Tensor, tag: int, first: Tensor, second: Tensor) -> Tensor:
+    """The key of a stream of words: a word that four numbers tell."""
+    key = mix((seed + tag * 0x3C6EF372) & WORD)
+    return mix((mix((key + first) & WORD) + second) & WORD)
+
+
+def word(key: Tensor, counter: Tensor) -> Tensor:
+    """Word number `counter` of a stream."""
+    return mix((mix(counter ^ key) + key) & WORD)
 
 
 def hash_codes(rows: Tensor, hyperplanes: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ depends on the tensors in a differentiable way: a key that is not read has the s
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -72,6 +73,11 @@ def paper_log_weight(query: Tensor, key: Tensor, key_mask: Tensor | None, call: 
 
     query_bucket, key_bucket = bucket(query), bucket(key)
 
+    @functools.cache
+    def drawn(start: int, length: int, population: int) -> list[int]:
+        sizes = (torch.tensor(number) for number in (start, length))
+        return draws.ranks(torch.tensor(population), size, *sizes)[: min(size, population)].tolist()
+
     def exactly(rows: range, columns: range) -> None:
         if rows and columns:
             area = allowed[:, :, rows.start : rows.stop, columns.start : columns.stop]
@@ -86,7 +92,6 @@ def paper_log_weight(query: Tensor, key: Tensor, key_mask: Tensor | None, call: 
             return
         count = -(-len(columns) // block)
         query_block = block if len(rows) == len(columns) else -(-len(rows) // count)
-        noise = draws.uniform(len(columns))
         for b in range(query.shape[0]):
             masks = None if key_mask is None else key_mask[b % key_mask.shape[0]].tolist()
             for h in range(query.shape[1]):
@@ -96,7 +101,7 @@ def paper_log_weight(query: Tensor, key: Tensor, key_mask: Tensor | None, call: 
                 for t in range(-(-len(rows) // query_block)):
                     own = sorted_keys[t * block : (t + 1) * block]
                     rest = sorted_keys[: t * block] + sorted_keys[(t + 1) * block :]
-                    ranks = noise[: len(rest)].argsort()[:size].tolist()
+                    ranks = drawn(columns.start, len(columns), len(rest))
                     for i in sorted_rows[t * query_block : (t + 1) * query_block]:
                         weight[b, h, i, own] = 0.0
                         if ranks:

@@ -13,6 +13,8 @@ Where the paper leaves it open: lengths need not be powers of two (uneven halves
 the queries are cut into as many blocks as the keys; masked keys are sorted behind all others and belong to no block
 and no population; projections and sampled ranks are shared by the heads, which sort differently.
 
+On a GPU the forward has kernels of its own, which draw the same keys (`fused.launch_paper`).
+
 What a query reads depends on the other queries and keys of its rectangle, by the sort. No key after the frontier is
 ever read, but later queries do shift the blocks: outputs are causal in the keys and values, not in the selection.
 """
@@ -38,13 +40,10 @@ def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCal
     draws = Draws(call.parameters.seed)
     hyperplanes = draws.hyperplanes(query.shape[-1], call.parameters.lsh_projections)
     codes = (hash_codes(query, hyperplanes), hash_codes(key, hyperplanes))
-    parts: Plan = []
-    for area in areas(call):
-        if area.causal_offset is not None or is_exact(area, call):
-            parts.append(area)
-        else:
-            parts.append(_rectangle(codes, key_mask, area, call, draws))
-    return parts
+    found = areas(call)
+    estimated = [area for area in found if area.causal_offset is None and not is_exact(area, call)]
+    ranks = iter(_ranks(estimated, key_mask, call, draws, query.device))
+    return [_rectangle(codes, key_mask, area, call, next(ranks)) if area in estimated else area for area in found]
 
 
 def is_exact(area: Span, call: AttentionCall) -> bool:
@@ -74,10 +73,33 @@ def areas(call: AttentionCall) -> list[Span]:
     return [area for area in found if not area.is_empty]
 
 
+def _ranks(
+    estimated: list[Span], key_mask: Tensor | None, call: AttentionCall, draws: Draws, device: torch.device
+) -> Tensor:
+    """Sampled ranks of every area, int64 [areas, B or 1, 3, sample_size]; see `_samples`."""
+    if not estimated or not call.parameters.sample_size:
+        return torch.zeros(len(estimated), 1, 3, 0, dtype=torch.int64, device=device)
+    edges = torch.tensor([[area.key_start, area.key_stop] for area in estimated], device=device)
+    start, stop = edges[:, :1], edges[:, 1:]
+    valid = stop - start  # [areas, rows]
+    if key_mask is not None:
+        total = pad(key_mask.cumsum(-1), (1, 0)).t()
+        valid = total[edges[:, 1]] - total[edges[:, 0]]
+    many = populations(valid, call.parameters.block_size)
+    shape = many.shape
+    length = (stop - start).unsqueeze(-1).expand(shape)
+    return draws.ranks(many, call.parameters.sample_size, start.unsqueeze(-1).expand(shape), length)
+
+
+def populations(valid: Tensor, block: int) -> Tensor:
+    """Keys outside a block [..., 3], of `valid` [...] keys in all: outside a full block, the short last one, none."""
+    return torch.stack([valid - block, valid - valid % block, valid], -1)
+
+
 def _rectangle(
-    codes: tuple[Tensor, Tensor], key_mask: Tensor | None, area: Span, call: AttentionCall, draws: Draws
+    codes: tuple[Tensor, Tensor], key_mask: Tensor | None, area: Span, call: AttentionCall, ranks: Tensor
 ) -> Tiles:
-    """Block diagonal and samples of one full area; codes int [B, H, n_q] and [B, H_kv, n_k]."""
+    """Block diagonal and samples of one full area; codes int [B, H, n_q] and [B, H_kv, n_k], ranks of `_ranks`."""
     block = call.parameters.block_size
     mask = None if key_mask is None else key_mask[:, area.key_start : area.key_stop]
     queries = sort_rows(codes[0][:, :, area.query_start : area.query_stop]) + area.query_start
@@ -94,7 +116,7 @@ def _rectangle(
     may_pad = mask is not None or used * block > n_k
     if not call.parameters.sample_size:
         return Tiles(query_tiles, key_tiles, may_pad=may_pad)
-    rows, log_weight = _samples(keys, mask, used, block, call.parameters.sample_size, draws)
+    rows, log_weight = _samples(keys, mask, used, block, ranks)
     both = torch.cat([key_tiles, rows], -1)
     weights = torch.cat([log_weight.new_zeros(()).expand(key_tiles.shape), log_weight.expand(rows.shape)], -1)
     return Tiles(query_tiles, both, weights, may_pad=may_pad)
@@ -105,30 +127,21 @@ def _tile(rows: Tensor, size: int, count: int) -> Tensor:
     return pad(rows, (0, count * size - rows.shape[2]), value=-1).view(*rows.shape[:2], count, size)
 
 
-def _samples(
-    keys: Tensor, mask: Tensor | None, count: int, block: int, size: int, draws: Draws
-) -> tuple[Tensor, Tensor]:
+def _samples(keys: Tensor, mask: Tensor | None, count: int, block: int, ranks: Tensor) -> tuple[Tensor, Tensor]:
     """Sampled rows int [B, R, count, m], −1 where the population is smaller, and log weights [B or 1, 1, count, 1].
 
     keys [B, R, n]: valid rows in sorted order, then −1. A rank among the keys outside block t becomes a sorted place by
     stepping over the block, so nothing needs to be rejected. Blocks are of three sizes (full, the short last one, and
-    none, behind masked keys), so there are three populations and as many draws of ranks, from the same noise.
+    none, behind masked keys), so there are three populations and as many draws: ranks [B or 1, 3, m].
     """
     batch, heads, n = keys.shape
-    device = keys.device
-    rows = 1 if mask is None else mask.shape[0]
-    valid = torch.full((rows,), n, device=device) if mask is None else mask.sum(-1)
-    short = valid % block
-    populations = torch.stack([valid - block, valid - short, valid], 1)  # [rows, 3]
-    noise = draws.uniform(n).to(device)  # one for all rows: an all-True mask selects what no mask does
-    places = torch.arange(n, device=device)
-    outside = noise.where(places < populations.unsqueeze(-1), 2.0)
-    ranks = outside.topk(min(size, n), dim=-1, largest=False).indices  # [rows, 3, m]
+    device, size = keys.device, ranks.shape[-1]
+    valid = torch.full((1,), n, device=device) if mask is None else mask.sum(-1)
     start = torch.arange(count, device=device) * block
     length = (valid.unsqueeze(1) - start).clamp(0, block)  # [rows, count]
     kind = torch.where(length == block, 0, torch.where(length > 0, 1, 2))
-    population = populations.gather(1, kind)
-    chosen = ranks.gather(1, kind.unsqueeze(-1).expand(-1, -1, ranks.shape[-1]))  # [rows, count, m]
+    population = populations(valid, block).gather(1, kind)
+    chosen = ranks.gather(1, kind.unsqueeze(-1).expand(-1, -1, size))  # [rows, count, m]
     exists = chosen < population.unsqueeze(-1)
     place = chosen + length.unsqueeze(-1) * (chosen >= start.unsqueeze(-1))
     place = place.clamp(max=n - 1).unsqueeze(1).expand(batch, heads, -1, -1)

@@ -3,7 +3,7 @@
 The definition is that of `kernels.hyper` and `kernels.far`. Scores are in log2 units. One program does one tile of one
 query head and keeps its queries, running maximum `peak`, sum `total` and numerator `acc` from the first key to the
 last. The search's bits become dense tiles of keys by index: `CHUNK` keys at a time, the numbers of the set bits go to
-the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is decided by exact
+the program's own scratch, word by word, so that nothing must be sized by what was found. Which query reads a key is decided by exact
 scores: from the first row of the tile on whose score reaches its bound.
 """
 
@@ -26,6 +26,22 @@ def _online(acc, peak, total, scores, v, PRECISION: tl.constexpr):
     acc = acc * fade[:, None]
     acc = tl.dot(weights.to(v.dtype), v, acc, input_precision=PRECISION)
     return acc, higher, total
+
+
+@triton.jit
+def _count(words):
+    """How many bits are set in each uint32."""
+    words = words - ((words >> 1) & 0x55555555)
+    words = (words & 0x33333333) + ((words >> 2) & 0x33333333)
+    words = (words + (words >> 4)) & 0x0F0F0F0F
+    return ((words * 0x01010101) >> 24).to(tl.int32)
+
+
+@triton.jit
+def _below(bit):
+    """uint32 with the bits below number `bit` set: none for 0 and less, all from 32 on."""
+    ones = (1 << tl.minimum(tl.maximum(bit, 0), 31)) - 1
+    return tl.where(bit >= 32, -1, ones).to(tl.uint32, bitcast=True)
 
 
 @triton.jit
@@ -79,7 +95,6 @@ def attend_tile(
     KEYS_NEAR: tl.constexpr,
     KEYS_FOUND: tl.constexpr,
     CHUNK: tl.constexpr,
-    PIECE: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     # The longest tiles first; tiles of one head run side by side and share its keys in the L2 cache.
@@ -155,19 +170,23 @@ def attend_tile(
             bits = bits_ptr + program * (sketch_rows // 32)
             found = list_ptr + program * CHUNK
             taken = tl.arange(0, KEYS_FOUND)
-            piece = tl.arange(0, PIECE)
+            word = tl.arange(0, CHUNK // 32)
             end = low if CAUSAL else limit
             for chunk in tl.range(0, end, CHUNK, num_stages=1):
-                count = 0
-                for start in tl.range(0, tl.minimum(end - chunk, CHUNK), PIECE, num_stages=1):
-                    key = chunk + start + piece
-                    is_far = (key >= sinks) & (key < low)
-                    if not CAUSAL:
-                        is_far = is_far | ((key >= high) & (key < limit))
-                    words = tl.load(bits + key // 32, mask=is_far, other=0)
-                    hits = tl.where(is_far, (words >> (key % 32)) & 1, 0)
-                    tl.store(found + count + tl.cumsum(hits, 0) - 1, (start + piece).to(tl.int16), mask=hits != 0)
-                    count += tl.sum(hits, 0)
+                at = chunk + word * 32
+                far_bits = _below(low - at) & ~_below(sinks - at)
+                if not CAUSAL:
+                    far_bits = far_bits | (_below(limit - at) & ~_below(high - at))
+                words = tl.load(bits + at // 32, mask=far_bits != 0, other=0).to(tl.uint32, bitcast=True) & far_bits
+                counts = _count(words)
+                count = tl.sum(counts, 0)
+                place_in_list = tl.cumsum(counts, 0) - counts
+                for _ in range(tl.max(counts, 0)):  # the lowest bit of every word that has one left
+                    lowest = words & (~words + 1)
+                    key = word * 32 + _count(lowest - 1)
+                    tl.store(found + place_in_list, key.to(tl.int16), mask=words != 0)
+                    words = words ^ lowest
+                    place_in_list += 1
                 tl.debug_barrier()
                 for start in tl.range(0, count, KEYS_FOUND, num_stages=2):
                     has = start + taken < count

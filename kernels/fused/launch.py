@@ -113,7 +113,7 @@ def hyper(
             *query.stride(), *key.stride(), *value.stride(), mask_stride,
             heads, group, n_q, n_k, blocks, *edges, sketch_rows, scale,
             HAS_MEANS=parameters.means > 0, SEARCHES=searches, D_V=value_features, PAD_V=value_wide,
-            KEYS_NEAR=config.attend.keys, KEYS_FOUND=config.attend.keys, CHUNK=config.chunk, PIECE=config.piece,
+            KEYS_NEAR=config.attend.keys, KEYS_FOUND=config.attend.keys, CHUNK=config.chunk,
             num_warps=config.attend.warps, **precision, **known, **tile,
         )  # fmt: skip
     return out, lse

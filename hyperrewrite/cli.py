@@ -1,4 +1,4 @@
-"""The command `hyperrewrite`: demo, explain, diagnose, version.
+"""The command `hyperrewrite`: demo, explain, diagnose, tune, version.
 
 Torch is imported inside the commands, so that `--help` answers at once. Whatever a person can get wrong ends as one
 sentence on stderr and exit code 2.
@@ -99,6 +99,33 @@ def diagnose(
         except (OSError, ValueError) as error:
             raise UsageError(f"--plot cannot be written to {plot}: {error}.") from error
     print(found.to_json() if as_json else found)
+
+
+@app.command()
+def tune(
+    kernels: Annotated[str, typer.Option(help="Of hyper, exact, exact_pairs, separated by commas.")] = (
+        "hyper,exact,exact_pairs"
+    ),
+    dtypes: Annotated[str, typer.Option(help="Separated by commas.")] = "bfloat16,float16,float32",
+    features: Annotated[str, typer.Option(help="Of a head: 64, 128 or 256, separated by commas.")] = "64,128",
+    lengths: Annotated[str, typer.Option(help="In tokens, separated by commas.")] = "4096,32768",
+    causal: Annotated[bool | None, typer.Option("--causal/--full", help="One mask alone; default: both.")] = None,
+    heads: Annotated[int, typer.Option(help="Heads of one call.")] = 32,
+    seconds: Annotated[float, typer.Option(help="Limit of the search of one case.")] = 60.0,
+    inputs: Annotated[
+        Path | None, typer.Option(help="A .safetensors file: q, k, v \\[heads, n, features]; default: random inputs.")
+    ] = None,
+    device_name: Annotated[
+        str | None, typer.Option(help="Devices that the rows are for, like 'NVIDIA H100*'; default: this one's name.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="The table; rows for other calls that it has are kept.")
+    ] = Path("hyperrewrite-table.json"),
+) -> None:
+    """Measure configurations of the Triton kernels on this machine's GPU, and write the best as a table."""
+    from .tuning import Settings, run
+
+    run(Settings(kernels, dtypes, features, lengths, causal, heads, seconds, inputs, device_name, out))
 
 
 @app.command()

@@ -61,7 +61,15 @@ class Options(Parameters):
 
     @staticmethod
     def of(given: Mapping[str, Any] | None) -> Options:
-        """Options from a dictionary; "-" in a name counts as "_". Raises OptionError."""
+        """Options from a dictionary; "-" in a name counts as "_". Raises OptionError, also for a table of kernel
+        configurations (`kernels.fused.configure`) that cannot be used."""
+        from .kernels.fused.configure import check_user_table
+        from .kernels.fused.measured import TableError
+
+        try:
+            check_user_table()
+        except TableError as error:
+            raise OptionError(str(error)) from None
         names = [f.name for f in fields(Options)]
         values: dict[str, Any] = {}
         for key, value in (given or {}).items():

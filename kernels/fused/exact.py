@@ -1,10 +1,12 @@
-"""Exact attention of one tile of queries with every rule of a score that the op knows, in one online softmax.
+"""Exact attention of one tile of queries in one online softmax, under any rule.
 
-    score(i, j) = curve(scale · q_i · k_j) + bias_ij     where every mask that is given allows the pair
+What a score is and which keys a query reads is said by functions that are generated for the rule (`rules.py`) and come
+as constants; None stands for what a rule does not have. A tile reads the blocks of keys that its own queries leave.
+First those of which every query reads all, without a mask; then the others, at its edges.
 
-Masks are O(n): key padding, causal edge and sliding window by position, key ranges, groups that must agree. A tile
-reads only keys between the edges that its own queries leave. Scores stay in natural units: a bias at the type's minimum
-must not overflow into −inf, as a row of such scores is an average and not empty.
+Softmax works in powers of two: a score is multiplied by its unit on the way to its exponent. With a bias scores stay in
+natural units instead: one at the type's minimum must not overflow into −inf, as a row of such scores is an average and
+not empty.
 """
 
 from __future__ import annotations
@@ -12,26 +14,9 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from .spans import limits_of, span_of
+
 LOG2_E = tl.constexpr(1.4426950408889634)
-
-
-@triton.jit
-def _bend(scores, softcap, score_min, score_max, SOFTCAP: tl.constexpr, LOW: tl.constexpr, HIGH: tl.constexpr):
-    """`Curve`: softcap·tanh(s / softcap), then the clamp. exp2 of a negative number cannot overflow."""
-    if SOFTCAP:
-        ratio = scores / softcap
-        small = tl.exp2(tl.abs(ratio) * -2.8853900817779268)  # exp(−2·|ratio|)
-        bent = (1.0 - small) / (1.0 + small)
-        # Where 1 − small has lost its digits, tanh is its series.
-        square = ratio * ratio
-        series = tl.abs(ratio) * (1.0 - square * (0.3333333333 - square * 0.1333333333))
-        bent = tl.where(square < 0.01, series, bent)
-        scores = tl.where(ratio < 0.0, -bent, bent) * softcap
-    if LOW:
-        scores = tl.where(scores < score_min, score_min, scores)  # NaN stays NaN
-    if HIGH:
-        scores = tl.where(scores > score_max, score_max, scores)
-    return scores
 
 
 @triton.jit
@@ -39,12 +24,7 @@ def attend_exactly(
     query_ptr,  # [B, H, n_q, D]
     key_ptr,  # [B, H_kv, n_k, D]
     value_ptr,  # [B, H_kv, n_k, D_v]
-    mask_ptr,  # bool [B or 1, n_k]
-    bias_ptr,  # broadcastable to [B, H, n_q, n_k] by strides of 0
-    first_ptr,  # int [B or 1, n_q]
-    stop_ptr,  # int [B or 1, n_q]
-    query_group_ptr,  # int [B or 1, n_q, GROUPS]
-    key_group_ptr,  # int [B or 1, n_k, GROUPS]
+    span_ptr,  # int32 [B or 1, tiles, 4] by `find_spans`; read only where KEEP is given
     out_ptr,  # [B, H, n_q, D_v] contiguous
     lse_ptr,  # float32 [B, H, n_q]
     stride_qb,
@@ -59,131 +39,128 @@ def attend_exactly(
     stride_vh,
     stride_vn,
     stride_vd,
-    stride_mask,  # of a batch; 0 where they share
-    stride_bb,
-    stride_bh,
-    stride_bi,
-    stride_bj,
-    stride_first,
-    stride_stop,
-    stride_query_group,
-    stride_key_group,
+    span_stride,  # of a batch; 0 where they share
     heads,  # H
     group,  # H / H_kv
     n_q,
     n_k,
-    offset,  # query i sees key j iff j <= i + offset
-    sliding_window,  # and j > i + offset − sliding_window
-    scale,
-    softcap,
-    score_min,
-    score_max,
-    CAUSAL: tl.constexpr,
-    WINDOW: tl.constexpr,
-    HAS_MASK: tl.constexpr,
-    HAS_BIAS: tl.constexpr,
-    HAS_FIRST: tl.constexpr,
-    HAS_STOP: tl.constexpr,
-    GROUPS: tl.constexpr,
-    SOFTCAP: tl.constexpr,
-    LOW: tl.constexpr,
-    HIGH: tl.constexpr,
+    given,  # the rule's `Given`
+    LIMITS: tl.constexpr,
+    GROUPS_OF: tl.constexpr,
+    KEEP: tl.constexpr,
+    BIAS_OF: tl.constexpr,
+    SCORE: tl.constexpr,
+    HAS_FIRST: tl.constexpr,  # some query may not read the first keys
+    HAS_GAPS: tl.constexpr,  # amid a tile's keys there may be some that none of its queries reads
     D: tl.constexpr,
     D_V: tl.constexpr,
     PAD_D: tl.constexpr,
     PAD_V: tl.constexpr,
     R: tl.constexpr,  # queries of a tile
     KEYS: tl.constexpr,
+    STAGES: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    place = tl.num_programs(0) - 1 - tl.program_id(0)  # with causality the longest first
-    head = tl.program_id(1)
-    batch = (head // heads).to(tl.int64)
-    unit = ((head % heads) // group).to(tl.int64)
-    query = place * R + tl.arange(0, R)
-    exists = query < n_q
+    tile = tl.num_programs(0) - 1 - tl.program_id(0)  # with causality the longest first
+    batch = (tl.program_id(1) // heads).to(tl.int64)
+    head = (tl.program_id(1) % heads).to(tl.int64)
+    row = tile * R + tl.arange(0, R)
+    exists = row < n_q
+    query = tl.minimum(row, n_q - 1).to(tl.int64)  # what does not exist is the last one again, and is not stored
     d = tl.arange(0, PAD_D)
     e = tl.arange(0, PAD_V)
     has_d = (d < D)[None, :]
     has_e = (e < D_V)[None, :]
-    wide_query = query.to(tl.int64)
-    q = tl.load(
-        query_ptr
-        + batch * stride_qb
-        + (head % heads).to(tl.int64) * stride_qh
-        + wide_query[:, None] * stride_qn
-        + d[None, :] * stride_qd,
-        mask=exists[:, None] & has_d,
-        other=0.0,
-    )  # [R, D]
+    q_base = query_ptr + batch * stride_qb + head * stride_qh
+    q = _load(q_base + query[:, None] * stride_qn + d[None, :] * stride_qd, exists, has_d, False, D < PAD_D)  # [R, D]
 
-    # Keys [first, stop) of each query, and of the tile.
-    first = tl.zeros([R], tl.int64)
-    stop = tl.zeros([R], tl.int64) + n_k
-    if CAUSAL:
-        stop = tl.minimum(stop, wide_query + offset + 1)
-        if WINDOW:
-            first = tl.maximum(first, wide_query + offset + 1 - sliding_window)
-    if HAS_FIRST:
-        own = tl.load(first_ptr + batch * stride_first + query, mask=exists, other=0).to(tl.int64)
-        first = tl.maximum(first, own)
-    if HAS_STOP:
-        own = tl.load(stop_ptr + batch * stride_stop + query, mask=exists, other=0).to(tl.int64)
-        stop = tl.minimum(stop, own)
-    first = tl.minimum(tl.maximum(first, 0), n_k).to(tl.int32)
-    stop = tl.minimum(tl.maximum(stop, 0), n_k).to(tl.int32)
-    some = exists & (first < stop)
-    low = tl.min(tl.where(some, first, n_k), 0) // KEYS * KEYS
-    high = tl.max(tl.where(some, stop, 0), 0)
+    first, stop, some = limits_of(query, exists, batch, n_k, given, LIMITS)
+    if KEEP is not None:
+        span = span_ptr + batch * span_stride + tile * 4
+        low, inner_low, inner_high, high = tl.load(span), tl.load(span + 1), tl.load(span + 2), tl.load(span + 3)
+    else:
+        low, inner_low, inner_high, high = span_of(first, stop, some, n_k, KEYS)
+    first_read = tl.min(tl.where(some, first, n_k), 0)
+    stop_read = tl.max(tl.where(some, stop, 0), 0)
+    if GROUPS_OF is not None:
+        mine = GROUPS_OF(query, batch, given)
 
-    key_base = key_ptr + batch * stride_kb + unit * stride_kh
-    value_base = value_ptr + batch * stride_vb + unit * stride_vh
-    bias_base = bias_ptr + batch * stride_bb + (head % heads).to(tl.int64) * stride_bh
-    peak = tl.full([R], float("-inf"), tl.float32)
+    unit = head // group
+    step_keys = tl.arange(0, KEYS)
+    k_base = key_ptr + batch * stride_kb + unit * stride_kh
+    v_base = value_ptr + batch * stride_vb + unit * stride_vh
+    k_at = step_keys[:, None].to(tl.int64) * stride_kn + d[None, :] * stride_kd  # [KEYS, D]
+    v_at = step_keys[:, None].to(tl.int64) * stride_vn + e[None, :] * stride_vd  # [KEYS, D_v]
+    left = inner_low - low
+    peak = tl.full([R], float("-inf"), tl.float32)  # times the unit, where there is one
     total = tl.zeros([R], tl.float32)
     acc = tl.zeros([R, PAD_V], tl.float32)
-    for start in tl.range(low, high, KEYS, num_stages=2):
-        key = start + tl.arange(0, KEYS)
-        wide_key = key.to(tl.int64)
-        seen = key < n_k
-        if HAS_MASK:
-            seen = seen & (tl.load(mask_ptr + batch * stride_mask + key, mask=seen, other=0) != 0)
-        allowed = seen[None, :] & (key[None, :] >= first[:, None]) & (key[None, :] < stop[:, None]) & exists[:, None]
-        for column in tl.static_range(GROUPS):
-            mine = tl.load(
-                query_group_ptr + batch * stride_query_group + wide_query * GROUPS + column, mask=exists, other=0
-            )
-            theirs = tl.load(key_group_ptr + batch * stride_key_group + wide_key * GROUPS + column, mask=seen, other=0)
-            allowed = allowed & (mine[:, None] == theirs[None, :])
-        read = seen
-        if HAS_FIRST or HAS_STOP or GROUPS > 0:
-            # What no query of the tile sees may be garbage, and 0 · NaN is NaN.
-            read = tl.max(allowed.to(tl.int32), 0) != 0
-        k = tl.load(
-            key_base + wide_key[:, None] * stride_kn + d[None, :] * stride_kd, mask=read[:, None] & has_d, other=0.0
-        )
-        v = tl.load(
-            value_base + wide_key[:, None] * stride_vn + e[None, :] * stride_vd, mask=read[:, None] & has_e, other=0.0
-        )
-        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale  # [R, KEYS]
-        scores = _bend(scores, softcap, score_min, score_max, SOFTCAP, LOW, HIGH)
-        if HAS_BIAS:
-            scores += tl.load(
-                bias_base + wide_query[:, None] * stride_bi + wide_key[None, :] * stride_bj, mask=allowed, other=0.0
-            ).to(tl.float32)
-        scores = tl.where(allowed, scores, float("-inf"))
-        higher = tl.maximum(peak, tl.max(scores, 1))
-        base = tl.where(higher == float("-inf"), 0.0, higher)
-        weights = tl.exp2((scores - base[:, None]) * LOG2_E)
-        fade = tl.exp2((peak - base) * LOG2_E)
-        total = total * fade + tl.sum(weights, 1)
-        acc = acc * fade[:, None]
-        acc = tl.dot(weights.to(v.dtype), v, acc, input_precision=PRECISION)
-        peak = higher
+    for at_edges in tl.static_range(2):
+        steps = left + high - inner_high if at_edges else inner_high - inner_low
+        for step in tl.range(steps, num_stages=STAGES):
+            if at_edges:
+                start = tl.where(step < left, low + step, inner_high + step - left) * KEYS
+            else:
+                start = (inner_low + step) * KEYS
+            key = start + step_keys
+            inside = key < n_k
+            read = inside
+            column = key.to(tl.int64)
+            if at_edges:
+                column = tl.minimum(column, n_k - 1)
+                allowed = key[None, :] < stop[:, None]
+                if HAS_FIRST:
+                    allowed = allowed & (key[None, :] >= first[:, None])
+                # What no query of the tile reads may hold anything, and 0 · NaN is NaN.
+                read = (key >= first_read) & (key < stop_read)
+                if KEEP is not None:
+                    kept = KEEP(mine, column, batch, given) if GROUPS_OF is not None else KEEP(column, batch, given)
+                    allowed = allowed & kept
+                    if not HAS_GAPS:
+                        read = read & (tl.max(kept.to(tl.int32), 0) != 0)
+                if HAS_GAPS:
+                    read = tl.max((allowed & some[:, None]).to(tl.int32), 0) != 0
+            wide = start.to(tl.int64)
+            k = _load(k_base + wide * stride_kn + k_at, inside, has_d, at_edges, D < PAD_D)
+            v = _load(v_base + wide * stride_vn + v_at, read, has_e, at_edges, D_V < PAD_V)
+            if BIAS_OF is not None:
+                bias = BIAS_OF(query, column, batch, head, given)  # before the product, which need not wait for it
+                scores = SCORE(tl.dot(q, tl.trans(k), input_precision=PRECISION), bias, given)  # [R, KEYS]
+                scores = tl.where(allowed, scores, float("-inf")) if at_edges else scores
+                higher = tl.maximum(peak, tl.max(scores, 1))
+                base = tl.where(higher == float("-inf"), 0.0, higher)
+                weights = tl.exp2((scores - base[:, None]) * LOG2_E)
+                fade = tl.exp2((peak - base) * LOG2_E)
+            else:
+                scores = SCORE(tl.dot(q, tl.trans(k), input_precision=PRECISION), given)
+                scores = tl.where(allowed, scores, float("-inf")) if at_edges else scores
+                higher = tl.maximum(peak, tl.max(scores, 1) * given.unit)
+                base = tl.where(higher == float("-inf"), 0.0, higher)
+                weights = tl.exp2(tl.fma(scores, given.unit, -base[:, None]))
+                fade = tl.exp2(peak - base)
+            total = total * fade + tl.sum(weights, 1)
+            acc = acc * fade[:, None]
+            acc = tl.dot(weights.to(v.dtype), v, acc, input_precision=PRECISION)
+            peak = higher
 
-    is_empty = total == 0.0
+    is_empty = (total == 0.0) | ~some  # a query without keys took part where the others read all
     out = acc / tl.where(is_empty, 1.0, total)[:, None]
-    lse = tl.where(is_empty, float("-inf"), peak + tl.log2(total) / LOG2_E)
-    line = head.to(tl.int64) * n_q + query
+    out = tl.where(is_empty[:, None], 0.0, out)
+    lse = tl.log2(total) / LOG2_E + (peak if BIAS_OF is not None else peak / LOG2_E)
+    lse = tl.where(is_empty, float("-inf"), lse)
+    line = tl.program_id(1).to(tl.int64) * n_q + row
     tl.store(out_ptr + line[:, None] * D_V + e[None, :], out.to(out_ptr.dtype.element_ty), mask=exists[:, None] & has_e)
     tl.store(lse_ptr + line, lse, mask=exists)
+
+
+@triton.jit
+def _load(at, rows, features, SOME: tl.constexpr, PADDED: tl.constexpr):
+    """[rows, features] at pointers `at`; SOME: rows where `rows` says no are zero; PADDED: so are such features."""
+    if SOME and PADDED:
+        return tl.load(at, mask=rows[:, None] & features, other=0.0)
+    elif SOME:
+        return tl.load(at, mask=rows[:, None], other=0.0)
+    elif PADDED:
+        return tl.load(at, mask=features, other=0.0)
+    else:
+        return tl.load(at)

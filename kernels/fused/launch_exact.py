@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,11 @@ from .arguments import batch_stride, dense_bytes, on_device, padded, precision_o
 from .config import Phase, device_of
 from .configure import exact_config_of
 from .exact import attend_exactly
+from .generated import module_of
+from .rules import Rule
+from .spans import find_spans
+
+BLOCKS = 16  # of keys, that `find_spans` looks at together
 
 
 def exact(
@@ -32,35 +39,62 @@ def exact(
     """
     batch, heads, n_q, features = query.shape
     units, n_k, value_features = key.shape[1], key.shape[2], value.shape[3]
-    told, curve = lifted or Lifted(), call.curve
-    in_pairs = bias is not None or told.query_group is not None
-    widest, is_causal = max(features, value_features), call.causal_offset is not None
-    config = exact_config_of(device_of(query.device), query.dtype, widest, n_k, is_causal, in_pairs)
+    told = lifted or Lifted()
+    rule = rule_of(query, key_mask, bias, told, call)
+    in_pairs, widest = rule.bias or rule.groups > 0, max(features, value_features)
+    config = exact_config_of(device_of(query.device), query.dtype, widest, n_k, rule.causal, in_pairs)
     rows, phase = rows or config.rows, phase or config.attend
     out = query.new_empty(batch, heads, n_q, value_features)
     lse = query.new_empty(batch, heads, n_q, dtype=torch.float32)
     if batch * heads * n_q == 0:
         return out, lse
-    given = key if bias is None else bias.expand(batch, heads, n_q, n_k)
-    groups = 0
-    query_group = key_group = key  # not read
-    if told.query_group is not None and told.key_group is not None:
-        query_group, key_group = told.query_group.contiguous(), told.key_group.contiguous()
-        groups = query_group.shape[2]
-    first, stop = (key if side is None else side.contiguous() for side in (told.first_key, told.stop_key))
-    mask = key if key_mask is None else dense_bytes(key_mask)
+    made = module_of(rule)
+    tensors = _tensors(key_mask, None if bias is None else bias.expand(batch, heads, n_q, n_k), told)
+    values = rule.numbers(call) | {"offset": call.causal_offset, "window": call.sliding_window} | tensors
+    given = made.Given(*(values[name] for name in made.Given._fields))
+    limits, groups_of, keep = (getattr(made, name, None) for name in ("limits", "groups_of", "keep"))
+    tiles = -(-n_q // rows)
+    span, span_stride = lse, 0  # not read
     with on_device(query.device):
-        attend_exactly[(-(-n_q // rows), batch * heads)](
-            query, key, value, mask, given, first, stop, query_group, key_group, out, lse,
-            *query.stride(), *key.stride(), *value.stride(), batch_stride(mask), *given.stride(),
-            batch_stride(first), batch_stride(stop), batch_stride(query_group), batch_stride(key_group),
-            heads, heads // units, n_q, n_k, call.causal_offset or 0, call.sliding_window or 0,
-            call.scale, curve.softcap, curve.score_min or 0.0, curve.score_max or 0.0,
-            CAUSAL=call.causal_offset is not None, WINDOW=call.sliding_window is not None,
-            HAS_MASK=key_mask is not None, HAS_BIAS=bias is not None,
-            HAS_FIRST=told.first_key is not None, HAS_STOP=told.stop_key is not None, GROUPS=groups,
-            SOFTCAP=curve.softcap > 0.0, LOW=curve.score_min is not None, HIGH=curve.score_max is not None,
+        if rule.has_keep:
+            shared = [tensor for tensor in (key_mask, *told.tensors()) if tensor is not None]
+            count = max(tensor.shape[0] for tensor in shared)
+            span = torch.empty(count, tiles, 4, dtype=torch.int32, device=query.device)
+            span_stride = batch_stride(span)
+            find_spans[(tiles, count)](
+                span, n_q, n_k, given, LIMITS=limits, GROUPS_OF=groups_of, REACH=made.reach,
+                R=rows, KEYS=phase.keys, COUNT=BLOCKS, num_warps=4,
+            )  # fmt: skip
+        attend_exactly[(tiles, batch * heads)](
+            query, key, value, span, out, lse, *query.stride(), *key.stride(), *value.stride(), span_stride,
+            heads, heads // units, n_q, n_k, given,
+            LIMITS=limits, GROUPS_OF=groups_of, KEEP=keep, BIAS_OF=getattr(made, "bias_of", None), SCORE=made.score,
+            HAS_FIRST=rule.has_first, HAS_GAPS=rule.has_gaps,
             D=features, D_V=value_features, PAD_D=padded(features), PAD_V=padded(value_features),
-            R=rows, KEYS=phase.keys, PRECISION=precision_of(query.dtype), num_warps=phase.warps,
+            R=rows, KEYS=phase.keys, STAGES=phase.stages, PRECISION=precision_of(query.dtype), num_warps=phase.warps,
         )  # fmt: skip
     return out, lse
+
+
+def rule_of(query: Tensor, key_mask: Tensor | None, bias: Tensor | None, told: Lifted, call: AttentionCall) -> Rule:
+    """The rule of a call with these tensors."""
+    return Rule.of(
+        call, query.dtype, key_mask=key_mask is not None, bias=bias is not None,
+        first_key=told.first_key is not None, stop_key=told.stop_key is not None,
+        groups=0 if told.query_group is None else told.query_group.shape[2],
+    )  # fmt: skip
+
+
+def _tensors(key_mask: Tensor | None, bias: Tensor | None, told: Lifted) -> dict[str, Any]:
+    """Tensors and strides, as a rule's source names them. bias [B, H, n_q, n_k]."""
+    found: dict[str, Any] = {}
+    for name in ("first_key", "stop_key", "query_group", "key_group"):
+        if (tensor := getattr(told, name)) is not None:
+            dense = tensor.contiguous()
+            found |= {name: dense, f"{name}_stride": batch_stride(dense)}
+    if key_mask is not None:
+        dense = dense_bytes(key_mask)
+        found |= {"key_mask": dense, "key_mask_stride": batch_stride(dense)}
+    if bias is not None:
+        found |= {"bias": bias} | {f"bias_stride_{axis}": bias.stride(d) for d, axis in enumerate("bhij")}
+    return found

@@ -10,7 +10,7 @@ import pytest
 from processes import NO_TRITON, ROOT, run_python
 
 ROOMS = {"hyperrewrite": [], "passes": ["hyperrewrite"], "kernels": ["hyperrewrite"]}
-TRITON_NAMES = ("arguments", "attention", "exact", "geometry", "launch", "launch_exact", "search", "table")
+TRITON_NAMES = ("arguments", "attention", "exact", "geometry", "launch", "launch_exact", "search", "spans", "table")
 TRITON = {ROOT / "kernels" / "fused" / f"{name}.py" for name in TRITON_NAMES}
 
 

@@ -18,13 +18,16 @@ from typing import Any
 
 import torch
 import triton
-from hyperrewrite.kernels.fused import launch
+from hyperrewrite.kernels.fused import launch, launch_exact
 from hyperrewrite.kernels.fused.arguments import padded
 from hyperrewrite.kernels.fused.attention import attend_tile
 from hyperrewrite.kernels.fused.config import Device
 from hyperrewrite.kernels.fused.configure import config_of, exact_config_of
 from hyperrewrite.kernels.fused.exact import attend_exactly
+from hyperrewrite.kernels.fused.generated import module_of
+from hyperrewrite.kernels.fused.rules import Rule
 from hyperrewrite.kernels.fused.search import search_keys, sketch_queries
+from hyperrewrite.kernels.fused.spans import find_spans
 from hyperrewrite.kernels.fused.table import table_of_blocks
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
@@ -40,11 +43,11 @@ DEVICES = {
     "gfx942": Device("AMD Instinct MI300X", (0, 0), 65_536, torch.float16),
 }
 LENGTH = 8192
-FLOATS = ("scale", "log_threshold", "least", "passing", "softcap", "score_min", "score_max")
+FLOATS = ("scale", "log_threshold", "least", "passing")
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.float8_e4m3fn: "fp8e4nv"}
 SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "power_ptr": "fp32", "mask_ptr": "u8",
-          "bits_ptr": "i32", "list_ptr": "i16", "first_ptr": "i64", "stop_ptr": "i64", "query_group_ptr": "i64",
-          "key_group_ptr": "i64"}  # fmt: skip
+          "bits_ptr": "i32", "list_ptr": "i16", "span_ptr": "i32"}  # fmt: skip
+GIVEN = {"key_mask": "u8"} | dict.fromkeys(("first_key", "stop_key", "query_group", "key_group"), "i64")
 
 
 def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[dict[str, Any]]:
@@ -55,7 +58,7 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[
         "CAUSAL": causal, "HAS_MASK": False, "HAS_MEANS": True, "SEARCHES": True, "BLOCK": 64, "PAD_BLOCK": 64,
         "R": 128, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide, "PRECISION": "ieee", "HIT": launch.HIT,
         "SKETCH_RANGE": launch.SKETCH_RANGE, "SKETCH_MOST": launch.SKETCH_MOST,
-        "CHUNK": config.chunk, "PIECE": config.piece,
+        "CHUNK": config.chunk,
         "KEYS_NEAR": config.attend.keys, "KEYS_FOUND": config.attend.keys,
     }  # fmt: skip
     rows = []
@@ -71,25 +74,65 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[
     return rows
 
 
-def build_exact(target: str, dtype: torch.dtype, features: int, everything: bool) -> dict[str, Any]:
-    """Exact attention: causal alone, or with every mask and curve."""
-    wide = padded(features)
-    config = exact_config_of(DEVICES[target], dtype, features, LENGTH, True, everything)
-    flags = ("WINDOW", "HAS_MASK", "HAS_BIAS", "HAS_FIRST", "HAS_STOP", "SOFTCAP", "LOW", "HIGH")
+RULES = {
+    "causal": Rule(causal=True),
+    "window": Rule(causal=True, window=True),
+    "softcap": Rule(causal=True, softcap=True),
+    "bias": Rule(bias=True, scaled=True),
+    "documents": Rule(causal=True, groups=1),
+    "everything": Rule(True, True, True, True, True, 2, True, True, True, True),
+}
+
+
+def build_exact(target: str, dtype: torch.dtype, features: int, name: str) -> list[dict[str, Any]]:
+    """Exact attention under a rule, and the search for its keys where the rule has one."""
+    rule, wide = RULES[name], padded(features)
+    made = module_of(rule)
+    config = exact_config_of(DEVICES[target], dtype, features, LENGTH, rule.causal, rule.bias or rule.groups > 0)
+    phase = config.attend
+    functions = {
+        n.upper(): getattr(made, n, None) for n in ("limits", "groups_of", "reach", "keep", "bias_of", "score")
+    }
     constants = {
-        **dict.fromkeys(flags, everything), "CAUSAL": True, "GROUPS": int(everything), "D": features, "D_V": features,
-        "PAD_D": wide, "PAD_V": wide, "R": config.rows, "KEYS": config.attend.keys, "PRECISION": "ieee",
+        **functions, "HAS_FIRST": rule.has_first, "HAS_GAPS": rule.has_gaps, "D": features, "D_V": features,
+        "PAD_D": wide, "PAD_V": wide, "R": config.rows, "KEYS": phase.keys, "STAGES": phase.stages,
+        "PRECISION": "ieee", "COUNT": launch_exact.BLOCKS,
     }  # fmt: skip
-    compiled = compile_(attend_exactly, TARGETS[target], NAMES[dtype], "", constants, config.attend.warps)
-    return {"kernel": "attend_exactly", "target": target, "features": features, "dtype": NAMES[dtype],
-            "causal": True, "everything": everything, **usage(compiled)}  # fmt: skip
+    rows = []
+    kernels = [(find_spans, 4), (attend_exactly, phase.warps)][0 if rule.has_keep else 1 :]
+    for kernel, warps in kernels:
+        compiled = compile_(kernel, TARGETS[target], NAMES[dtype], "", constants, warps, made.Given)
+        rows.append({"kernel": kernel.__name__, "target": target, "features": features, "dtype": NAMES[dtype],
+                     "rule": name, **usage(compiled)})  # fmt: skip
+    return rows
 
 
-def compile_(kernel: Any, target: GPUTarget, dtype: str, sketch: str, constants: dict[str, Any], warps: int) -> Any:
+def given_types(given: Any, dtype: str, place: int) -> tuple[Any, dict[Any, Any], dict[Any, Any]]:
+    """Types of a rule's `Given`, as one; which of them are divisible by 16, and which are constants."""
+    types, attributes, known = [], {}, {}
+    for k, (name, hint) in enumerate(given.__annotations__.items()):
+        kind = getattr(hint, "__forward_arg__", hint)
+        if name == "bias_stride_j":
+            known[(place, k)] = 1
+            types.append("constexpr")
+            continue
+        types.append({"float": "fp32", "int": "i32", "Tensor": "*" + GIVEN.get(name, dtype)}[kind])
+        if kind == "Tensor" or "stride" in name:
+            attributes[(place, k)] = [["tt.divisibility", 16]]
+    return given(*types), attributes, known
+
+
+def compile_(
+    kernel: Any, target: GPUTarget, dtype: str, sketch: str, constants: dict[str, Any], warps: int, given: Any = None
+) -> Any:
     """As a launch of usual tensors would: aligned pointers and strides, features side by side."""
     known = {name: value for name, value in constants.items() if name in kernel.arg_names}
-    signature, attributes = {}, {}
+    signature, attributes, inner = {}, {}, {}
     for place, name in enumerate(kernel.arg_names):
+        if name == "given":
+            signature[name], more, inner = given_types(given, dtype, place)
+            attributes |= more
+            continue
         if re.fullmatch(r"stride_[qkv]d", name):
             known[name] = 1
         if name in known:
@@ -104,7 +147,7 @@ def compile_(kernel: Any, target: GPUTarget, dtype: str, sketch: str, constants:
             signature[name] = "i32"
             if name.startswith("stride") or name == "sketch_rows":
                 attributes[(place,)] = [["tt.divisibility", 16]]
-    values = {(kernel.arg_names.index(name),): value for name, value in known.items()}
+    values = inner | {(kernel.arg_names.index(name),): value for name, value in known.items()}
     return triton.compile(ASTSource(kernel, signature, values, attributes), target=target, options={"num_warps": warps})
 
 
@@ -133,8 +176,9 @@ def main() -> None:
         ):  # fmt: skip
             for row in build(target, dtype, features, causal):
                 print(json.dumps(row), flush=True)
-        for features, everything in ((64, True), (128, False)):
-            print(json.dumps(build_exact(target, torch.bfloat16, features, everything)), flush=True)
+        for features, name in ((64, "causal"), (128, "softcap"), (128, "documents"), (64, "everything")):
+            for row in build_exact(target, torch.bfloat16, features, name):
+                print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

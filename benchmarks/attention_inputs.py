@@ -33,6 +33,10 @@ def main(
     layer: Annotated[int, typer.Option(help="Number of the layer, from 0.")] = 12,
     heads: Annotated[int, typer.Option(help="Query heads that are kept; a multiple of the group.")] = 6,
     text: Annotated[str, typer.Option(help="code, manual, repeated or NAME=FILE.")] = "code",
+    beyond: Annotated[
+        bool,
+        typer.Option("--beyond", help="More tokens than the model was trained for: lengths, not patterns, are real."),
+    ] = False,
     model: cli.Model = None,
     adapter: cli.Adapter = None,
     device: cli.Device = "auto",
@@ -56,7 +60,8 @@ def main(
     console = cli.console()
     with step(console, "load the model"):
         loaded = load(model, adapter, choose_device(device), "float32")
-    check_context(loaded, tokens, "--tokens")
+    if not beyond:
+        check_context(loaded, tokens, "--tokens")
     ids = quality_texts.tokens(name, file, loaded.encode, start, tokens)
     found: dict[str, Any] = {}
     estimator: Any = Capture(layer, heads, found)

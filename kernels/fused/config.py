@@ -17,7 +17,8 @@ LEAST_SEARCHED = 32  # of a step of the search: the bits of a word
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Keys that a step reads, and the compiler's numbers: warps, pipeline stages (told to the search alone)."""
+    """Keys that a step reads, and the compiler's numbers: warps, pipeline stages (two in `near` and `attend` of `hyper`,
+    whatever is told)."""
 
     keys: int
     warps: int
@@ -29,7 +30,7 @@ class Config:
     """How the kernels of `hyper` run.
 
     near, search, attend   their phases.
-    chunk, piece           of what the search told, the keys listed at once, and the flags counted at once.
+    chunk                  of what the search told, the keys listed at once.
     sketch                 dtype that the search multiplies.
     """
 
@@ -37,7 +38,6 @@ class Config:
     search: Phase = Phase(128, 4, 3)
     attend: Phase = Phase(32, 4)
     chunk: int = 4096
-    piece: int = 1024
     sketch: torch.dtype = torch.float8_e4m3fn
 
 
@@ -140,8 +140,8 @@ def attend_bytes(config: Config, dtype: torch.dtype, widest: int) -> int:
 
 def exact_bytes(config: ExactConfig, dtype: torch.dtype, widest: int, in_pairs: bool) -> int:
     """Bytes that exact attention takes; a bias is as wide as the inputs."""
-    rows, keys = config.rows, config.attend.keys
-    return SLACK + dtype.itemsize * (width_of(widest) * (rows + 4 * keys) + (2 * rows * keys if in_pairs else 0))
+    rows, keys = config.rows, config.attend.stages * config.attend.keys
+    return SLACK + dtype.itemsize * (width_of(widest) * (rows + 2 * keys) + (rows * keys if in_pairs else 0))
 
 
 def width_of(widest: int) -> int:

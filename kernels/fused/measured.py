@@ -2,10 +2,10 @@
 
     {"format": 1, "rows": [{"device": "NVIDIA H100*", "capability": [9, 0], "kernel": "hyper", "dtype": "bfloat16",
      "features": 64, "length": 8192, "causal": true, "near": [64, 8], "search": [128, 4, 3], "attend": [32, 4],
-     "chunk": 4096, "piece": 1024, "milliseconds": 0.641, "torch": "2.11", "triton": "3.6"}]}
+     "chunk": 4096, "milliseconds": 0.641, "torch": "2.11", "triton": "3.6"}]}
 
 A phase is its keys, its warps and, for the search, its stages. Kernels are "hyper", "exact", and "exact_pairs" for
-exact attention with a bias or groups; those two have "rows" and "attend". What nobody measured is null.
+exact attention with a bias or groups; those two have "rows", and stages in "attend". What nobody measured is null.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ KERNELS = ("hyper", "exact", "exact_pairs")
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 WIDTHS = (64, 128, 256)
 MOST_KEYS = 256
-MOST_CHUNK = 32768  # its keys are numbered in int16
+LEAST_CHUNK, MOST_CHUNK = 64, 32768  # its keys are numbered in int16
 WARPS = (1, 2, 4, 8, 16)
 MOST_STAGES = 8
 HEAD = ("device", "capability", "kernel", "dtype", "features", "length", "causal")
 FOOT = ("milliseconds", "torch", "triton")
-BODY = dict.fromkeys(KERNELS, ("rows", "attend")) | {"hyper": ("near", "search", "attend", "chunk", "piece")}
+BODY = dict.fromkeys(KERNELS, ("rows", "attend")) | {"hyper": ("near", "search", "attend", "chunk")}
 
 
 class TableError(ValueError):
@@ -124,11 +124,11 @@ def _told(row: Row) -> dict[str, Any]:
     config, attend = row.config, [row.config.attend.keys, row.config.attend.warps]
     body: dict[str, Any] = {"attend": attend}
     if isinstance(config, ExactConfig):
-        body = {"rows": config.rows, **body}
+        body = {"rows": config.rows, "attend": [*attend, config.attend.stages]}
     else:
         search = [config.search.keys, config.search.warps, config.search.stages]
         body = {"near": [config.near.keys, config.near.warps], "search": search, **body,
-                "chunk": config.chunk, "piece": config.piece}  # fmt: skip
+                "chunk": config.chunk}  # fmt: skip
     return {**head, **body, "milliseconds": row.milliseconds, "torch": row.torch_version,
             "triton": row.triton_version}  # fmt: skip
 
@@ -181,15 +181,13 @@ def _row(line: Any) -> Row:
 
 
 def _hyper(line: Mapping[str, Any]) -> Config:
-    chunk, piece = _power(line, "chunk", 32, MOST_CHUNK), _power(line, "piece", 32, MOST_CHUNK)
-    if piece > chunk:
-        raise TableError(f"piece must be at most chunk, not {piece} of {chunk}")
+    chunk = _power(line, "chunk", LEAST_CHUNK, MOST_CHUNK)
     search = _phase(line, "search", LEAST_SEARCHED, 3)
-    return Config(_phase(line, "near", LEAST_KEYS, 2), search, _phase(line, "attend", LEAST_KEYS, 2), chunk, piece)
+    return Config(_phase(line, "near", LEAST_KEYS, 2), search, _phase(line, "attend", LEAST_KEYS, 2), chunk)
 
 
 def _exact(line: Mapping[str, Any]) -> ExactConfig:
-    return ExactConfig(_power(line, "rows", LEAST_KEYS, TILE), _phase(line, "attend", LEAST_KEYS, 2))
+    return ExactConfig(_power(line, "rows", LEAST_KEYS, TILE), _phase(line, "attend", LEAST_KEYS, 3))
 
 
 def _phase(line: Mapping[str, Any], name: str, least: int, count: int) -> Phase:

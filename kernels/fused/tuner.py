@@ -114,37 +114,39 @@ def axes_of(case: Case, device: Device, known: Sequence[Config | ExactConfig] = 
     first: Axis[Config | ExactConfig] = Axis("known", lambda best: [other for other in known if other != best], 0.2)
     if case.kernel != "hyper":
         return [first, *(_exact_axis(case, device, name, until) for name, until in (("attend", 0.8), ("rows", 1.0)))]
-    told = (("near", 0.3), ("search", 0.6), ("attend", 0.85), ("chunk", 0.95), ("piece", 1.0))
+    told = (("near", 0.3), ("search", 0.6), ("attend", 0.9), ("chunk", 1.0))
     return [first, *(_hyper_axis(case, device, name, until) for name, until in told)]
 
 
-PHASES = {
+HYPER_PHASES = {
     "near": [Phase(keys, warps) for keys in (32, 64, 128) for warps in (4, 8)],
     "search": [Phase(keys, warps, stages) for keys in (64, 128, 256) for warps in (4, 8) for stages in (2, 3, 4)],
     "attend": [Phase(keys, warps) for keys in (LEAST_KEYS, 32, 64, 128) for warps in (4, 8)],
 }
-NUMBERS = {"chunk": (1024, 2048, 4096, 8192, 16384), "piece": (256, 512, 1024, 2048, 4096), "rows": (64, TILE)}
+EXACT_PHASES = [Phase(keys, warps, stages) for keys in (32, 64, 128) for warps in (4, 8) for stages in (2, 3)]
+CHUNKS, ROWS = (1024, 2048, 4096, 8192, 16384), (64, TILE)
 
 
 def _hyper_axis(case: Case, device: Device, name: str, until: float) -> Axis[Config | ExactConfig]:
     def fits(config: Config) -> bool:
         needed = {"near": near_bytes(config, case.dtype, case.features), "search": search_bytes(config, case.features),
                   "attend": attend_bytes(config, case.dtype, case.features)}.get(name, 0)  # fmt: skip
-        return needed <= device.shared and config.piece <= config.chunk
+        return needed <= device.shared
 
     def variants(best: Config | ExactConfig) -> Sequence[Config | ExactConfig]:
         assert isinstance(best, Config)
-        return [config for config in _changed(best, name) if fits(config)]
+        values = HYPER_PHASES.get(name, CHUNKS)
+        return [config for config in _changed(best, name, values) if fits(config)]
 
     return Axis(name, variants, until)
 
 
 def _exact_axis(case: Case, device: Device, name: str, until: float) -> Axis[Config | ExactConfig]:
-    in_pairs = case.kernel == "exact_pairs"
+    in_pairs, values = case.kernel == "exact_pairs", EXACT_PHASES if name == "attend" else ROWS
 
     def variants(best: Config | ExactConfig) -> Sequence[Config | ExactConfig]:
         assert isinstance(best, ExactConfig)
-        some = _changed(best, name)
+        some = _changed(best, name, values)
         return [config for config in some if exact_bytes(config, case.dtype, case.features, in_pairs) <= device.shared]
 
     return Axis(name, variants, until)
@@ -153,12 +155,11 @@ def _exact_axis(case: Case, device: Device, name: str, until: float) -> Axis[Con
 D = TypeVar("D", Config, ExactConfig)
 
 
-def _changed(best: D, name: str) -> list[D]:
+def _changed(best: D, name: str, values: Sequence[Phase] | Sequence[int]) -> list[D]:
     """Every value of one field but its own, the nearest first by doublings and stages."""
     now = getattr(best, name)
-    others: Sequence[Phase | int] = [value for value in PHASES.get(name) or NUMBERS[name] if value != now]
-    ordered: Sequence[Any] = sorted(others, key=lambda value: _distance(value, now))
-    return [replace(best, **{name: value}) for value in ordered]
+    ordered: Sequence[Any] = sorted(values, key=lambda value: _distance(value, now))
+    return [replace(best, **{name: value}) for value in ordered if value != now]
 
 
 def _distance(one: Phase | int, other: Phase | int) -> float:

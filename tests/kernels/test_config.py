@@ -31,7 +31,7 @@ H100 = Device("NVIDIA H100 80GB HBM3", (9, 0), 232_448, torch.float8_e4m3fn)
 A100 = Device("NVIDIA A100-SXM4-80GB", (8, 0), 166_912, torch.float16)
 LAPTOP = Device("NVIDIA GeForce RTX 3080 Laptop GPU", (8, 6), 101_376, torch.float16)
 BF16, FP16, FP32 = torch.bfloat16, torch.float16, torch.float32
-OWN = Config(Phase(32, 4), Phase(64, 4, 4), Phase(64, 8), 2048, 512)
+OWN = Config(Phase(32, 4), Phase(64, 4, 4), Phase(64, 8), 2048)
 
 
 def row(**more: Any) -> Row:
@@ -181,8 +181,7 @@ BAD = [
     ([line(search=[16, 4, 3])], "keys of search must be a power of two from 32 to 256, not 16"),
     ([line(search=[64, 4, 0])], "stages of search must be from 1 to 8, not 0"),
     ([line(attend=[64, 3])], "warps of attend must be one of 1, 2, 4, 8, 16, not 3"),
-    ([line(chunk=65536)], "chunk must be a power of two from 32 to 32768, not 65536"),
-    ([line(piece=4096)], "piece must be at most chunk, not 4096 of 2048"),
+    ([line(chunk=65536)], "chunk must be a power of two from 64 to 32768, not 65536"),
     ([line(milliseconds=-1)], "milliseconds must be a number above 0 or null, not -1"),
     ([line(torch=2.11)], "torch and triton must be versions or null"),
 ]

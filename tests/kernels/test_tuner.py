@@ -73,10 +73,9 @@ def test_variants_of_a_configuration() -> None:
         variants = axis.variants(start)
         assert len(set(variants)) == len(variants) and start not in variants
         assert all(replace(other, **{axis.name: getattr(start, axis.name)}) == start for other in variants)
-    near, search, attend, chunk, piece = (axis.variants(start) for axis in axes_of(CASE, H100)[1:])
+    near, search, attend, chunk = (axis.variants(start) for axis in axes_of(CASE, H100)[1:])
     assert Config(near=Phase(64, 4)) in near[:3] and len(search) == 17 and len(attend) == 7
-    assert len(chunk) == 4 and len(piece) == 4
-    assert [axis.variants(Config(chunk=1024))[-1].piece for axis in axes_of(CASE, H100)[-1:]] == [256]
+    assert len(chunk) == 4
     wide = axes_of(replace(CASE, features=256), H100)[3]
     assert max(other.attend.keys for other in wide.variants(start)) == 32  # what cannot fit is not even compiled
     exact = axes_of(replace(CASE, kernel="exact"), H100, [ExactConfig(), ExactConfig(64)])

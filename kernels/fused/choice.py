@@ -14,9 +14,13 @@ from ..tiling import block_of
 TILES = (16, 32, 64, 128)
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 MOST_FEATURES = 256
-MOST_FLOAT32_FEATURES = 64
-SHARED_BYTES = ((64, 76_000), (128, 84_000), (256, 168_000))  # that the widest kernel takes, by features of a head
+MOST_FLOAT32_FEATURES = 128
+# What the widest kernel of `hyper` takes, by features of a head.
+SHARED_BYTES = ((64, 76_000), (128, 84_000), (256, 168_000))
+SHARED_BYTES_FLOAT32 = ((64, 108_000), (MOST_FLOAT32_FEATURES, 214_000))
+PAPER_SHARED_BYTES = ((64, 76_000), (128, 100_000), (256, 168_000))  # the same of `paper`
 MOST_BLOCK = 256
+MOST_PROJECTIONS = 8  # codes of `paper` are counted in a table
 MOST_HEADS = 65535  # of a launch grid's second edge
 MOST_NUMBERS = 2**31 - 1  # of one head's keys
 LEAST_CAPABILITY = (8, 0)
@@ -27,9 +31,11 @@ def reason_against(query: Tensor, key: Tensor, value: Tensor, call: AttentionCal
     if (reason := _reason_against_tensors(query, key, value, call)) is not None:
         return reason
     parameters, widest = call.parameters, max(query.shape[-1], value.shape[-1])
-    if query.dtype == torch.float32 and widest > MOST_FLOAT32_FEATURES:  # they spill
+    is_wide = query.dtype == torch.float32
+    if is_wide and widest > MOST_FLOAT32_FEATURES:
         return f"a head has over {MOST_FLOAT32_FEATURES} features in {query.dtype}"
-    needed = next(need for features, need in SHARED_BYTES if widest <= features)
+    rooms = SHARED_BYTES_FLOAT32 if is_wide else SHARED_BYTES
+    needed = next(need for features, need in rooms if widest <= features)
     if needed > (room := _shared_bytes(query.device)):
         return f"heads of {widest} features take {needed} bytes of shared memory, and the GPU has {room}"
     if parameters.tile not in TILES:
@@ -44,6 +50,25 @@ def reason_against(query: Tensor, key: Tensor, value: Tensor, call: AttentionCal
 def reason_against_exact(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> str | None:
     """Why the fused kernel of exact attention does not take a call, as half a sentence; None: it does."""
     return _reason_against_tensors(query, key, value, call)
+
+
+def reason_against_paper(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> str | None:
+    """Why the fused kernels of `paper` do not take a call of that algorithm, as half a sentence; None: they do."""
+    if (reason := _reason_against_tensors(query, key, value, call)) is not None:
+        return reason
+    widest = max(query.shape[-1], value.shape[-1])
+    if query.dtype == torch.float32 and widest > MOST_FLOAT32_FEATURES:
+        return f"a head has over {MOST_FLOAT32_FEATURES} features in {query.dtype}"
+    needed = next(need for features, need in PAPER_SHARED_BYTES if widest <= features)
+    if needed > (room := _shared_bytes(query.device)):
+        return f"heads of {widest} features take {needed} bytes of shared memory, and the GPU has {room}"
+    if query.shape[0] * (query.shape[1] + key.shape[1]) > MOST_HEADS:
+        return f"batch times heads of queries and keys is over {MOST_HEADS}"
+    if call.parameters.lsh_projections > MOST_PROJECTIONS:
+        return f"a hash has {call.parameters.lsh_projections} projections, over {MOST_PROJECTIONS}"
+    if not call.scale > 0.0:
+        return f"the scale is {call.scale}, not above 0"
+    return None
 
 
 def _reason_against_tensors(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> str | None:

@@ -24,6 +24,7 @@ HYPER: dict[str, Any] = {"algorithm": "hyper", "min_seq_len": 8, "threshold": 0.
         (torch.float16, 1000, 128),
         (torch.bfloat16, 900, 256),
         (torch.float32, 1000, 64),
+        (torch.float32, 900, 128),
     ],
 )
 @pytest.mark.parametrize("offset", [None, 0, -100])

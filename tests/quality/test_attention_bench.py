@@ -1,12 +1,15 @@
-"""benchmarks/attention.py and attention_inputs.py: what a person gets wrong, and the inputs that are captured."""
+"""benchmarks/attention*.py and overhead.py: what a person gets wrong, and the inputs that are captured."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import attention
 import attention_inputs
+import attention_rules
+import overhead
 import pytest
 import quality_cli as cli
 import torch
@@ -29,9 +32,27 @@ def test_bench_says_what_is_wrong(words: list[str], said: str, capsys: pytest.Ca
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("bench", "words", "said"),
+    [
+        (attention_rules, ["--rules", "softcup"], "not 'softcup'"),
+        (attention_rules, ["--lengths", "4k"], "--lengths takes whole numbers"),
+        (attention_rules, ["--repeats", "0"], "--repeats and --heads"),
+        (overhead, ["--lengths", "0"], "--lengths takes whole numbers"),
+        (overhead, ["--layers", "0"], "--repeats and --layers"),
+    ],
+)
+def test_smaller_benches_say_what_is_wrong(
+    bench: Any, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(bench.app, words) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a machine without a GPU")
-def test_bench_needs_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(attention.app, []) == 2
+@pytest.mark.parametrize("bench", [attention, attention_rules, overhead])
+def test_bench_needs_a_gpu(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(bench.app, []) == 2
     assert "needs a CUDA device" in capsys.readouterr().err
 
 

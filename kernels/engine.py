@@ -16,7 +16,7 @@ from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_i
 from .call import AttentionCall
 from .exact import Scoring, is_flash, span_backward, span_forward, span_row_backward, writes_all
 from .far import Blocks, Far
-from .fused.choice import reason_against, reason_against_exact
+from .fused.choice import reason_against, reason_against_exact, reason_against_paper
 from .lifted import Lifted
 from .parts import Span, Tiles, without_bands
 from .planning import (
@@ -102,6 +102,10 @@ def _fused_forward(
         from .fused import launch  # Triton need not be there
 
         return launch.hyper(*tensors, scoring.key_mask, call)
+    if algorithm == "paper" and reason_against_paper(*tensors, call) is None:
+        from .fused import launch_paper
+
+        return launch_paper.paper(*tensors, scoring.key_mask, call)
     if algorithm == "exact" and reason_against_exact(*tensors, call) is None and not is_flash(*tensors, scoring, call):
         from .fused import launch_exact
 

@@ -1,0 +1,271 @@
+"""Runs the fused kernels of `paper`. Nothing here waits for the device, so a call can be captured in a CUDA graph.
+
+A call is cut into families that share launches: the causal square with its tree of halves, and the full areas beside
+it (`kernels.paper.areas` unrolled). Each family is drawn and sorted at once; then its exact squares are one launch, and
+its estimated rectangles one a level. A later launch goes on from what an earlier one has written. That is in the
+output's dtype and a float32 lse: in 16 bits a row is rounded once a level, each time as an average of averages, so its
+error stays a few roundings of an output. Partial sums in float32 would take two thirds of Q, K and V in memory and, at
+131,072 tokens, a tenth of the time.
+
+Beside the outputs a call takes four bytes a row and head for codes, four a level for the sorted order, and two tables
+of the codes' counts.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+from ..call import AttentionCall
+from ..lsh import PLANES, RANKS, ROUNDS
+from ..paper import selected_keys
+from ..parts import Span
+from .arguments import batch_stride, dense_bytes, on_device, padded, precision_of
+from .buckets import draw_planes, draw_ranks, hash_rows, place_buckets, place_rows
+from .config import Phase
+from .paper import attend_areas, attend_blocks
+
+LOG2_E = 1.0 / math.log(2.0)
+CHUNK = 1024  # rows whose codes are counted together
+PHASE = Phase(64, 4, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class PaperConfig:
+    """How the kernels run: of the exact areas and the sorted blocks the queries of a tile and the phase."""
+
+    area_rows: int = 128
+    areas: Phase = PHASE
+    block_rows: int = 128
+    blocks: Phase = PHASE
+    chunk: int = CHUNK
+
+
+def paper_config(dtype: torch.dtype, widest: int) -> PaperConfig:
+    """By dtype and the widest head of query and value, in features."""
+    if dtype == torch.float32 or widest > 128:
+        return PaperConfig(64, Phase(32, 8), 64, Phase(32, 8))
+    if widest > 64:
+        return PaperConfig(128, Phase(64, 8), 128, Phase(64, 8))
+    return PaperConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """Areas that are launched together.
+
+    span     the whole, a causal square where it has a causal_offset.
+    levels   of estimated rectangles.
+    least    a half with fewer keys is exact, and so is its square.
+    goes_on  whether another family has begun the same queries.
+    """
+
+    span: Span
+    levels: int
+    least: int
+    goes_on: bool = False
+
+    @property
+    def is_tree(self) -> bool:
+        return self.span.causal_offset is not None
+
+    @property
+    def queries(self) -> int:
+        return self.span.query_stop - self.span.query_start
+
+    @property
+    def keys(self) -> int:
+        return self.span.key_stop - self.span.key_start
+
+    @property
+    def depth(self) -> int:
+        """Of the deepest nodes."""
+        return self.levels if self.is_tree else 0
+
+    def sizes(self, depth: int, whole: int) -> tuple[int, int]:
+        """Least and largest size of a node."""
+        return whole >> depth, -(-whole >> depth)
+
+    def shapes(self, level: int) -> list[tuple[int, int]]:
+        """(queries, keys) of the rectangles of a level that may occur."""
+        if not self.is_tree:
+            return [(self.queries, self.keys)]
+        return [(size - size // 2, size // 2) for size in self.sizes(level, self.queries) if size // 2 >= self.least]
+
+
+def families(call: AttentionCall) -> list[_Family]:
+    """The families of a call, in the order of their launches."""
+    n_q, n_k, offset = call.num_queries, call.num_keys, call.causal_offset
+    least = max(call.parameters.min_seq_len, selected_keys(call) + 1)
+    if offset is None:
+        found = [(Span(0, n_q, 0, n_k), False)]
+    else:
+        first = min(max(0, -offset), n_q)  # see `paper.areas`
+        whole = min(max(first, n_k - offset), n_q)
+        found = [
+            (Span(first, whole, first + offset, whole + offset, offset), False),
+            (Span(first, whole, 0, first + offset), True),
+            (Span(whole, n_q, 0, n_k), False),
+        ]
+    return [_Family(span, _levels(span, least), least, goes_on) for span, goes_on in found if not span.is_empty]
+
+
+def _levels(span: Span, least: int) -> int:
+    if span.causal_offset is None:
+        return int(span.key_stop - span.key_start >= least)
+    size, levels = span.query_stop - span.query_start, 0
+    while (-(-size >> levels)) // 2 >= least:
+        levels += 1
+    return levels
+
+
+def paper(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    call: AttentionCall,
+    config: PaperConfig | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(out [B, H, n_q, D_v] contiguous in query's dtype, lse [B, H, n_q] float32, −inf for rows without a key).
+
+    query [B, H, n_q, D], key [B, H_kv, n_k, D], value [B, H_kv, n_k, D_v] of one dtype and any strides; key_mask bool
+    [B or 1, n_k]. Rows without a key are zero. What `choice.reason_against_paper` names is not asked again.
+    """
+    batch, heads, n_q, features = query.shape
+    units, value_features = key.shape[1], value.shape[3]
+    config = config or paper_config(query.dtype, max(features, value_features))
+    out = query.new_empty(batch, heads, n_q, value_features)
+    lse = query.new_empty(batch, heads, n_q, dtype=torch.float32)
+    if (call.causal_offset or 0) < 0:  # the first queries see no key
+        out.zero_()
+        lse.fill_(-math.inf)
+    wide, value_wide = padded(features), padded(value_features)
+    mask = key if key_mask is None else dense_bytes(key_mask)  # without a mask it is not read
+    shape = {"D": features, "D_V": value_features, "PAD_D": wide, "PAD_V": value_wide}
+    known: dict[str, Any] = {**shape, "PRECISION": precision_of(query.dtype)}
+    strides = (*query.stride(), *key.stride(), *value.stride())
+    scale = call.scale * LOG2_E
+    with on_device(query.device):
+        for family in families(call):
+            span = family.span
+            if family.is_tree or not family.levels:
+                rows, phase = config.area_rows, config.areas
+                tiles = -(-_most(family, family.depth) // rows)
+                attend_areas[(tiles << family.depth, batch * heads)](
+                    query, key, value, mask, out, lse, *strides, batch_stride(mask), heads, heads // units, n_q,
+                    span.query_start, span.key_start, family.queries, family.keys,
+                    family.depth, tiles, family.least, scale, CAUSAL=family.is_tree, GOES_ON=family.goes_on,
+                    HAS_MASK=key_mask is not None, R=rows, KEYS=phase.keys, STAGES=phase.stages,
+                    num_warps=phase.warps, **known,
+                )  # fmt: skip
+            if not family.levels:
+                continue
+            found = _sorted(query, key, None if key_mask is None else mask, family, call, config.chunk)
+            for level in range(family.levels):
+                blocks = _blocks(family, level, call, key_mask is not None, config)
+                attend_blocks[((1 << level) * blocks.tiles, batch * heads)](
+                    query, key, value, found.order[level], found.valid, found.ranks, out, lse, *strides,
+                    heads, heads // units, n_q, batch * heads, found.order.shape[2], found.valid.shape[1],
+                    found.ranks.shape[1], family.queries, family.keys, level, family.least, blocks.tiles, blocks.parts,
+                    call.parameters.block_size, call.parameters.sample_size, scale,
+                    TREE=family.is_tree, GOES_ON=family.is_tree or family.goes_on, EVEN=blocks.is_even,
+                    R=blocks.rows, KEYS=config.blocks.keys, STAGES=config.blocks.stages,
+                    num_warps=config.blocks.warps, **known,
+                )  # fmt: skip
+    return out, lse
+
+
+def _most(family: _Family, depth: int) -> int:
+    """The most queries of a node."""
+    return -(-family.queries >> depth)
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """How the blocks of a level are cut: rows of a tile, tiles of a block, tiles of a node; is_even as EVEN."""
+
+    rows: int
+    parts: int
+    tiles: int
+    is_even: bool
+
+
+def _blocks(family: _Family, level: int, call: AttentionCall, has_mask: bool, config: PaperConfig) -> _Blocks:
+    block, size, step = call.parameters.block_size, call.parameters.sample_size, config.blocks.keys
+    shapes = family.shapes(level)
+    lengths = [block if n == m else -(-n // -(-m // block)) for n, m in shapes]  # queries of a block, as in `paper`
+    rows = min(config.block_rows, max(16, triton.next_power_of_2(max(lengths))))
+    parts = -(-max(lengths) // rows)
+    count = max(-(-n // length) for (n, _), length in zip(shapes, lengths, strict=True))
+    is_whole = block % step == 0 and size % step == 0 and all(m % block == 0 for _, m in shapes)
+    return _Blocks(rows, parts, count * parts, is_whole and not has_mask)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """order int32 [levels, lines, width], valid int32 [lines, nodes], ranks int32 [nodes, B or 1, 3, samples]."""
+
+    order: Tensor
+    valid: Tensor
+    ranks: Tensor
+
+
+def _sorted(
+    query: Tensor, key: Tensor, mask: Tensor | None, family: _Family, call: AttentionCall, chunk: int
+) -> _Sorted:
+    """What `buckets` makes of one family; mask uint8 [B or 1, n_k]."""
+    parameters, span, levels, is_tree = call.parameters, family.span, family.levels, family.is_tree
+    batch, heads, _, features = query.shape
+    units = key.shape[1]
+    lines, query_lines = batch * (heads + units), batch * heads
+    width, wide = max(family.queries, family.keys), padded(features)
+    chunks = [-(-_most(family, family.depth) // chunk) << family.depth] * 2
+    if not is_tree:
+        chunks = [-(-count // chunk) for count in (family.queries, family.keys)]
+    pieces = max(chunks) >> family.depth
+    buckets = max(16, 1 << parameters.lsh_projections)
+    nodes = (1 << levels) - 1
+    mask_rows = 1 if mask is None else mask.shape[0]
+
+    def room(*shape: int) -> Tensor:
+        return torch.empty(shape, dtype=torch.int32, device=query.device)
+
+    planes = torch.empty(wide, 16, dtype=query.dtype, device=query.device)
+    spots, counts = room(lines, width), room(lines, max(chunks), buckets)
+    places, order = room(levels, lines, max(chunks), buckets), room(levels, lines, width)
+    valid, ranks = room(lines, nodes), room(nodes, mask_rows, 3, parameters.sample_size)
+    tree: dict[str, Any] = {"TREE": is_tree}
+    hashed = {"D": features, "PAD_D": wide, "PLANES": parameters.lsh_projections}
+    draw_planes[(1,)](planes, parameters.seed, TAG=PLANES, **hashed)
+    sides = (
+        (query, None, heads, span.query_start, family.queries, 0),
+        (key, mask, units, span.key_start, family.keys, query_lines),
+    )
+    for (rows, rows_mask, head_count, start, count, first), many in zip(sides, chunks, strict=True):
+        own = rows if rows_mask is None else rows_mask
+        hash_rows[(many, batch * head_count)](
+            rows, own, planes, spots[first:], counts[first:], *rows.stride(), batch_stride(own), head_count, width,
+            max(chunks), start, count, family.depth, pieces, HAS_MASK=rows_mask is not None, BUCKETS=buckets,
+            CHUNK=chunk, STEP=min(chunk, 64 if buckets <= 128 else 32), PRECISION="ieee", **hashed,
+        )  # fmt: skip
+    place_buckets[(nodes, lines)](
+        counts, places, valid, query_lines, family.queries, levels, pieces, *chunks,
+        BUCKETS=buckets, STEP=32, **tree,
+    )  # fmt: skip
+    place_rows[(max(chunks), lines)](
+        spots, places, order, query_lines, width, span.query_start, span.key_start, family.queries, family.keys,
+        levels, pieces, BUCKETS=buckets, CHUNK=chunk, **tree,
+    )  # fmt: skip
+    if parameters.sample_size:
+        draw_ranks[(nodes, mask_rows * 3)](
+            valid, ranks, parameters.seed, query_lines, units, parameters.sample_size, parameters.block_size,
+            span.key_start, family.keys, levels, TAG=RANKS, ROUNDS=ROUNDS,
+            STEP=min(256, triton.next_power_of_2(parameters.sample_size)), **tree,
+        )  # fmt: skip
+    return _Sorted(order, valid, ranks)

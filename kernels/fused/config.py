@@ -17,8 +17,10 @@ LEAST_SEARCHED = 32  # of a step of the search: the bits of a word
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Keys that a step reads, and the compiler's numbers: warps, pipeline stages (two in `near` and `attend` of `hyper`,
-    whatever is told)."""
+    """Keys that a step reads, and the compiler's numbers: warps, pipeline stages.
+
+    `near` and `attend` of `hyper` have two stages whatever is told.
+    """
 
     keys: int
     warps: int

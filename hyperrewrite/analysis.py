@@ -44,10 +44,13 @@ class Analysis:
         return Analysis(module, False, replace(self.report, sites=(), failures=(*self.report.failures, failure)))
 
 
-def analyse(module: fx.GraphModule, options: Options, example_inputs: Sequence[Any] = ()) -> Analysis:
+def analyse(
+    module: fx.GraphModule, options: Options, example_inputs: Sequence[Any] = (), code: bool = False
+) -> Analysis:
     """Find, decide and rewrite. `module` itself is never changed.
 
-    With the inputs of the graph, buffers that hold a causal mask are known for what they are.
+    With the inputs of the graph, buffers that hold a causal mask are known for what they are. code: rows carry the
+    source that is generated for them.
     """
     start = time.perf_counter()
     rejections: tuple[RejectionRow, ...] = ()
@@ -64,7 +67,7 @@ def analyse(module: fx.GraphModule, options: Options, example_inputs: Sequence[A
         decided = [(s, d) for s, d in decided if s.anchor not in left]
         changed = any(d.lowering is not None for _, d in decided)
         rewritten = done.module if changed else module
-        rows = [site_row(s, d) for s, d in decided]
+        rows = [site_row(s, d, code) for s, d in decided]
         sites = fold(_drawn(rows, [s for s, _ in decided], Regions(expanded, rewritten)))
     except Exception as error:  # whatever it is: the model compiles as Inductor would compile it
         failure = f"{type(error).__name__}: {error}"

@@ -58,6 +58,9 @@ def explain(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write a page with the graph around each site.")
     ] = None,
+    code: Annotated[
+        bool, typer.Option("--code", help="Also show the Triton source that a CUDA device would run for each site.")
+    ] = False,
 ) -> None:
     """Say which attention sites a model has, and what torch.compile would do with each."""
     from .target import call_factory, explain_model
@@ -65,7 +68,7 @@ def explain(
     if html is not None:
         check_writable(html, "--html")
     model, args, kwargs = call_factory(target)
-    report = explain_model(model, args, kwargs)
+    report = explain_model(model, args, kwargs, code)
     if html is not None:
         try:
             report.to_html(html)

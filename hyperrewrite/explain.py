@@ -14,18 +14,24 @@ from .report import Report
 
 
 def explain(
-    model: Callable[..., Any], /, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+    model: Callable[..., Any],
+    /,
+    *args: Any,
+    options: Mapping[str, Any] | None = None,
+    code: bool = False,
+    **kwargs: Any,
 ) -> Report:
     """Trace `model(*args, **kwargs)` with Dynamo and report each attention site: where, what, decision, reason.
 
     The rewritten graph runs once, eagerly and without gradients, so that graph breaks are followed; nothing is
-    compiled. `options` are those of the backend. A model argument of the name `options` goes in by
-    `functools.partial`. Raises OptionError, or whatever the model itself raises.
+    compiled. `options` are those of the backend. code: each row also carries the Triton source that its call would run
+    on a CUDA device. A model argument of the name `options` or `code` goes in by `functools.partial`. Raises
+    OptionError, or whatever the model itself raises.
     """
     settings = Options.of(options)
 
     def backend(gm: fx.GraphModule, example_inputs: Sequence[torch.Tensor]) -> Callable[..., Any]:
-        analysis = analyse(gm, settings, example_inputs)
+        analysis = analyse(gm, settings, example_inputs, code)
         announce(analysis)
         forward: Callable[..., Any] = analysis.module.forward
         return forward

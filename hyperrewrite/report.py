@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path, PurePath
 from typing import Any
 
+from .generated_code import Generated, generated_for
 from .passes.region import Step
 from .passes.spec import AttentionSite, Rejection, Source
 from .policy import Decision
@@ -23,6 +24,7 @@ class SiteRow:
     Shapes are [batch, heads, length, dim]; a symbolic size is a string such as "s27". What does not tell rows apart
     stands at the end: `source` is the line of code, `sentences` say the spec at length, `before` is the part of the
     graph that the first of the sites is made of, `after` what was written in its place (nothing where it was left).
+    generated is there only where it was asked for.
     """
 
     file: str
@@ -37,6 +39,7 @@ class SiteRow:
     action: str
     code: str
     reason: str
+    generated: Generated | None = None
     source: str = field(default="", compare=False)
     sentences: tuple[str, ...] = field(default=(), compare=False)
     before: tuple[Step, ...] = field(default=(), compare=False)
@@ -110,12 +113,18 @@ class Report:
                 f"{row.spec}",
                 f"         → {row.action}: {row.reason} [{row.code}]",
             ]
+            if row.generated is not None:
+                lines.append(f"         CUDA code: {row.generated}")
         for rejected in self.rejections:
             lines += [
                 f"  ×{rejected.count:<4} {modules_in_words(rejected.modules)}  ({_place(rejected)})",
                 f"         left alone: {rejected.message} [{rejected.code}]",
             ]
         lines += [f"  failed: {failure}" for failure in self.failures]
+        sources = {row.generated.name: row.generated.source for row in self.sites if row.generated is not None}
+        for name, source in sources.items():
+            if source:
+                lines += ["", f"  {name}.py", *(f"    {line}".rstrip() for line in source.splitlines())]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,7 +132,7 @@ class Report:
         return {
             "graphs": self.graphs,
             "seconds": self.seconds,
-            "sites": [asdict(row) | {"count": row.count} for row in self.sites],
+            "sites": [_site_dict(row) for row in self.sites],
             "rejections": [asdict(row) | {"count": row.count} for row in self.rejections],
             "failures": list(self.failures),
         }
@@ -139,8 +148,8 @@ class Report:
         Path(path).write_text(page(self), encoding="utf-8")
 
 
-def site_row(site: AttentionSite, decision: Decision) -> SiteRow:
-    """A site and its decision as a row."""
+def site_row(site: AttentionSite, decision: Decision, code: bool = False) -> SiteRow:
+    """A site and its decision as a row; code: with the source that is generated for it."""
     spec, source = site.spec, site.source
 
     def shape(*sizes: Any) -> tuple[int | str, ...]:
@@ -159,6 +168,7 @@ def site_row(site: AttentionSite, decision: Decision) -> SiteRow:
         action=decision.action,
         code=str(decision.code),
         reason=decision.sentence,
+        generated=generated_for(site.spec, decision) if code else None,
         source=source.code,
         sentences=sentences(spec),
     )
@@ -200,6 +210,13 @@ def modules_in_words(modules: Sequence[str]) -> str:
         span = numbers[0] if len(numbers) == 1 else f"{{{numbers[0]}…{numbers[-1]}}}"
         words.append(path.replace("{}", span, 1) or "(no module)")
     return ", ".join(words)
+
+
+def _site_dict(row: SiteRow) -> dict[str, Any]:
+    data = asdict(row) | {"count": row.count}
+    if row.generated is None:
+        del data["generated"]
+    return data
 
 
 def _place(row: SiteRow | RejectionRow) -> str:

@@ -36,12 +36,12 @@ def call_factory(target: str) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any
     raise UsageError(f"{target}() must return (model, args, kwargs), not {_describe(result)}.")
 
 
-def explain_model(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Report:
+def explain_model(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], code: bool = False) -> Report:
     """The report, or one sentence about what the model raised."""
     import hyperrewrite
 
     try:
-        return hyperrewrite.explain(model, *args, **kwargs)
+        return hyperrewrite.explain(model, *args, code=code, **kwargs)
     except Exception as error:
         raise UsageError(f"the model raised {first_line(error)}.") from error
 

@@ -1,5 +1,5 @@
 """What every test run shares: one torch thread for each process; without a GPU its tests are skipped, and
-Triton kernels are interpreted."""
+Triton kernels are interpreted. Goldens are rewritten only on request."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ if not torch.cuda.is_available():
 # The same examples in every run, so that a red run says something about the change; `make fuzz` looks for new ones.
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--update-goldens: pytest tests/passes tests/kernels/test_rules.py --update-goldens."""
+    parser.addoption("--update-goldens", action="store_true", help="write tests/golden anew; read the diff")
+
+
+@pytest.fixture
+def update_goldens(request: pytest.FixtureRequest) -> bool:
+    """Whether goldens are to be written."""
+    return bool(request.config.getoption("--update-goldens", default=False))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

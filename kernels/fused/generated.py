@@ -23,7 +23,11 @@ from .rules import Rule, source
 @functools.cache
 def module_of(rule: Rule) -> ModuleType:
     """The module of a rule: `Given`, `score`, and of `limits`, `groups_of`, `reach`, `keep` and `bias_of` its own."""
-    text = source(rule)
+    return loaded(source(rule))
+
+
+def loaded(text: str) -> ModuleType:
+    """The module of a source."""
     name = name_of(text)
     spec = importlib.util.spec_from_file_location(name, stored(text))
     assert spec is not None and spec.loader is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -49,31 +50,50 @@ def exact(
     if batch * heads * n_q == 0:
         return out, lse
     made = module_of(rule)
-    tensors = _tensors(key_mask, None if bias is None else bias.expand(batch, heads, n_q, n_k), told)
-    values = rule.numbers(call) | {"offset": call.causal_offset, "window": call.sliding_window} | tensors
-    given = made.Given(*(values[name] for name in made.Given._fields))
-    limits, groups_of, keep = (getattr(made, name, None) for name in ("limits", "groups_of", "keep"))
-    tiles = -(-n_q // rows)
-    span, span_stride = lse, 0  # not read
+    bias = None if bias is None else bias.expand(batch, heads, n_q, n_k)
+    given = given_of(made, rule, key_mask, bias, told, call)
+    functions = {
+        name.upper(): getattr(made, name, None) for name in ("limits", "groups_of", "keep", "bias_of", "score")
+    }
+    span = lse  # not read
     with on_device(query.device):
         if rule.has_keep:
-            shared = [tensor for tensor in (key_mask, *told.tensors()) if tensor is not None]
-            count = max(tensor.shape[0] for tensor in shared)
-            span = torch.empty(count, tiles, 4, dtype=torch.int32, device=query.device)
-            span_stride = batch_stride(span)
-            find_spans[(tiles, count)](
-                span, n_q, n_k, given, LIMITS=limits, GROUPS_OF=groups_of, REACH=made.reach,
-                R=rows, KEYS=phase.keys, COUNT=BLOCKS, num_warps=4,
-            )  # fmt: skip
-        attend_exactly[(tiles, batch * heads)](
-            query, key, value, span, out, lse, *query.stride(), *key.stride(), *value.stride(), span_stride,
+            count = max(mask.shape[0] for mask in (key_mask, *told.tensors()) if mask is not None)
+            span = spans_of(made, given, count, n_q, n_k, rows, phase.keys, query.device)
+        attend_exactly[(-(-n_q // rows), batch * heads)](
+            query, key, value, span, out, lse, *query.stride(), *key.stride(), *value.stride(), batch_stride(span),
             heads, heads // units, n_q, n_k, given,
-            LIMITS=limits, GROUPS_OF=groups_of, KEEP=keep, BIAS_OF=getattr(made, "bias_of", None), SCORE=made.score,
-            HAS_FIRST=rule.has_first, HAS_GAPS=rule.has_gaps,
+            **functions, HAS_FIRST=rule.has_first, HAS_GAPS=rule.has_gaps,
             D=features, D_V=value_features, PAD_D=padded(features), PAD_V=padded(value_features),
             R=rows, KEYS=phase.keys, STAGES=phase.stages, PRECISION=precision_of(query.dtype), num_warps=phase.warps,
         )  # fmt: skip
     return out, lse
+
+
+def spans_of(
+    made: ModuleType, given: tuple[Any, ...], batch: int, n_q: int, n_k: int, rows: int, keys: int, device: torch.device
+) -> Tensor:
+    """int32 [batch, tiles, 4]: the blocks of `keys` keys that a tile of `rows` queries reads, as `spans.span_of`.
+
+    made: the module of a rule with a key mask or groups; given: its `Given`; batch: their rows, 1 where all share them.
+    """
+    tiles = -(-n_q // rows)
+    span = torch.empty(batch, tiles, 4, dtype=torch.int32, device=device)
+    find_spans[(tiles, batch)](
+        span, n_q, n_k, given, LIMITS=getattr(made, "limits", None), GROUPS_OF=getattr(made, "groups_of", None),
+        REACH=made.reach, R=rows, KEYS=keys, COUNT=BLOCKS, num_warps=4,
+    )  # fmt: skip
+    return span
+
+
+def given_of(
+    made: ModuleType, rule: Rule, key_mask: Tensor | None, bias: Tensor | None, told: Lifted, call: AttentionCall
+) -> tuple[Any, ...]:
+    """The `Given` of a rule's module. bias [B, H, n_q, n_k]."""
+    positions = {"offset": call.causal_offset, "window": call.sliding_window}
+    values = rule.numbers(call) | positions | _tensors(key_mask, bias, told)
+    given: tuple[Any, ...] = made.Given(*(values[name] for name in made.Given._fields))
+    return given
 
 
 def rule_of(query: Tensor, key_mask: Tensor | None, bias: Tensor | None, told: Lifted, call: AttentionCall) -> Rule:

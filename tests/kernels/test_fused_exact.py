@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from attention_cases import LIFTED_KINDS, Inputs, make_inputs, with_lifted
 pytest.importorskip("triton")
 from hyperrewrite.kernels.fused import launch_exact
 from hyperrewrite.kernels.fused.config import Phase
+from hyperrewrite.kernels.fused.generated import module_of
+from hyperrewrite.kernels.lifted import Lifted
 from poisoned import poison  # noqa: F401  (fixture)
 from torch import Tensor
 
@@ -105,3 +109,102 @@ def test_keys_that_nobody_sees_may_hold_anything() -> None:
 def test_half_precision() -> None:
     inputs = with_lifted(make_inputs(70, kv_heads=2, features=40), "packed").to(torch.float16)
     check(inputs, 4e-3, scale=0.3, causal_offset=0, softcap=5.0)
+
+
+@pytest.mark.parametrize("scale", [-0.3, 0.0])
+def test_scales_that_softmax_cannot_multiply_by(scale: float) -> None:
+    check(make_inputs(70, 90, features=16), scale=scale, causal_offset=-5)
+
+
+def test_numbers_above_the_curve() -> None:
+    """tanh is ±1 there, and a clamp holds the scores that softcap left."""
+    inputs = make_inputs(50, 70, features=24)
+    check(inputs, scale=60.0, softcap=4.0)
+    check(inputs, scale=60.0, softcap=4.0, score_min=-1.0, score_max=2.0)
+    check(make_inputs(50, 70, features=24, bias=(50, 70)), scale=2.0, softcap=4.0, score_min=-1.0, score_max=2.0)
+
+
+# --- blocks without a mask, and at the edges ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {},
+        {"causal_offset": 0},
+        {"causal_offset": 60, "sliding_window": 200},
+        {"causal_offset": 0, "sliding_window": 33, "softcap": 4.0},
+        {"causal_offset": -130},
+    ],
+    ids=str,
+)
+def test_many_blocks(rules: dict[str, Any]) -> None:
+    check(make_inputs(300, 360, batch=1, heads=2, kv_heads=1, features=16), scale=0.3, **rules)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("masked", [0.0, 0.3])
+def test_long_documents(rows: int, masked: float) -> None:
+    """Sorted groups, which leave whole blocks to look at without a mask, and others of which nothing is read."""
+    inputs = make_inputs(400, heads=2, features=16, masked=masked)
+    ids = torch.stack([torch.arange(400) // 150 - 1, torch.arange(400) // 97])[:rows, :, None]
+    check(replace(inputs, lifted=Lifted(query_group=ids, key_group=ids.int())), scale=0.3, causal_offset=0)
+
+
+def test_padding_on_both_sides() -> None:
+    inputs = make_inputs(300, heads=2, features=16)
+    at = torch.arange(300)
+    mask = torch.stack([(at >= 70) & (at < 290), at < 130])
+    check(replace(inputs, key_mask=mask), scale=0.3)
+    check(replace(inputs, key_mask=mask), scale=0.3, causal_offset=0)
+    check(replace(inputs, key_mask=mask[1:]), scale=0.3, causal_offset=0, sliding_window=100)
+
+
+def test_groups_that_differ_in_high_bits_alone() -> None:
+    inputs = make_inputs(70, heads=2, features=16)
+    ids = (torch.arange(70) % 3)[None, :, None] << 33
+    check(replace(inputs, lifted=Lifted(query_group=ids, key_group=ids)), scale=0.3)
+    far = torch.tensor([-(2**63), 2**63 - 1])[torch.arange(70) % 2][None, :, None]
+    check(replace(inputs, lifted=Lifted(query_group=far, key_group=far)), scale=0.3)
+
+
+def test_keys_beyond_the_last_query_may_hold_anything() -> None:
+    inputs = make_inputs(40, 100, heads=2, features=16)
+    want = fused(inputs, scale=0.3, causal_offset=3)
+    with torch.no_grad():
+        inputs.key[:, :, 43:] = float("nan")
+        inputs.value[:, :, 43:] = float("nan")
+    for mine, theirs in zip(fused(inputs, scale=0.3, causal_offset=3), want, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+
+
+def test_no_keys_at_all() -> None:
+    inputs = make_inputs(40, 0, heads=2, features=16)
+    out, lse = fused(inputs, scale=0.3)
+    assert not bool(out.any()) and bool((lse == float("-inf")).all())
+
+
+@pytest.mark.parametrize("kind", ["packed", "strewn", "all"])
+def test_spans_hold_every_pair(kind: str) -> None:
+    """No pair that counts is outside a tile's blocks; every pair of the inner ones counts."""
+    inputs = with_lifted(make_inputs(200, heads=1, features=16, masked=0.01), kind, 2)
+    told, mask = inputs.lifted, inputs.key_mask
+    assert told is not None and mask is not None
+    call = inputs.call(algorithm="exact", causal_offset=10)
+    rule = launch_exact.rule_of(inputs.query, mask, None, told, call)
+    made = module_of(rule)
+    given = launch_exact.given_of(made, rule, mask, None, told, call)
+    span = launch_exact.spans_of(made, given, 2, 200, 200, ROWS, PHASE.keys, inputs.query.device)
+    keep = told.keep(0, 200, 0, 200)
+    assert keep is not None
+    keep = keep[:, 0] & mask[:, None] & (torch.arange(200) <= torch.arange(200)[:, None] + 10)  # [B, n_q, n_k]
+    inner = 0
+    for batch, tile in product(range(2), range(-(-200 // ROWS))):
+        low, inner_low, inner_high, high = (span[batch, tile] * PHASE.keys).tolist()
+        rows = keep[batch, tile * ROWS : (tile + 1) * ROWS]
+        assert not bool(rows[:, :low].any()) and not bool(rows[:, high:].any())
+        rows = rows[rows.any(1)]
+        assert bool(rows[:, inner_low:inner_high].all())
+        assert low <= inner_low <= inner_high <= high
+        inner += inner_high - inner_low
+    assert inner == 0 or kind == "packed"

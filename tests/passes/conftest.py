@@ -1,4 +1,4 @@
-"""Goldens are rewritten only on request: pytest tests/passes --update-goldens."""
+"""One thread, and nothing compiled left behind."""
 
 from __future__ import annotations
 
@@ -6,17 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """--update-goldens; known where this folder (or a file in it) is named on the command line."""
-    parser.addoption("--update-goldens", action="store_true", help="write tests/golden anew; read the diff")
-
-
-@pytest.fixture
-def update_goldens(request: pytest.FixtureRequest) -> bool:
-    """Whether goldens are to be written."""
-    return bool(request.config.getoption("--update-goldens", default=False))
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,7 @@ def _below(bit):
     return tl.where(bit >= 32, -1, ones).to(tl.uint32, bitcast=True)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first_tile"])  # one kernel for every slice
 def attend_tile(
     query_ptr,  # [B, H, n_q, D]
     key_ptr,  # [B, H_kv, n_k, D]

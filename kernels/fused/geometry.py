@@ -21,14 +21,14 @@ def tile_edges(
 ):
     """(query of row 0, sinks, low, high, limit): the tile reads keys [0, sinks) and [low, high); [sinks, low) and
     [high, limit) are far. A row's query may be below 0 or beyond the last one."""
+    position = (place + first_tile) * R
+    start = position
     if CAUSAL:
-        position = (place + first_tile) * R
         start = position - offset
         low = tl.minimum(tl.maximum(position - window, 0) // BLOCK * BLOCK, n_k)
         high = tl.minimum(tl.minimum(start + R, n_q) + offset, n_k)
         limit = high
     else:
-        start = place * R
         stop = tl.minimum(start + R, n_q).to(tl.int64)
         at = (start.to(tl.int64) * n_k // n_q).to(tl.int32)
         until = ((stop * n_k + n_q - 1) // n_q).to(tl.int32)

@@ -1,8 +1,9 @@
 """Runs the fused kernels of `hyper`: a table of the keys, sketches of the queries, the search, the attention.
 
 Nothing here waits for the device, so a call can be captured in a CUDA graph. Beside the outputs a call takes: means of
-blocks, sketches of queries and keys (one byte a number in float8), a bit for each pair of a query tile and a key, and
-for each tile a list of `Config.chunk` numbers of two bytes.
+blocks, sketches of keys (one byte a number in float8), and what the tiles of one slice need: sketches of their queries,
+a bit for each pair of a tile and a key, a list of `Config.chunk` numbers of two bytes. Slices of `PROGRAMS` tiles use
+the same room one after the other; else the bits alone would grow with the square of the length.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ SKETCH_RANGE = 16.0  # where the largest number of a usual key's sketch stands
 HIT = 128.0  # the product of sketches that reaches a threshold
 MARGIN = 1 / 32  # by how much less is told, too: attention judges again
 SKETCH_MOST = 448.0  # the largest number of float8
+PROGRAMS = 8192  # tiles of all heads that run at once: some ten for each place on a large GPU
 
 
 def hyper(
@@ -62,7 +64,8 @@ def hyper(
         return out, lse
 
     searches, blocks = bool(parameters.select_names), -(-n_k // block)
-    lines, programs = batch * units, batch * heads * tiles
+    lines, width = batch * units, max(PROGRAMS // (batch * heads), 1)  # tiles of a slice
+    width = min(width // 16 * 16 or width, tiles)
     wide, value_wide = padded(features), padded(value_features)
     sketch_rows = -(-n_k // config.search.keys) * config.search.keys if searches else 0
     mask = key if key_mask is None else dense_bytes(key_mask)  # without a mask it is not read
@@ -77,13 +80,12 @@ def hyper(
         room(lines, blocks, dtype=torch.float32),
     )
     key_sketch, power = room(lines, sketch_rows, wide, dtype=config.sketch), room(lines, dtype=torch.float32)
-    searched = programs if searches else 0
+    searched = batch * heads * width if searches else 0
     query_sketch = room(searched, rows, wide, dtype=config.sketch)
     bound, bits = room(searched, rows, dtype=torch.float32), room(searched, sketch_rows // 32, dtype=torch.int32)
     found = room(searched, config.chunk, dtype=torch.int16)
 
-    group, edges = heads // units, (offset, first_tile, parameters.window, first_far(call))
-    scale = call.scale * LOG2_E
+    group, scale = heads // units, call.scale * LOG2_E
     known: dict[str, Any] = {"HAS_MASK": key_mask is not None, "BLOCK": block, "D": features, "PAD_D": wide}
     tile = {"CAUSAL": is_causal, "R": rows}
     is_packed = config.sketch.itemsize <= 2 and query.device.type == "cuda" and torch.version.hip is None
@@ -96,24 +98,27 @@ def hyper(
             SEARCHES=searches, PAD_BLOCK=triton.next_power_of_2(block), D_V=value_features, PAD_V=value_wide,
             SKETCH_RANGE=SKETCH_RANGE, **sketched, **known,
         )  # fmt: skip
-        if searches:
-            sketch_queries[(tiles, batch * heads)](
-                query, key, mask, means[0], power, query_sketch, bound,
-                *query.stride(), *key.stride(), mask_stride, heads, group, n_q, n_k, blocks, *edges,
-                scale, math.log2(threshold(call)), LEAST * LOG2_E,
-                KEYS=config.near.keys, HIT=HIT, num_warps=config.near.warps, **sketched, **precision, **known, **tile,
+        for start in reversed(range(0, tiles, width)):  # the longest tiles first
+            grid = (min(width, tiles - start), batch * heads)
+            edges = (offset, first_tile + start, parameters.window, first_far(call))
+            if searches:
+                sketch_queries[grid](
+                    query, key, mask, means[0], power, query_sketch, bound,
+                    *query.stride(), *key.stride(), mask_stride, heads, group, n_q, n_k, blocks, *edges,
+                    scale, math.log2(threshold(call)), LEAST * LOG2_E, KEYS=config.near.keys, HIT=HIT,
+                    num_warps=config.near.warps, **sketched, **precision, **known, **tile,
+                )  # fmt: skip
+                search_keys[grid](
+                    query_sketch, key_sketch, bits, heads, group, n_q, n_k, *edges, sketch_rows, HIT * (1 - MARGIN),
+                    KEYS=config.search.keys, STAGES=config.search.stages, num_warps=config.search.warps,
+                    BLOCK=block, PAD_D=wide, PACKED=is_packed, **tile,
+                )  # fmt: skip
+            attend_tile[grid](
+                query, key, value, mask, *means, out, lse, bound, bits, found,
+                *query.stride(), *key.stride(), *value.stride(), mask_stride,
+                heads, group, n_q, n_k, blocks, *edges, sketch_rows, scale,
+                HAS_MEANS=parameters.means > 0, SEARCHES=searches, D_V=value_features, PAD_V=value_wide,
+                KEYS_NEAR=config.attend.keys, KEYS_FOUND=config.attend.keys, CHUNK=config.chunk,
+                num_warps=config.attend.warps, **precision, **known, **tile,
             )  # fmt: skip
-            search_keys[(tiles, batch * heads)](
-                query_sketch, key_sketch, bits, heads, group, n_q, n_k, *edges, sketch_rows, HIT * (1 - MARGIN),
-                KEYS=config.search.keys, STAGES=config.search.stages, num_warps=config.search.warps,
-                BLOCK=block, PAD_D=wide, PACKED=is_packed, **tile,
-            )  # fmt: skip
-        attend_tile[(tiles, batch * heads)](
-            query, key, value, mask, *means, out, lse, bound, bits, found,
-            *query.stride(), *key.stride(), *value.stride(), mask_stride,
-            heads, group, n_q, n_k, blocks, *edges, sketch_rows, scale,
-            HAS_MEANS=parameters.means > 0, SEARCHES=searches, D_V=value_features, PAD_V=value_wide,
-            KEYS_NEAR=config.attend.keys, KEYS_FOUND=config.attend.keys, CHUNK=config.chunk,
-            num_warps=config.attend.warps, **precision, **known, **tile,
-        )  # fmt: skip
     return out, lse

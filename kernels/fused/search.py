@@ -14,7 +14,7 @@ import triton.language as tl
 from .geometry import near_keys, near_steps, tile_edges
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first_tile"])  # one kernel for every slice
 def sketch_queries(
     query_ptr,  # [B, H, n_q, D]
     key_ptr,  # [B, H_kv, n_k, D]
@@ -118,7 +118,7 @@ def _folded(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
     return _higher(one, other)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first_tile"])  # one kernel for every slice
 def search_keys(
     query_ptr,  # sketches [B·H, tiles · R, PAD_D]
     key_ptr,  # sketches [B·H_kv, sketch_rows, PAD_D]

@@ -168,3 +168,15 @@ def test_very_long_keys_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "_shared_bytes", lambda _: 232_448)
     reason = choice.reason_against(Cuda(), Cuda(), Cuda(), call_of(2**24))  # type: ignore[arg-type]
     assert reason == "there are 16777216 keys"
+
+
+@needs_interpreter
+@pytest.mark.parametrize("offset", [None, 0, 40, -20])
+@pytest.mark.parametrize("programs", [1, 9, 100])
+def test_slices_change_nothing(offset: int | None, programs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = make_inputs(150, 190, kv_heads=2, features=24, masked=0.2)
+    call = inputs.call(**HYPER, scale=0.3, causal_offset=offset)
+    want = fused(inputs, call)
+    monkeypatch.setattr(launch, "PROGRAMS", programs)
+    for mine, theirs in zip(fused(inputs, call), want, strict=True):
+        assert torch.equal(mine, theirs)

@@ -2,9 +2,9 @@
 
 The definition is that of `kernels.hyper` and `kernels.far`. Scores are in log2 units. One program does one tile of one
 query head and keeps its queries, running maximum `peak`, sum `total` and numerator `acc` from the first key to the
-last. The search's bits become dense tiles of keys by index: `CHUNK` keys at a time, the numbers of the set bits go to
-the program's own scratch, word by word, so that nothing must be sized by what was found. Which query reads a key is decided by exact
-scores: from the first row of the tile on whose score reaches its bound.
+last. The search's bits become dense tiles of keys by index: `CHUNK` keys at a time, word by word, the numbers of the
+set bits go to the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is
+decided by exact scores: from the first row of the tile on whose score reaches its bound.
 """
 
 from __future__ import annotations

@@ -171,10 +171,9 @@ def test_very_long_keys_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_interpreter
-@pytest.mark.parametrize("offset", [None, 0, 40, -20])
-@pytest.mark.parametrize("programs", [1, 9, 100])
+@pytest.mark.parametrize(("offset", "programs"), [(None, 9), (0, 1), (40, 9), (-20, 100)])
 def test_slices_change_nothing(offset: int | None, programs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs = make_inputs(150, 190, kv_heads=2, features=24, masked=0.2)
+    inputs = make_inputs(70, 100, heads=2, kv_heads=1, features=24, masked=0.2)
     call = inputs.call(**HYPER, scale=0.3, causal_offset=offset)
     want = fused(inputs, call)
     monkeypatch.setattr(launch, "PROGRAMS", programs)

@@ -1,9 +1,9 @@
 """What `paper` draws and sorts, for every area of a call at once: hyperplanes, hash codes, sorted order, sampled ranks.
 
-One pass over the rows gives each its code and its rank among the equal codes of its chunk, and counts the codes of the
-chunk. A chunk lies inside one node of the deepest level of the recursion, so the counts of chunks are those of every
-area on every level, and their running sums are the places where its rows go: a stable sort of each without another
-look at the rows. The random bits are those of `kernels.lsh.Draws`.
+The rows are read once, for their codes. Then the codes are sorted and counted chunk by chunk. A chunk lies inside one
+node of the deepest level of the recursion, so the chunks' counts are those of every area on every level, and their
+running sums are the places where its rows go: a stable sort of each, for one sort of the chunks. The random bits are
+those of `kernels.lsh.Draws`.
 
 Queries and keys stand in one table of lines: B·H lines of queries, then B·H_kv of keys. Places in a line count from
 the start of the area, or of the causal square, whose nodes are numbered level by level (`walk`).
@@ -77,8 +77,7 @@ def hash_rows(
     rows_ptr,  # [B, H, n, D]
     mask_ptr,  # bool [B or 1, n]
     planes_ptr,  # [PAD_D, 16]
-    spots_ptr,  # int32 [B·H, width]: code + 256 · rank in the chunk; −1 = takes no part
-    counts_ptr,  # int32 [B·H, chunks, BUCKETS]
+    codes_ptr,  # int16 [B·H, width]; REST = takes no part
     stride_b,
     stride_h,
     stride_n,
@@ -86,64 +85,86 @@ def hash_rows(
     stride_mask,
     heads,  # H
     width,
-    chunks,
     row_start,
     count,  # rows of the area
-    depth,  # of the deepest nodes
-    pieces,  # chunks of one of them
     HAS_MASK: tl.constexpr,
     D: tl.constexpr,
     PAD_D: tl.constexpr,
     PLANES: tl.constexpr,
-    BUCKETS: tl.constexpr,
-    CHUNK: tl.constexpr,
-    STEP: tl.constexpr,
+    REST: tl.constexpr,
+    R: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    chunk = tl.program_id(0)
     line = tl.program_id(1)
     batch = (line // heads).to(tl.int64)
-    start, stop = walk(chunk // pieces, depth, count)
-    start += chunk % pieces * CHUNK
-    stop = tl.minimum(stop, start + CHUNK)
     d = tl.arange(0, PAD_D)
     p = tl.arange(0, 16)
-    step = tl.arange(0, STEP)
-    bucket = tl.arange(0, BUCKETS)
-    planes = tl.load(planes_ptr + d[:, None] * 16 + p[None, :])
-    before = (step[None, :] < step[:, None]).to(tl.float16)  # [STEP, STEP]
+    place = tl.program_id(0) * R + tl.arange(0, R)
+    exists = place < count
+    row = row_start + place
     row_base = rows_ptr + batch * stride_b + (line % heads).to(tl.int64) * stride_h
-    counts = tl.zeros([BUCKETS], tl.float32)
-    for at in tl.range(start, stop, STEP, num_stages=2):
-        place = at + step
-        takes = place < stop
-        row = row_start + place
-        x = tl.load(
-            row_base + row.to(tl.int64)[:, None] * stride_n + d[None, :] * stride_d,
-            mask=takes[:, None] & (d < D)[None, :],
-            other=0.0,
-        )  # [STEP, D]
-        if HAS_MASK:
-            takes = takes & (tl.load(mask_ptr + batch * stride_mask + row, mask=takes, other=0) != 0)
-        is_positive = (tl.dot(x, planes, input_precision=PRECISION) > 0.0) & (p < PLANES)[None, :]
-        code = tl.sum(tl.where(is_positive, (tl.zeros([16], tl.int32) + 1 << p)[None, :], 0), 1)
-        code = code ^ (code >> 1)
-        code = code ^ (code >> 2)
-        code = code ^ (code >> 4)  # the place in the Gray code
-        same = (code[:, None] == bucket[None, :]) & takes[:, None]  # [STEP, BUCKETS]
-        earlier = tl.dot(before, same.to(tl.float16))
-        rank = tl.sum(tl.where(same, earlier + counts[None, :], 0.0), 1).to(tl.int32)
-        counts += tl.sum(same.to(tl.float32), 0)
-        spot = tl.where(takes, code + rank * 256, -1)
-        tl.store(spots_ptr + line.to(tl.int64) * width + place, spot, mask=place < stop)
-    table = counts_ptr + (line.to(tl.int64) * chunks + chunk) * BUCKETS
-    tl.store(table + bucket, counts.to(tl.int32))
+    x = tl.load(
+        row_base + row.to(tl.int64)[:, None] * stride_n + d[None, :] * stride_d,
+        mask=exists[:, None] & (d < D)[None, :],
+        other=0.0,
+    )  # [R, D]
+    planes = tl.load(planes_ptr + d[:, None] * 16 + p[None, :])
+    is_positive = (tl.dot(x, planes, input_precision=PRECISION) > 0.0) & (p < PLANES)[None, :]
+    code = tl.sum(tl.where(is_positive, (p * 0 + 1 << p)[None, :], 0), 1)
+    code = code ^ (code >> 1)
+    code = code ^ (code >> 2)
+    code = code ^ (code >> 4)  # the place in the Gray code
+    if HAS_MASK:
+        code = tl.where(tl.load(mask_ptr + batch * stride_mask + row, mask=exists, other=0) != 0, code, REST)
+    tl.store(codes_ptr + line.to(tl.int64) * width + place, code.to(tl.int16), mask=exists)
+
+
+@triton.jit
+def sort_chunks(
+    codes_ptr,  # int16 [lines, width]
+    items_ptr,  # int32 [lines, width]: of every chunk the places in it, sorted by their codes; code + 1024 · place
+    counts_ptr,  # int32 [lines, chunks, BUCKETS]
+    query_lines,
+    width,
+    query_count,
+    key_count,
+    depth,  # of the deepest nodes
+    pieces,  # chunks of one of them
+    BUCKETS: tl.constexpr,
+    REST: tl.constexpr,
+    DIGITS: tl.constexpr,
+    CHUNK: tl.constexpr,
+):
+    """A stable radix sort, two bits a pass; the counts of the four digits stand in the four parts of one int64."""
+    chunk = tl.program_id(0)
+    line = tl.program_id(1)
+    start, stop = walk(chunk // pieces, depth, tl.where(line >= query_lines, key_count, query_count))
+    start += chunk % pieces * CHUNK
+    number = tl.arange(0, CHUNK)
+    exists = start + number < stop
+    own = line.to(tl.int64) * width + start
+    code = tl.load(codes_ptr + own + number, mask=exists, other=REST).to(tl.int32)
+    bucket = tl.arange(0, 2 * BUCKETS)
+    counts = tl.histogram(tl.minimum(code, BUCKETS), 2 * BUCKETS)
+    table = (line.to(tl.int64) * tl.num_programs(0) + chunk) * BUCKETS
+    tl.store(counts_ptr + table + bucket, counts, mask=bucket < BUCKETS)
+    item = code + number * 1024
+    for digit in tl.static_range(DIGITS):
+        shift = ((item >> (2 * digit)) & 3).to(tl.int64) * 16
+        one = (number * 0 + 1).to(tl.int64) << shift
+        below = tl.sum(one, 0) * 0x0001000100010000  # in each part the sum of the parts below
+        target = ((((tl.cumsum(one, 0) + below) >> shift) & 65535) - 1).to(tl.int32)
+        # What is behind the end has the largest code and the last places, and stays there.
+        tl.store(items_ptr + own + target, item, mask=start + target < stop)
+        tl.debug_barrier()
+        item = tl.load(items_ptr + own + number, mask=exists, other=REST)
+        tl.debug_barrier()
 
 
 @triton.jit
 def place_buckets(
     counts_ptr,  # int32 [lines, chunks, BUCKETS]
-    places_ptr,  # int32 [levels, lines, chunks, BUCKETS]: where the first row of each code of a chunk goes
+    places_ptr,  # int32 [levels, lines, chunks, BUCKETS]: where rows of a code go, less their place in the sorted chunk
     valid_ptr,  # int32 [lines, nodes]: rows that take part
     query_lines,
     count,
@@ -189,13 +210,14 @@ def place_buckets(
         spot = (at + step)[:, None] * BUCKETS + bucket[None, :]
         exists = (at + step < many)[:, None]
         counts = tl.load(counts_ptr + table + spot, mask=exists, other=0)
-        tl.store(places_ptr + target + spot, reached[None, :] + tl.cumsum(counts, 0) - counts, mask=exists)
+        before = tl.cumsum(counts, 1) - counts  # in the chunk
+        tl.store(places_ptr + target + spot, reached[None, :] + tl.cumsum(counts, 0) - counts - before, mask=exists)
         reached += tl.sum(counts, 0)
 
 
 @triton.jit
 def place_rows(
-    spots_ptr,  # int32 [lines, width]
+    items_ptr,  # int32 [lines, width]
     places_ptr,  # int32 [levels, lines, chunks, BUCKETS]
     order_ptr,  # int32 [levels, lines, width]: rows of the sequence, those of an area sorted by their codes
     query_lines,
@@ -208,6 +230,7 @@ def place_rows(
     pieces,
     TREE: tl.constexpr,
     BUCKETS: tl.constexpr,
+    REST: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
     chunk = tl.program_id(0)
@@ -218,18 +241,19 @@ def place_rows(
     node = chunk // pieces
     start, stop = walk(node, tl.where(TREE, levels, 0), tl.where(is_key, key_count, query_count))
     start += chunk % pieces * CHUNK
-    place = start + tl.arange(0, CHUNK)
-    spot = tl.load(spots_ptr + line.to(tl.int64) * width + place, mask=place < stop, other=-1)
-    takes = spot >= 0
-    row = place + tl.where(is_key, key_start, query_start)
+    number = tl.arange(0, CHUNK)
+    item = tl.load(items_ptr + line.to(tl.int64) * width + start + number, mask=start + number < stop, other=REST)
+    code = item & 1023
+    takes = code != REST
+    row = start + (item >> 10) + tl.where(is_key, key_start, query_start)
     for level in range(levels):
         area = (level * lines + line).to(tl.int64)
         has = takes
         if TREE:
             half = (node >> (levels - 1 - level)) & 1  # queries are the second, keys the first
-            has = takes & (place * 0 + tl.where(is_key, 1 - half, half) == 1)
-        first = tl.load(places_ptr + (area * chunks + chunk) * BUCKETS + (spot & 255), mask=has, other=0)
-        tl.store(order_ptr + area * width + first + (spot >> 8), row, mask=has)
+            has = takes & (number * 0 + tl.where(is_key, 1 - half, half) == 1)
+        first = tl.load(places_ptr + (area * chunks + chunk) * BUCKETS + code, mask=has, other=0)
+        tl.store(order_ptr + area * width + first + number, row, mask=has)
 
 
 @triton.jit(do_not_specialize=["seed"])

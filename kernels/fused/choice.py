@@ -18,7 +18,9 @@ MOST_FLOAT32_FEATURES = 128
 # What the widest kernel of `hyper` takes, by features of a head.
 SHARED_BYTES = ((64, 76_000), (128, 84_000), (256, 168_000))
 SHARED_BYTES_FLOAT32 = ((64, 108_000), (MOST_FLOAT32_FEATURES, 214_000))
-PAPER_SHARED_BYTES = ((64, 76_000), (128, 100_000), (256, 168_000))  # the same of `paper`
+# The same of `paper`.
+PAPER_SHARED_BYTES = ((64, 68_000), (256, 100_000))
+PAPER_SHARED_BYTES_FLOAT32 = ((64, 68_000), (MOST_FLOAT32_FEATURES, 134_000))
 MOST_BLOCK = 256
 MOST_PROJECTIONS = 8  # codes of `paper` are counted in a table
 MOST_HEADS = 65535  # of a launch grid's second edge
@@ -56,10 +58,11 @@ def reason_against_paper(query: Tensor, key: Tensor, value: Tensor, call: Attent
     """Why the fused kernels of `paper` do not take a call of that algorithm, as half a sentence; None: they do."""
     if (reason := _reason_against_tensors(query, key, value, call)) is not None:
         return reason
-    widest = max(query.shape[-1], value.shape[-1])
-    if query.dtype == torch.float32 and widest > MOST_FLOAT32_FEATURES:
+    widest, is_wide = max(query.shape[-1], value.shape[-1]), query.dtype == torch.float32
+    if is_wide and widest > MOST_FLOAT32_FEATURES:
         return f"a head has over {MOST_FLOAT32_FEATURES} features in {query.dtype}"
-    needed = next(need for features, need in PAPER_SHARED_BYTES if widest <= features)
+    rooms = PAPER_SHARED_BYTES_FLOAT32 if is_wide else PAPER_SHARED_BYTES
+    needed = next(need for features, need in rooms if widest <= features)
     if needed > (room := _shared_bytes(query.device)):
         return f"heads of {widest} features take {needed} bytes of shared memory, and the GPU has {room}"
     if query.shape[0] * (query.shape[1] + key.shape[1]) > MOST_HEADS:

@@ -7,8 +7,8 @@ output's dtype and a float32 lse: in 16 bits a row is rounded once a level, each
 error stays a few roundings of an output. Partial sums in float32 would take two thirds of Q, K and V in memory and, at
 131,072 tokens, a tenth of the time.
 
-Beside the outputs a call takes four bytes a row and head for codes, four a level for the sorted order, and two tables
-of the codes' counts.
+Beside the outputs a call takes, for each row and head, two bytes for its code, four in the sorted chunk and four a
+level in the sorted order; and two tables of the codes' counts.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from ..lsh import PLANES, RANKS, ROUNDS
 from ..paper import selected_keys
 from ..parts import Span
 from .arguments import batch_stride, dense_bytes, on_device, padded, precision_of
-from .buckets import draw_planes, draw_ranks, hash_rows, place_buckets, place_rows
+from .buckets import draw_planes, draw_ranks, hash_rows, place_buckets, place_rows, sort_chunks
 from .config import Phase
 from .paper import attend_areas, attend_blocks
 
 LOG2_E = 1.0 / math.log(2.0)
 CHUNK = 1024  # rows whose codes are counted together
-PHASE = Phase(64, 4, 3)
+HASHED = 128  # rows that one program hashes
+AREAS, BLOCKS = Phase(64, 8, 3), Phase(64, 4, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,9 @@ class PaperConfig:
     """How the kernels run: of the exact areas and the sorted blocks the queries of a tile and the phase."""
 
     area_rows: int = 128
-    areas: Phase = PHASE
+    areas: Phase = AREAS
     block_rows: int = 128
-    blocks: Phase = PHASE
+    blocks: Phase = BLOCKS
     chunk: int = CHUNK
 
 
@@ -237,30 +238,36 @@ def _sorted(
         return torch.empty(shape, dtype=torch.int32, device=query.device)
 
     planes = torch.empty(wide, 16, dtype=query.dtype, device=query.device)
-    spots, counts = room(lines, width), room(lines, max(chunks), buckets)
-    places, order = room(levels, lines, max(chunks), buckets), room(levels, lines, width)
-    valid, ranks = room(lines, nodes), room(nodes, mask_rows, 3, parameters.sample_size)
+    codes, items = torch.empty(lines, width, dtype=torch.int16, device=query.device), room(lines, width)
+    counts, places = room(lines, max(chunks), buckets), room(levels, lines, max(chunks), buckets)
+    order, valid = room(levels, lines, width), room(lines, nodes)
+    ranks = room(nodes, mask_rows, 3, parameters.sample_size)
+    digits = parameters.lsh_projections // 2 + 1  # of four: one code is left for rows that take no part
+    sorted_by: dict[str, Any] = {"BUCKETS": buckets, "REST": 4**digits - 1, "CHUNK": chunk}
     tree: dict[str, Any] = {"TREE": is_tree}
-    hashed = {"D": features, "PAD_D": wide, "PLANES": parameters.lsh_projections}
+    hashed: dict[str, Any] = {"D": features, "PAD_D": wide, "PLANES": parameters.lsh_projections}
     draw_planes[(1,)](planes, parameters.seed, TAG=PLANES, **hashed)
-    sides = (
+    for rows, rows_mask, head_count, start, count, first in (
         (query, None, heads, span.query_start, family.queries, 0),
         (key, mask, units, span.key_start, family.keys, query_lines),
-    )
-    for (rows, rows_mask, head_count, start, count, first), many in zip(sides, chunks, strict=True):
+    ):
         own = rows if rows_mask is None else rows_mask
-        hash_rows[(many, batch * head_count)](
-            rows, own, planes, spots[first:], counts[first:], *rows.stride(), batch_stride(own), head_count, width,
-            max(chunks), start, count, family.depth, pieces, HAS_MASK=rows_mask is not None, BUCKETS=buckets,
-            CHUNK=chunk, STEP=min(chunk, 64 if buckets <= 128 else 32), PRECISION="ieee", **hashed,
+        hash_rows[(-(-count // HASHED), batch * head_count)](
+            rows, own, planes, codes[first:], *rows.stride(), batch_stride(own), head_count, width, start, count,
+            HAS_MASK=rows_mask is not None, REST=sorted_by["REST"], R=HASHED, PRECISION=precision_of(query.dtype),
+            **hashed,
         )  # fmt: skip
+    sort_chunks[(max(chunks), lines)](
+        codes, items, counts, query_lines, width, family.queries, family.keys, family.depth, pieces,
+        DIGITS=digits, **sorted_by,
+    )  # fmt: skip
     place_buckets[(nodes, lines)](
         counts, places, valid, query_lines, family.queries, levels, pieces, *chunks,
         BUCKETS=buckets, STEP=32, **tree,
     )  # fmt: skip
     place_rows[(max(chunks), lines)](
-        spots, places, order, query_lines, width, span.query_start, span.key_start, family.queries, family.keys,
-        levels, pieces, BUCKETS=buckets, CHUNK=chunk, **tree,
+        items, places, order, query_lines, width, span.query_start, span.key_start, family.queries, family.keys,
+        levels, pieces, **sorted_by, **tree,
     )  # fmt: skip
     if parameters.sample_size:
         draw_ranks[(nodes, mask_rows * 3)](

@@ -95,7 +95,7 @@ def attend_areas(
     key_count,
     depth,  # of the deepest nodes
     tiles,  # of one of them
-    least,  # a node whose half has fewer keys is an exact square
+    least_keys,  # a node whose half has fewer keys is an exact square
     scale,  # · log2(e), above 0
     CAUSAL: tl.constexpr,  # every exact square of the tree of halves; else one full area
     GOES_ON: tl.constexpr,
@@ -121,7 +121,7 @@ def attend_areas(
         start, stop = walk(node, depth, query_count)
         upper, until = walk(node >> 1, depth - 1, query_count)
         # Halves differ by a row: where one of a level is halved again, its neighbour may be an exact square.
-        low = tl.where((depth > 0) & ((until - upper) // 2 < least), upper, start)
+        low = tl.where((depth > 0) & ((until - upper) // 2 < least_keys), upper, start)
     first = start + tile * R
     if first < stop:
         row = first + tl.arange(0, R)
@@ -203,7 +203,7 @@ def attend_blocks(
     query_count,
     key_count,
     level,
-    least,  # a node whose half has fewer keys is an exact square
+    least_keys,  # a node whose half has fewer keys is an exact square
     tiles,  # of a node
     parts,  # tiles of a block
     block,
@@ -239,7 +239,7 @@ def attend_blocks(
         query_low = low + m
         n = high - query_low
         entry = node + (node * 0 + 1 << level) - 1
-        is_halved = m >= least
+        is_halved = m >= least_keys
     rows = tl.where(n == m, block, tl.cdiv(n, tl.cdiv(m, block)))  # queries of a block
     number = tile // parts
     first = number * rows + tile % parts * R
@@ -288,4 +288,6 @@ def attend_blocks(
             acc, peak, total = _online(
                 acc, peak, total, products, scale, tl.where(turn < own, 0.0, log_share), v, PRECISION
             )
-        _finish(out_ptr, lse_ptr, line, e, exists, acc, peak, total, D_V)
+        # Read again: pointers to the outputs, kept over the loop, are registers too many.
+        again = head.to(tl.int64) * n_q + tl.load(order + place, mask=exists, other=0, cache_modifier=".cg")
+        _finish(out_ptr, lse_ptr, again, e, exists, acc, peak, total, D_V)

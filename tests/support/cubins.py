@@ -18,17 +18,27 @@ from typing import Any
 
 import torch
 import triton
-from hyperrewrite.kernels.fused import launch, launch_exact
+from hyperrewrite.kernels.fused import launch, launch_exact, launch_paper
 from hyperrewrite.kernels.fused.arguments import padded
 from hyperrewrite.kernels.fused.attention import attend_tile
-from hyperrewrite.kernels.fused.config import Device
+from hyperrewrite.kernels.fused.buckets import (
+    draw_planes,
+    draw_ranks,
+    hash_rows,
+    place_buckets,
+    place_rows,
+    sort_chunks,
+)
+from hyperrewrite.kernels.fused.config import Device, Phase
 from hyperrewrite.kernels.fused.configure import config_of, exact_config_of
 from hyperrewrite.kernels.fused.exact import attend_exactly
 from hyperrewrite.kernels.fused.generated import module_of
+from hyperrewrite.kernels.fused.paper import attend_areas, attend_blocks
 from hyperrewrite.kernels.fused.rules import Rule
 from hyperrewrite.kernels.fused.search import search_keys, sketch_queries
 from hyperrewrite.kernels.fused.spans import find_spans
 from hyperrewrite.kernels.fused.table import table_of_blocks
+from hyperrewrite.kernels.lsh import RANKS, ROUNDS
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
@@ -46,7 +56,8 @@ LENGTH = 8192
 FLOATS = ("scale", "log_threshold", "least", "passing")
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.float8_e4m3fn: "fp8e4nv"}
 SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "power_ptr": "fp32", "mask_ptr": "u8",
-          "bits_ptr": "i32", "list_ptr": "i16", "span_ptr": "i32"}  # fmt: skip
+          "bits_ptr": "i32", "list_ptr": "i16", "span_ptr": "i32", "codes_ptr": "i16"}  # fmt: skip
+SHARED |= {f"{name}_ptr": "i32" for name in ("items", "counts", "places", "order", "valid", "ranks")}
 GIVEN = {"key_mask": "u8"} | dict.fromkeys(("first_key", "stop_key", "query_group", "key_group"), "i64")
 
 
@@ -107,6 +118,29 @@ def build_exact(target: str, dtype: torch.dtype, features: int, name: str) -> li
     return rows
 
 
+def build_paper(target: str, dtype: torch.dtype, features: int, plain: bool) -> list[dict[str, Any]]:
+    """The kernels of `paper`: plain = causal, all blocks full and nothing masked; else one masked area, uneven."""
+    wide, config = padded(features), launch_paper.paper_config(dtype, features)
+    constants = {
+        "CAUSAL": plain, "TREE": plain, "GOES_ON": not plain, "HAS_MASK": not plain, "EVEN": plain, "PRECISION": "ieee",
+        "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide, "PLANES": 7, "BUCKETS": 128, "REST": 255,
+        "DIGITS": 4, "CHUNK": config.chunk, "TAG": RANKS, "ROUNDS": ROUNDS,
+    }  # fmt: skip
+    hashed, small = {"R": launch_paper.HASHED}, Phase(0, 4)
+    rows = []
+    for kernel, phase, more in (
+        (draw_planes, small, {}), (hash_rows, small, hashed), (sort_chunks, small, {}),
+        (place_buckets, small, {"STEP": 32}), (place_rows, small, {}), (draw_ranks, small, {"STEP": 256}),
+        (attend_areas, config.areas, {"R": config.area_rows, "GOES_ON": False}),
+        (attend_blocks, config.blocks, {"R": config.block_rows}),
+    ):  # fmt: skip
+        every = {**constants, "KEYS": phase.keys, "STAGES": phase.stages, **more}
+        compiled = compile_(kernel, TARGETS[target], NAMES[dtype], "", every, phase.warps)
+        rows.append({"kernel": kernel.__name__, "target": target, "features": features, "dtype": NAMES[dtype],
+                     "plain": plain, **usage(compiled)})  # fmt: skip
+    return rows
+
+
 def given_types(given: Any, dtype: str, place: int) -> tuple[Any, dict[Any, Any], dict[Any, Any]]:
     """Types of a rule's `Given`, as one; which of them are divisible by 16, and which are constants."""
     types, attributes, known = [], {}, {}
@@ -133,7 +167,7 @@ def compile_(
             signature[name], more, inner = given_types(given, dtype, place)
             attributes |= more
             continue
-        if re.fullmatch(r"stride_[qkv]d", name):
+        if re.fullmatch(r"stride_[qkv]?d", name):
             known[name] = 1
         if name in known:
             signature[name] = "constexpr"
@@ -178,6 +212,9 @@ def main() -> None:
                 print(json.dumps(row), flush=True)
         for features, name in ((64, "causal"), (128, "softcap"), (128, "documents"), (64, "everything")):
             for row in build_exact(target, torch.bfloat16, features, name):
+                print(json.dumps(row), flush=True)
+        for features, plain in ((64, True), (64, False), (128, True), (128, False)):
+            for row in build_paper(target, torch.bfloat16, features, plain):
                 print(json.dumps(row), flush=True)
 
 

@@ -24,7 +24,8 @@ def attend_exactly(
     query_ptr,  # [B, H, n_q, D]
     key_ptr,  # [B, H_kv, n_k, D]
     value_ptr,  # [B, H_kv, n_k, D_v]
-    span_ptr,  # int32 [B or 1, tiles, 4] by `find_spans`; read only where KEEP is given
+    span_ptr,  # int32 [B or 1, tiles, 4] by `find_spans`; used where KEEP is given or there are gaps
+    read_ptr,  # bytes [B or 1, n_k] by `find_read`; used where there are gaps
     out_ptr,  # [B, H, n_q, D_v] contiguous
     lse_ptr,  # float32 [B, H, n_q]
     stride_qb,
@@ -40,6 +41,7 @@ def attend_exactly(
     stride_vn,
     stride_vd,
     span_stride,  # of a batch; 0 where they share
+    read_stride,
     heads,  # H
     group,  # H / H_kv
     n_q,
@@ -51,7 +53,7 @@ def attend_exactly(
     BIAS_OF: tl.constexpr,
     SCORE: tl.constexpr,
     HAS_FIRST: tl.constexpr,  # some query may not read the first keys
-    HAS_GAPS: tl.constexpr,  # amid a tile's keys there may be some that none of its queries reads
+    HAS_GAPS: tl.constexpr,  # amid the keys there may be some that no query reads, but for the key mask
     D: tl.constexpr,
     D_V: tl.constexpr,
     PAD_D: tl.constexpr,
@@ -75,7 +77,7 @@ def attend_exactly(
     q = _load(q_base + query[:, None] * stride_qn + d[None, :] * stride_qd, exists, has_d, False, D < PAD_D)  # [R, D]
 
     first, stop, some = limits_of(query, exists, batch, n_k, given, LIMITS)
-    if KEEP is not None:
+    if KEEP is not None or HAS_GAPS:
         span = span_ptr + batch * span_stride + tile * 4
         low, inner_low, inner_high, high = tl.load(span), tl.load(span + 1), tl.load(span + 2), tl.load(span + 3)
     else:
@@ -97,7 +99,8 @@ def attend_exactly(
     acc = tl.zeros([R, PAD_V], tl.float32)
     for at_edges in tl.static_range(2):
         steps = left + high - inner_high if at_edges else inner_high - inner_low
-        for step in tl.range(steps, num_stages=STAGES):
+        # A mask that is loaded ahead would be kept in registers for a whole step.
+        for step in tl.range(steps, num_stages=1 if at_edges and KEEP is not None else STAGES):
             if at_edges:
                 start = tl.where(step < left, low + step, inner_high + step - left) * KEYS
             else:
@@ -111,15 +114,15 @@ def attend_exactly(
                 allowed = key[None, :] < stop[:, None]
                 if HAS_FIRST:
                     allowed = allowed & (key[None, :] >= first[:, None])
-                # What no query of the tile reads may hold anything, and 0 · NaN is NaN.
+                # What no query reads may hold anything, and 0 · NaN is NaN.
                 read = (key >= first_read) & (key < stop_read)
                 if KEEP is not None:
                     kept = KEEP(mine, column, batch, given) if GROUPS_OF is not None else KEEP(column, batch, given)
                     allowed = allowed & kept
-                    if not HAS_GAPS:
-                        read = read & (tl.max(kept.to(tl.int32), 0) != 0)
                 if HAS_GAPS:
-                    read = tl.max((allowed & some[:, None]).to(tl.int32), 0) != 0
+                    read = read & (tl.load(read_ptr + batch * read_stride + column) != 0)
+                elif KEEP is not None:
+                    read = read & (tl.max(kept.to(tl.int32), 0) != 0)
             wide = start.to(tl.int64)
             k = _load(k_base + wide * stride_kn + k_at, inside, has_d, at_edges, D < PAD_D)
             v = _load(v_base + wide * stride_vn + v_at, read, has_e, at_edges, D_V < PAD_V)

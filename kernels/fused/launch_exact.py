@@ -16,9 +16,10 @@ from .configure import exact_config_of
 from .exact import attend_exactly
 from .generated import module_of
 from .rules import Rule
-from .spans import find_spans
+from .spans import find_read, find_spans
 
 BLOCKS = 16  # of keys, that `find_spans` looks at together
+TILES = 128  # of queries, that `find_read` does
 
 
 def exact(
@@ -55,19 +56,33 @@ def exact(
     functions = {
         name.upper(): getattr(made, name, None) for name in ("limits", "groups_of", "keep", "bias_of", "score")
     }
-    span = lse  # not read
+    span = read = lse  # not used
     with on_device(query.device):
-        if rule.has_keep:
+        if rule.has_keep or rule.has_gaps:
             count = max(mask.shape[0] for mask in (key_mask, *told.tensors()) if mask is not None)
             span = spans_of(made, given, count, n_q, n_k, rows, phase.keys, query.device)
+        if rule.has_gaps:
+            read = read_of(made, given, span, n_q, n_k, rows, phase.keys)
         attend_exactly[(-(-n_q // rows), batch * heads)](
-            query, key, value, span, out, lse, *query.stride(), *key.stride(), *value.stride(), batch_stride(span),
+            query, key, value, span, read, out, lse, *query.stride(), *key.stride(), *value.stride(),
+            batch_stride(span), batch_stride(read),
             heads, heads // units, n_q, n_k, given,
             **functions, HAS_FIRST=rule.has_first, HAS_GAPS=rule.has_gaps,
             D=features, D_V=value_features, PAD_D=padded(features), PAD_V=padded(value_features),
             R=rows, KEYS=phase.keys, STAGES=phase.stages, PRECISION=precision_of(query.dtype), num_warps=phase.warps,
+            maxnreg=registers_of(rule, query.dtype, widest, rows, phase),
         )  # fmt: skip
     return out, lse
+
+
+def registers_of(rule: Rule, dtype: torch.dtype, widest: int, rows: int, phase: Phase) -> int | None:
+    """Most registers that a thread of NVIDIA's gets, so that two blocks of 8 warps share a multiprocessor.
+
+    None: as many as the compiler likes, which are few enough, or so many more that much would be spilled.
+    """
+    is_small = widest <= 64 and rows * phase.keys <= 128 * 64 and dtype in (torch.float16, torch.bfloat16)
+    is_near = rule.bias != (rule.has_keep or rule.has_gaps) and rule.groups <= 1
+    return 128 if phase.warps == 8 and is_small and is_near and torch.version.hip is None else None
 
 
 def spans_of(
@@ -75,15 +90,24 @@ def spans_of(
 ) -> Tensor:
     """int32 [batch, tiles, 4]: the blocks of `keys` keys that a tile of `rows` queries reads, as `spans.span_of`.
 
-    made: the module of a rule with a key mask or groups; given: its `Given`; batch: their rows, 1 where all share them.
+    made: the module of a rule whose masks are tensors; given: its `Given`; batch: their rows, 1 where all share them.
     """
     tiles = -(-n_q // rows)
     span = torch.empty(batch, tiles, 4, dtype=torch.int32, device=device)
-    find_spans[(tiles, batch)](
-        span, n_q, n_k, given, LIMITS=getattr(made, "limits", None), GROUPS_OF=getattr(made, "groups_of", None),
-        REACH=made.reach, R=rows, KEYS=keys, COUNT=BLOCKS, num_warps=4,
-    )  # fmt: skip
+    functions = {name.upper(): getattr(made, name, None) for name in ("limits", "groups_of", "reach")}
+    find_spans[(tiles, batch)](span, n_q, n_k, given, **functions, R=rows, KEYS=keys, COUNT=BLOCKS, num_warps=4)
     return span
+
+
+def read_of(made: ModuleType, given: tuple[Any, ...], span: Tensor, n_q: int, n_k: int, rows: int, keys: int) -> Tensor:
+    """Bytes [batch, n_k]: does some query read the key? span [batch, tiles, 4] and the rest as in `spans_of`."""
+    batch, tiles = span.shape[:2]
+    read = torch.empty(batch, n_k, dtype=torch.uint8, device=span.device)
+    functions = {name.upper(): getattr(made, name, None) for name in ("limits", "groups_of", "keep")}
+    find_read[(-(-n_k // keys), batch)](
+        read, span, n_q, n_k, tiles, given, **functions, R=rows, KEYS=keys, COUNT=TILES, num_warps=4
+    )
+    return read
 
 
 def given_of(

@@ -103,8 +103,7 @@ class Rule:
 
     @property
     def has_gaps(self) -> bool:
-        """Between the first and the last key that a tile reads there may be some that none of its queries reads, for
-        another reason than the key mask."""
+        """Amid the keys there may be some that no query reads, for another reason than the key mask."""
         return self.first_key or self.stop_key or self.groups > 0
 
     def numbers(self, call: AttentionCall) -> dict[str, float]:

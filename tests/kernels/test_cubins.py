@@ -37,11 +37,9 @@ def test_every_kernel_for_every_target(built: list[dict[str, Any]]) -> None:
 
 
 def test_nothing_spills_but_wide_attention(built: list[dict[str, Any]]) -> None:
-    """On NVIDIA. At 128 features `attend_tile` spills 300 bytes a thread, and is the fastest measured that way; so does
-    `attend_exactly` with all its masks at once, a little."""
+    """On NVIDIA. At 128 features `attend_tile` spills 300 bytes a thread, and is the fastest measured that way."""
     for row in built:
         if row["target"] != "gfx942":
-            most = {("attend_tile", 128): 320}.get((row["kernel"], row["features"]), 0)
-            most = 160 if row.get("rule") == "everything" else most
+            most = {("attend_tile", 128): 320, ("find_read", 128): 16}.get((row["kernel"], row["features"]), 0)
             assert row["stack"] <= most, row
             assert row["shared"] <= 227 * 1024, row

@@ -184,7 +184,7 @@ def test_no_keys_at_all() -> None:
     assert not bool(out.any()) and bool((lse == float("-inf")).all())
 
 
-@pytest.mark.parametrize("kind", ["packed", "strewn", "all"])
+@pytest.mark.parametrize("kind", ["range", "packed", "strewn", "all"])
 def test_spans_hold_every_pair(kind: str) -> None:
     """No pair that counts is outside a tile's blocks; every pair of the inner ones counts."""
     inputs = with_lifted(make_inputs(200, heads=1, features=16, masked=0.01), kind, 2)
@@ -198,6 +198,8 @@ def test_spans_hold_every_pair(kind: str) -> None:
     keep = told.keep(0, 200, 0, 200)
     assert keep is not None
     keep = keep[:, 0] & mask[:, None] & (torch.arange(200) <= torch.arange(200)[:, None] + 10)  # [B, n_q, n_k]
+    read = launch_exact.read_of(made, given, span, 200, 200, ROWS, PHASE.keys)
+    assert torch.equal(read.bool(), keep.any(1))
     inner = 0
     for batch, tile in product(range(2), range(-(-200 // ROWS))):
         low, inner_low, inner_high, high = (span[batch, tile] * PHASE.keys).tolist()

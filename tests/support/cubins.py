@@ -36,7 +36,7 @@ from hyperrewrite.kernels.fused.generated import module_of
 from hyperrewrite.kernels.fused.paper import attend_areas, attend_blocks
 from hyperrewrite.kernels.fused.rules import Rule
 from hyperrewrite.kernels.fused.search import search_keys, sketch_queries
-from hyperrewrite.kernels.fused.spans import find_spans
+from hyperrewrite.kernels.fused.spans import find_read, find_spans
 from hyperrewrite.kernels.fused.table import table_of_blocks
 from hyperrewrite.kernels.lsh import RANKS, ROUNDS
 from triton.backends.compiler import GPUTarget
@@ -110,9 +110,12 @@ def build_exact(target: str, dtype: torch.dtype, features: int, name: str) -> li
         "PRECISION": "ieee", "COUNT": launch_exact.BLOCKS,
     }  # fmt: skip
     rows = []
-    kernels = [(find_spans, 4), (attend_exactly, phase.warps)][0 if rule.has_keep else 1 :]
+    kernels = [(find_spans, 4), (find_read, 4), (attend_exactly, phase.warps)][0 if rule.has_gaps else 2 :]
     for kernel, warps in kernels:
-        compiled = compile_(kernel, TARGETS[target], NAMES[dtype], "", constants, warps, made.Given)
+        options = {}
+        if kernel is attend_exactly and target != "gfx942":
+            options["maxnreg"] = launch_exact.registers_of(rule, dtype, features, config.rows, phase)
+        compiled = compile_(kernel, TARGETS[target], NAMES[dtype], "", constants, warps, made.Given, options)
         rows.append({"kernel": kernel.__name__, "target": target, "features": features, "dtype": NAMES[dtype],
                      "rule": name, **usage(compiled)})  # fmt: skip
     return rows
@@ -157,7 +160,14 @@ def given_types(given: Any, dtype: str, place: int) -> tuple[Any, dict[Any, Any]
 
 
 def compile_(
-    kernel: Any, target: GPUTarget, dtype: str, sketch: str, constants: dict[str, Any], warps: int, given: Any = None
+    kernel: Any,
+    target: GPUTarget,
+    dtype: str,
+    sketch: str,
+    constants: dict[str, Any],
+    warps: int,
+    given: Any = None,
+    options: dict[str, Any] | None = None,
 ) -> Any:
     """As a launch of usual tensors would: aligned pointers and strides, features side by side."""
     known = {name: value for name, value in constants.items() if name in kernel.arg_names}
@@ -182,7 +192,9 @@ def compile_(
             if name.startswith("stride") or name == "sketch_rows":
                 attributes[(place,)] = [["tt.divisibility", 16]]
     values = inner | {(kernel.arg_names.index(name),): value for name, value in known.items()}
-    return triton.compile(ASTSource(kernel, signature, values, attributes), target=target, options={"num_warps": warps})
+    return triton.compile(
+        ASTSource(kernel, signature, values, attributes), target=target, options={"num_warps": warps, **(options or {})}
+    )
 
 
 def usage(compiled: Any) -> dict[str, Any]:
@@ -210,7 +222,7 @@ def main() -> None:
         ):  # fmt: skip
             for row in build(target, dtype, features, causal):
                 print(json.dumps(row), flush=True)
-        for features, name in ((64, "causal"), (128, "softcap"), (128, "documents"), (64, "everything")):
+        for features, name in ((64, "causal"), (128, "softcap"), (64, "documents"), (128, "everything")):
             for row in build_exact(target, torch.bfloat16, features, name):
                 print(json.dumps(row), flush=True)
         for features, plain in ((64, True), (64, False), (128, True), (128, False)):

@@ -145,7 +145,7 @@ def sort_chunks(
     own = line.to(tl.int64) * width + start
     code = tl.load(codes_ptr + own + number, mask=exists, other=REST).to(tl.int32)
     bucket = tl.arange(0, 2 * BUCKETS)
-    counts = tl.histogram(tl.minimum(code, BUCKETS), 2 * BUCKETS)
+    counts = tl.histogram(tl.where(code == REST, BUCKETS, code), 2 * BUCKETS)
     table = (line.to(tl.int64) * tl.num_programs(0) + chunk) * BUCKETS
     tl.store(counts_ptr + table + bucket, counts, mask=bucket < BUCKETS)
     item = code + number * 1024

@@ -57,7 +57,7 @@ def paper_config(dtype: torch.dtype, widest: int) -> PaperConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class _Family:
+class Family:
     """Areas that are launched together.
 
     span     the whole, a causal square where it has a causal_offset.
@@ -99,7 +99,7 @@ class _Family:
         return [(size - size // 2, size // 2) for size in self.sizes(level, self.queries) if size // 2 >= self.least]
 
 
-def families(call: AttentionCall) -> list[_Family]:
+def families(call: AttentionCall) -> list[Family]:
     """The families of a call, in the order of their launches."""
     n_q, n_k, offset = call.num_queries, call.num_keys, call.causal_offset
     least = max(call.parameters.min_seq_len, selected_keys(call) + 1)
@@ -113,7 +113,7 @@ def families(call: AttentionCall) -> list[_Family]:
             (Span(first, whole, 0, first + offset), True),
             (Span(whole, n_q, 0, n_k), False),
         ]
-    return [_Family(span, _levels(span, least), least, goes_on) for span, goes_on in found if not span.is_empty]
+    return [Family(span, _levels(span, least), least, goes_on) for span, goes_on in found if not span.is_empty]
 
 
 def _levels(span: Span, least: int) -> int:
@@ -167,9 +167,9 @@ def paper(
                 )  # fmt: skip
             if not family.levels:
                 continue
-            found = _sorted(query, key, None if key_mask is None else mask, family, call, config.chunk)
+            found = sort_and_draw(query, key, None if key_mask is None else mask, family, call, config.chunk)
             for level in range(family.levels):
-                blocks = _blocks(family, level, call, key_mask is not None, config)
+                blocks = cut(family, level, call, key_mask is not None, config)
                 attend_blocks[((1 << level) * blocks.tiles, batch * heads)](
                     query, key, value, found.order[level], found.valid, found.ranks, out, lse, *strides,
                     heads, heads // units, n_q, batch * heads, found.order.shape[2], found.valid.shape[1],
@@ -182,13 +182,13 @@ def paper(
     return out, lse
 
 
-def _most(family: _Family, depth: int) -> int:
+def _most(family: Family, depth: int) -> int:
     """The most queries of a node."""
     return -(-family.queries >> depth)
 
 
 @dataclass(frozen=True, slots=True)
-class _Blocks:
+class Blocks:
     """How the blocks of a level are cut: rows of a tile, tiles of a block, tiles of a node; is_even as EVEN."""
 
     rows: int
@@ -197,7 +197,7 @@ class _Blocks:
     is_even: bool
 
 
-def _blocks(family: _Family, level: int, call: AttentionCall, has_mask: bool, config: PaperConfig) -> _Blocks:
+def cut(family: Family, level: int, call: AttentionCall, has_mask: bool, config: PaperConfig) -> Blocks:
     block, size, step = call.parameters.block_size, call.parameters.sample_size, config.blocks.keys
     shapes = family.shapes(level)
     lengths = [block if n == m else -(-n // -(-m // block)) for n, m in shapes]  # queries of a block, as in `paper`
@@ -205,11 +205,11 @@ def _blocks(family: _Family, level: int, call: AttentionCall, has_mask: bool, co
     parts = -(-max(lengths) // rows)
     count = max(-(-n // length) for (n, _), length in zip(shapes, lengths, strict=True))
     is_whole = block % step == 0 and size % step == 0 and all(m % block == 0 for _, m in shapes)
-    return _Blocks(rows, parts, count * parts, is_whole and not has_mask)
+    return Blocks(rows, parts, count * parts, is_whole and not has_mask)
 
 
 @dataclass(frozen=True, slots=True)
-class _Sorted:
+class Sorted:
     """order int32 [levels, lines, width], valid int32 [lines, nodes], ranks int32 [nodes, B or 1, 3, samples]."""
 
     order: Tensor
@@ -217,9 +217,9 @@ class _Sorted:
     ranks: Tensor
 
 
-def _sorted(
-    query: Tensor, key: Tensor, mask: Tensor | None, family: _Family, call: AttentionCall, chunk: int
-) -> _Sorted:
+def sort_and_draw(
+    query: Tensor, key: Tensor, mask: Tensor | None, family: Family, call: AttentionCall, chunk: int
+) -> Sorted:
     """What `buckets` makes of one family; mask uint8 [B or 1, n_k]."""
     parameters, span, levels, is_tree = call.parameters, family.span, family.levels, family.is_tree
     batch, heads, _, features = query.shape
@@ -275,4 +275,4 @@ def _sorted(
             span.key_start, family.keys, levels, TAG=RANKS, ROUNDS=ROUNDS,
             STEP=min(256, triton.next_power_of_2(parameters.sample_size)), **tree,
         )  # fmt: skip
-    return _Sorted(order, valid, ranks)
+    return Sorted(order, valid, ranks)

@@ -58,7 +58,8 @@ def _start(
 @triton.jit
 def _finish(out_ptr, lse_ptr, line, e, exists, acc, peak, total, D_V: tl.constexpr):
     is_empty = total == 0.0
-    out = acc * (1.0 / tl.where(is_empty, 1.0, total))[:, None]
+    total = tl.where(is_empty, 1.0, total)
+    out = acc / total[:, None]
     lse = tl.where(is_empty, float("-inf"), (peak + tl.log2(total)) * LN_2)
     some = exists[:, None] & (e < D_V)[None, :]
     tl.store(out_ptr + line[:, None] * D_V + e[None, :], out.to(out_ptr.dtype.element_ty), mask=some)

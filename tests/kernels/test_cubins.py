@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip("triton")
 WITHOUT_PRODUCTS = (
-    "table_of_blocks", "find_spans", "draw_planes", "sort_chunks", "place_buckets", "place_rows", "draw_ranks",
+    "table_of_blocks", "find_spans", "find_read", "draw_planes", "sort_chunks", "place_buckets", "place_rows",
+    "draw_ranks",
 )  # fmt: skip
 KERNELS = (
     *WITHOUT_PRODUCTS, "sketch_queries", "search_keys", "attend_tile", "attend_exactly", "hash_rows", "attend_areas",

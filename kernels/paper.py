@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from .call import AttentionCall
+from .fused.choice import reason_against_paper
 from .lsh import Draws, hash_codes, sort_rows
 from .parts import Plan, Span, Tiles
 
@@ -37,13 +38,21 @@ def selected_keys(call: AttentionCall) -> int:
 
 def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Plan:
     """The parts of one call; query [B, H, n_q, D], key [B, H_kv, n_k, D], key_mask bool [B or 1, n_k]."""
-    draws = Draws(call.parameters.seed)
-    hyperplanes = draws.hyperplanes(query.shape[-1], call.parameters.lsh_projections)
-    codes = (hash_codes(query, hyperplanes), hash_codes(key, hyperplanes))
+    draws, codes = Draws(call.parameters.seed), _codes(query, key, call)
     found = areas(call)
     estimated = [area for area in found if area.causal_offset is None and not is_exact(area, call)]
-    ranks = iter(_ranks(estimated, key_mask, call, draws, query.device))
-    return [_rectangle(codes, key_mask, area, call, next(ranks)) if area in estimated else area for area in found]
+    ranks = dict(zip(estimated, _ranks(estimated, key_mask, call, draws, query.device), strict=True))
+    return [_rectangle(codes, key_mask, area, call, ranks[area]) if area in ranks else area for area in found]
+
+
+def _codes(query: Tensor, key: Tensor, call: AttentionCall) -> tuple[Tensor, Tensor]:
+    """Hash codes of query and key, int [B, H, n_q] and [B, H_kv, n_k]; where the forward is fused, those it has."""
+    if reason_against_paper(query, key, key, call) is None:
+        from .fused import launch_paper  # Triton need not be there
+
+        return launch_paper.codes(query, key, call)
+    hyperplanes = Draws(call.parameters.seed).hyperplanes(query.shape[-1], call.parameters.lsh_projections)
+    return hash_codes(query, hyperplanes), hash_codes(key, hyperplanes)
 
 
 def is_exact(area: Span, call: AttentionCall) -> bool:

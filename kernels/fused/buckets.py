@@ -119,7 +119,7 @@ def hash_rows(
     tl.store(codes_ptr + line.to(tl.int64) * width + place, code.to(tl.int16), mask=exists)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["depth", "pieces"])
 def sort_chunks(
     codes_ptr,  # int16 [lines, width]
     items_ptr,  # int32 [lines, width]: of every chunk the places in it, sorted by their codes; code + 1024 · place
@@ -161,7 +161,7 @@ def sort_chunks(
         tl.debug_barrier()
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["levels", "pieces"])
 def place_buckets(
     counts_ptr,  # int32 [lines, chunks, BUCKETS]
     places_ptr,  # int32 [levels, lines, chunks, BUCKETS]: where rows of a code go, less their place in the sorted chunk
@@ -215,7 +215,7 @@ def place_buckets(
         reached += tl.sum(counts, 0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["levels", "pieces"])
 def place_rows(
     items_ptr,  # int32 [lines, width]
     places_ptr,  # int32 [levels, lines, chunks, BUCKETS]
@@ -256,7 +256,7 @@ def place_rows(
         tl.store(order_ptr + area * width + first + number, row, mask=has)
 
 
-@triton.jit(do_not_specialize=["seed"])
+@triton.jit(do_not_specialize=["seed", "levels"])
 def draw_ranks(
     valid_ptr,  # int32 [lines, nodes]
     ranks_ptr,  # int32 [nodes, B or 1, 3, size]: for full blocks, the short last one, and blocks without keys

@@ -222,10 +222,9 @@ def sort_and_draw(
 ) -> Sorted:
     """What `buckets` makes of one family; mask uint8 [B or 1, n_k]."""
     parameters, span, levels, is_tree = call.parameters, family.span, family.levels, family.is_tree
-    batch, heads, _, features = query.shape
-    units = key.shape[1]
+    batch, heads, units = query.shape[0], query.shape[1], key.shape[1]
     lines, query_lines = batch * (heads + units), batch * heads
-    width, wide = max(family.queries, family.keys), padded(features)
+    width = max(family.queries, family.keys)
     chunks = [-(-_most(family, family.depth) // chunk) << family.depth] * 2
     if not is_tree:
         chunks = [-(-count // chunk) for count in (family.queries, family.keys)]
@@ -237,29 +236,18 @@ def sort_and_draw(
     def room(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=torch.int32, device=query.device)
 
-    planes = torch.empty(wide, 16, dtype=query.dtype, device=query.device)
     codes, items = torch.empty(lines, width, dtype=torch.int16, device=query.device), room(lines, width)
     counts, places = room(lines, max(chunks), buckets), room(levels, lines, max(chunks), buckets)
     order, valid = room(levels, lines, width), room(lines, nodes)
     ranks = room(nodes, mask_rows, 3, parameters.sample_size)
-    digits = parameters.lsh_projections // 2 + 1  # of four: one code is left for rows that take no part
-    sorted_by: dict[str, Any] = {"BUCKETS": buckets, "REST": 4**digits - 1, "CHUNK": chunk}
+    sorted_by: dict[str, Any] = {"BUCKETS": buckets, "REST": 4 ** _digits(call) - 1, "CHUNK": chunk}
     tree: dict[str, Any] = {"TREE": is_tree}
-    hashed: dict[str, Any] = {"D": features, "PAD_D": wide, "PLANES": parameters.lsh_projections}
-    draw_planes[(1,)](planes, parameters.seed, TAG=PLANES, **hashed)
-    for rows, rows_mask, head_count, start, count, first in (
-        (query, None, heads, span.query_start, family.queries, 0),
-        (key, mask, units, span.key_start, family.keys, query_lines),
-    ):
-        own = rows if rows_mask is None else rows_mask
-        hash_rows[(-(-count // HASHED), batch * head_count)](
-            rows, own, planes, codes[first:], *rows.stride(), batch_stride(own), head_count, width, start, count,
-            HAS_MASK=rows_mask is not None, REST=sorted_by["REST"], R=HASHED, PRECISION=precision_of(query.dtype),
-            **hashed,
-        )  # fmt: skip
+    planes = _planes(query, call)
+    _hash(query, None, planes, codes, span.query_start, family.queries, call)
+    _hash(key, mask, planes, codes[query_lines:], span.key_start, family.keys, call)
     sort_chunks[(max(chunks), lines)](
         codes, items, counts, query_lines, width, family.queries, family.keys, family.depth, pieces,
-        DIGITS=digits, **sorted_by,
+        DIGITS=_digits(call), **sorted_by,
     )  # fmt: skip
     place_buckets[(nodes, lines)](
         counts, places, valid, query_lines, family.queries, levels, pieces, *chunks,
@@ -276,3 +264,45 @@ def sort_and_draw(
             STEP=min(256, triton.next_power_of_2(parameters.sample_size)), **tree,
         )  # fmt: skip
     return Sorted(order, valid, ranks)
+
+
+def codes(query: Tensor, key: Tensor, call: AttentionCall) -> tuple[Tensor, Tensor]:
+    """`lsh.hash_codes` of query and key to the bit as `paper` has them, int16 [B, H, n_q] and [B, H_kv, n_k].
+
+    The portable plan takes them where the fused forward runs: codes of rows on a hyperplane depend on the order of a
+    sum, and a backward should read the keys that the forward read.
+    """
+    with on_device(query.device):
+        planes = _planes(query, call)
+        made = []
+        for rows in (query, key):
+            made.append(torch.empty(rows.shape[:3], dtype=torch.int16, device=rows.device))
+            _hash(rows, None, planes, made[-1].flatten(0, 1), 0, rows.shape[2], call)
+    return made[0], made[1]
+
+
+def _digits(call: AttentionCall) -> int:
+    """Of four, that codes have: one code is left for rows that take no part."""
+    return call.parameters.lsh_projections // 2 + 1
+
+
+def _planes(query: Tensor, call: AttentionCall) -> Tensor:
+    """Normals of the hash in query's dtype, [PAD_D, 16]."""
+    features, wide = query.shape[3], padded(query.shape[3])
+    planes = torch.empty(wide, 16, dtype=query.dtype, device=query.device)
+    known: dict[str, Any] = {"D": features, "PAD_D": wide, "PLANES": call.parameters.lsh_projections, "TAG": PLANES}
+    draw_planes[(1,)](planes, call.parameters.seed, **known)
+    return planes
+
+
+def _hash(
+    rows: Tensor, mask: Tensor | None, planes: Tensor, codes: Tensor, start: int, count: int, call: AttentionCall
+) -> None:
+    """Write codes [B·H, width] of rows [start, start + count) of [B, H, n, D]; mask uint8 [B or 1, n]."""
+    batch, heads, _, features = rows.shape
+    own = rows if mask is None else mask
+    hash_rows[(-(-count // HASHED), batch * heads)](
+        rows, own, planes, codes, *rows.stride(), batch_stride(own), heads, codes.shape[1], start, count,
+        HAS_MASK=mask is not None, D=features, PAD_D=planes.shape[0], PLANES=call.parameters.lsh_projections,
+        REST=4 ** _digits(call) - 1, R=HASHED, PRECISION=precision_of(rows.dtype),
+    )  # fmt: skip

@@ -66,7 +66,7 @@ def _finish(out_ptr, lse_ptr, line, e, exists, acc, peak, total, D_V: tl.constex
     tl.store(lse_ptr + line, lse, mask=exists)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["query_start", "key_start", "depth", "tiles"])
 def attend_areas(
     query_ptr,  # [B, H, n_q, D]
     key_ptr,  # [B, H_kv, n_k, D]
@@ -172,7 +172,7 @@ def attend_areas(
         _finish(out_ptr, lse_ptr, line, e, exists, acc, peak, total, D_V)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["nodes", "level", "tiles", "parts"])
 def attend_blocks(
     query_ptr,  # [B, H, n_q, D]
     key_ptr,  # [B, H_kv, n_k, D]

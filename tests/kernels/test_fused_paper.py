@@ -12,7 +12,7 @@ from attention_cases import SMALL, Inputs, make_inputs
 from hyperrewrite.kernels import paper
 from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.fused import choice
-from hyperrewrite.kernels.lsh import Draws
+from hyperrewrite.kernels.lsh import Draws, hash_codes
 from hyperrewrite.kernels.parameters import Parameters
 from hyperrewrite.kernels.parts import Span, Tiles
 from hypothesis import given, settings
@@ -148,11 +148,23 @@ def test_same_seed_same_bits() -> None:
 
 
 @needs_interpreter
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_codes_are_those_of_the_plan(dtype: torch.dtype) -> None:
+    """Gaussian rows, none of them on a hyperplane."""
+    inputs = make_inputs(150, 200, heads=2, kv_heads=1, features=40, strided=True).to(dtype)
+    call = inputs.call(**PAPER, seed=9)
+    planes = Draws(9).hyperplanes(40, 7)
+    both = inputs.query.detach(), inputs.key.detach()
+    for mine, rows in zip(launch_paper.codes(*both, call), both, strict=True):
+        assert torch.equal(mine.int(), hash_codes(rows, planes))
+
+
+@needs_interpreter
 @pytest.mark.parametrize("offset", [None, 0])
 @pytest.mark.parametrize("masked", [0.0, 0.3])
 def test_sorts_and_draws_what_the_plan_does(offset: int | None, masked: float) -> None:
     """Row by row: the sorted order of every area, over many chunks, and the sampled ranks."""
-    inputs = make_inputs(1100, batch=2, heads=1, features=16, masked=masked)
+    inputs = make_inputs(700, batch=2, heads=1, features=16, masked=masked)
     query, key = inputs.query.detach(), inputs.key.detach()
     call = inputs.call(**{**PAPER, "min_seq_len": 130, "block_size": 50}, causal_offset=offset)
     (family,) = launch_paper.families(call)
@@ -162,7 +174,7 @@ def test_sorts_and_draws_what_the_plan_does(offset: int | None, masked: float) -
     rectangles = [a for a in paper.areas(call) if a.causal_offset is None and not paper.is_exact(a, call)]
     drawn = paper._ranks(rectangles, inputs.key_mask, call, Draws(0), query.device)
     depths = [_depth(family, area) for area in rectangles]
-    assert len(tiles) == len(rectangles) == found.ranks.shape[0] == (1 if offset is None else 7)
+    assert len(tiles) == len(rectangles) == found.ranks.shape[0] == (1 if offset is None else 3)
     for tile, area, ranks, (level, node) in zip(tiles, rectangles, drawn, depths, strict=True):
         rows, keys = tile.query_rows.flatten(2), tile.key_rows[..., :50].flatten(2)
         entry = (1 << level) - 1 + node

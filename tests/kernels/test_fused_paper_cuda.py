@@ -136,7 +136,7 @@ def test_extra_memory() -> None:
 
 
 def test_gradients() -> None:
-    """The backward is the portable one: of the same keys."""
+    """The backward is the portable one, of the same keys."""
     inputs = make_inputs(1000, heads=4, kv_heads=2, features=64)
     rules = {**PAPER, "scale": 0.1, "causal_offset": 0}
     tensors = [
@@ -150,3 +150,17 @@ def test_gradients() -> None:
     want, _ = torch.ops.hyper.attention(*theirs, **rules)
     for mine, other in zip(got, torch.autograd.grad((want * along.cpu()).sum(), theirs), strict=True):
         assert float((mine.cpu() - other).norm() / other.norm()) < 1e-3
+
+
+def test_the_backward_reads_the_keys_of_the_forward() -> None:
+    """Of Gaussian rows, of which some lie on a hyperplane up to rounding: the sorted order is the same to the row."""
+    from hyperrewrite.kernels.fused import launch_paper
+
+    query, key = (torch.randn(1, 4, 16384, 64, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    call = AttentionCall(16384, 16384, causal_offset=0, parameters=Parameters("paper"))
+    (family,) = launch_paper.families(call)
+    found = launch_paper.sort_and_draw(query, key, None, family, call, launch_paper.CHUNK)
+    area = next(a for a in paper.areas(call) if a.causal_offset is None)
+    tile = next(part for part in paper.plan(query, key, None, call) if isinstance(part, Tiles))
+    rows = tile.query_rows.flatten(2)[0].int()
+    assert torch.equal(found.order[0, :4, area.query_start : area.query_stop], rows)

@@ -56,6 +56,7 @@ def exact(
     functions = {
         name.upper(): getattr(made, name, None) for name in ("limits", "groups_of", "keep", "bias_of", "score")
     }
+    most = registers_of(rule, query.dtype, widest, rows, phase)
     span = read = lse  # not used
     with on_device(query.device):
         if rule.has_keep or rule.has_gaps:
@@ -70,7 +71,7 @@ def exact(
             **functions, HAS_FIRST=rule.has_first, HAS_GAPS=rule.has_gaps,
             D=features, D_V=value_features, PAD_D=padded(features), PAD_V=padded(value_features),
             R=rows, KEYS=phase.keys, STAGES=phase.stages, PRECISION=precision_of(query.dtype), num_warps=phase.warps,
-            maxnreg=registers_of(rule, query.dtype, widest, rows, phase),
+            **({} if most is None else {"maxnreg": most}),
         )  # fmt: skip
     return out, lse
 

@@ -19,6 +19,7 @@ from ..call import AttentionCall
 
 TEMPLATE = "rule.py.j2"
 LOG2_E = 1.4426950408889634
+LEAST_SCALE = 1e-30  # that softmax multiplies by: times −inf it must stay −inf, even as a float32 that GPUs flush to 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Rule:
             score_min=curve.score_min is not None,
             score_max=curve.score_max is not None,
             precise=curve.softcap > 0.0 and dtype not in (torch.float16, torch.bfloat16),
-            scaled=not curve.softcap and not (is_plain and call.scale > 0.0),
+            scaled=not curve.softcap and not (is_plain and call.scale > LEAST_SCALE),
         )
 
     @property

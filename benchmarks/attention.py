@@ -3,9 +3,10 @@
     python benchmarks/attention.py --inputs qkv.safetensors --json docs/benchmarks/attention_h100.json
 
 Every time is the median of single runs of a CUDA graph. `flex` reads the same window and sinks as hyper and nothing
-else: a floor, not a rival in quality. Random inputs say little of hyper: every key of a Gaussian matters a little, so
-it finds a quarter of all. `--inputs` takes queries, keys and values of a model, q [h, n, 64], k and v [h_kv, n, 64],
-whose heads are repeated; for heads of 128 two of them are laid side by side ("pairs").
+else: a floor, not a rival in quality. `--inputs` takes queries, keys and values of a model, q [h, n, 64], k and v
+[h_kv, n, 64], whose heads are repeated; for heads of 128 two of them are laid side by side ("pairs"). Where it has too
+few tokens inputs are made: "shaped" ones have sinks and topics, so that hyper finds about as many keys as in a model;
+in "gaussian" ones every key matters a little, and it finds a quarter of all.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from hyperrewrite.usage import UsageError
 
 app = typer.Typer(add_completion=False)
 KEY = ("implementation", "n", "heads", "head_dim", "causal", "dtype", "inputs")
+MADE = ("shaped", "gaussian")
 NAMES = ("cudnn", "flash", "flex", "paper", "hyper")
 SLOWEST = 5000.0  # milliseconds: a single call above it is its own median
-MOST_COUNTED = 1 << 17  # tokens: beyond, the plan that is counted takes longer than everything else
+MOST_COUNTED = 1 << 16  # tokens: beyond, the plan that is counted takes longer than everything else
 COUNTED_SCORES = 1 << 32  # keys are counted for as many heads as have so many scores, one at least
 BF16_FLOPS, FP8_FLOPS, BYTES = 989e12, 1979e12, 3.35e12  # an H100's, a second
 
@@ -42,7 +44,9 @@ def main(
     inputs: Annotated[
         Path | None, typer.Option(help="A .safetensors file with q, k and v; default: random only.")
     ] = None,
-    random: Annotated[bool, typer.Option(help="Gaussian inputs, too.")] = True,
+    made: Annotated[
+        str, typer.Option(help="Inputs that are made: shaped, gaussian, both separated by a comma, or none.")
+    ] = "shaped",
     repeats: Annotated[int, typer.Option(help="Runs of which the median is taken.")] = 15,
     json_path: cli.Json = None,
     merge: cli.Merge = False,
@@ -60,6 +64,9 @@ def main(
     kinds = [word.strip() for word in masks.split(",")]
     if not set(kinds) <= {"causal", "full"}:
         raise UsageError(f"--masks must be causal, full or both, not {masks!r}.")
+    others = [] if made.strip() == "none" else [word.strip() for word in made.split(",")]
+    if not set(others) <= set(MADE):
+        raise UsageError(f"--made must be {', '.join(MADE)}, both or none, not {made!r}.")
     sizes, widths = cli.numbers(lengths, "--lengths", 128), cli.numbers(head_dims, "--head-dims", 16, 256)
     if repeats < 1 or heads < 1:
         raise UsageError("--repeats and --heads must be at least 1.")
@@ -72,8 +79,8 @@ def main(
     console, rows = cli.console(), list[dict[str, Any]]()
     for width in widths:
         for n in sizes:
-            for kind in (["real"] if given is not None else []) + (["random"] if random else []):
-                tensors = _random(n, heads, width) if kind == "random" else _real(given, n, heads, width)
+            for kind in (["real"] if given is not None else []) + others:
+                tensors = _made(kind, n, heads, width) if kind in MADE else _real(given, n, heads, width)
                 if tensors is None:
                     continue
                 told = "pairs" if kind == "real" and width == 128 else kind
@@ -105,9 +112,13 @@ def _read(file: Path) -> dict[str, Any]:
     return found
 
 
-def _random(n: int, heads: int, width: int) -> tuple[Any, ...]:
+def _made(kind: str, n: int, heads: int, width: int) -> tuple[Any, ...]:
     import torch
+    from hyperrewrite.kernels.fused.bench import random_inputs
+    from hyperrewrite.kernels.fused.tuner import Case
 
+    if kind == "shaped":
+        return random_inputs(Case("hyper", torch.bfloat16, width, n, True), heads, torch.device("cuda"))
     generator = torch.Generator("cuda").manual_seed(0)
     made = [torch.randn(1, heads, n, width, device="cuda", generator=generator) for _ in range(3)]
     return tuple(tensor.bfloat16() for tensor in made)
@@ -289,14 +300,14 @@ def _site(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def draw(file: Path, rows: list[dict[str, Any]]) -> None:
-    """Milliseconds against length, a panel for each size of a head and mask; real inputs where there are any."""
+    """Milliseconds against length, a panel for each size of a head and mask, of the rows with most heads."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    has_real = any(row["inputs"] != "random" for row in rows)
-    shown = [row for row in rows if row["milliseconds"] and (row["inputs"] != "random") == has_real]
+    heads = max((row["heads"] for row in rows), default=0)
+    shown = [row for row in rows if row["milliseconds"] and row["inputs"] != "gaussian" and row["heads"] == heads]
     panels = sorted({(row["causal"], row["head_dim"]) for row in shown}, reverse=True)
     if not panels:
         return

@@ -21,6 +21,7 @@ from .selection import Found
 from .tiling import Tile, block_of, tiles
 
 THRESHOLD_LENGTH = 8192
+SHORTER, LONGER = 1 / 3, 1 / 2  # with which power of the number of keys a threshold falls, below that length and above
 
 
 def selected_keys(call: AttentionCall) -> int:
@@ -31,7 +32,8 @@ def selected_keys(call: AttentionCall) -> int:
 
 def threshold(call: AttentionCall) -> float:
     """`threshold` at THRESHOLD_LENGTH keys, less where there are more: of more keys, more stay below it."""
-    return call.parameters.threshold * (THRESHOLD_LENGTH / max(call.num_keys, 1)) ** (1 / 3)
+    share = THRESHOLD_LENGTH / max(call.num_keys, 1)
+    return call.parameters.threshold * share ** (SHORTER if share > 1.0 else LONGER)
 
 
 def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Plan:

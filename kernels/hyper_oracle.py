@@ -44,7 +44,8 @@ def _of_head(query: Tensor, key: Tensor, seen: Tensor, call: AttentionCall) -> T
     counts = key.new_zeros(sums.shape[0]).index_add(0, number, seen.to(key.dtype))
     means = (sums / counts.clamp(min=1.0).unsqueeze(-1))[number]
     scores, mean_scores = query @ key.T, query @ means.T
-    share = math.log(call.parameters.threshold) + math.log(8192 / key.shape[0]) / 3
+    more = math.log(8192 / key.shape[0])
+    share = math.log(call.parameters.threshold) + (more / 3 if more > 0 else more / 2)
     start = min(math.ceil(call.parameters.sinks / block) * block, max(key.shape[0] - block, 0))
     centre = query @ key[start : start + block][seen[start : start + block]].sum(0)[:, None]
     centre = centre / max(int(seen[start : start + block].sum()), 1)

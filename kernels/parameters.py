@@ -31,7 +31,7 @@ class Parameters:
     sinks            first keys that each query of `hyper` sees in any case, at least.
     select           how `hyper` chooses among the other keys: names of selectors joined by "+", or "none".
     threshold        "search" of `hyper` finds the keys with a weight above this share of what sinks and window sum to,
-                     at 8,192 keys; it falls with the cube root of their number.
+                     at 8,192 keys; with more it falls as their square root grows, with fewer it rises by the cube root.
     selected         keys that each selector but "search" adds to a tile, or to a query.
     means            block of keys that one mean stands for where `hyper` does not read them; 0 = they are left out.
     seed             of every random draw; the same seed gives the same bits.

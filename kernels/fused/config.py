@@ -36,7 +36,7 @@ class Config:
     sketch                 dtype that the search multiplies.
     """
 
-    near: Phase = Phase(64, 8)
+    near: Phase = Phase(32, 4)
     search: Phase = Phase(128, 4, 3)
     attend: Phase = Phase(32, 4)
     chunk: int = 4096

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
         (["--implementations", "cudn"], "not 'cudn'"),
         (["--masks", "diagonal"], "causal, full or both"),
         (["--lengths", "4k"], "--lengths takes whole numbers"),
+        (["--made", "gauss"], "shaped, gaussian, both or none"),
         (["--head-dims", "512"], "--head-dims takes whole numbers from 16 to 256"),
         (["--repeats", "0"], "--repeats and --heads"),
         (["--plot", "a.txt"], "--plot must end in"),

@@ -103,8 +103,10 @@ def analytic(device: Device, dtype: torch.dtype, widest: int) -> Config:
 
 def analytic_exact(device: Device, dtype: torch.dtype, widest: int, in_pairs: bool) -> ExactConfig:
     """The same for exact attention; in_pairs: each pair of a query and a key has a bias or groups."""
-    phase = Phase(32, 8) if dtype == torch.float32 or widest > 128 or in_pairs else Phase(64, 8)
-    config = ExactConfig(attend=phase)
+    if dtype == torch.float32:  # with more of either, products of three tf32 ones spill
+        config = ExactConfig(TILE * 64 // max(1 << (widest - 1).bit_length(), 64), Phase(LEAST_KEYS, 8))
+    else:
+        config = ExactConfig(attend=Phase(32, 8) if widest > 128 or in_pairs else Phase(64, 8))
     while exact_bytes(config, dtype, widest, in_pairs) > device.shared:
         if config.attend.keys > LEAST_KEYS:
             config = replace(config, attend=_half(config.attend))

@@ -1,4 +1,4 @@
-"""Triton kernels of `hyper`: a table of the keys, a search in it, and one attention over what is near or was found.
+"""Triton kernels of forwards: `hyper` (`launch`), `paper` (`launch_paper`), exact attention under rules (`launch_exact`).
 
-`choice` says which calls they take and imports no Triton; `launch` runs them.
+`choice` says which calls they take and imports no Triton.
 """

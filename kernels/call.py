@@ -51,6 +51,13 @@ class AttentionCall:
             if self.sliding_window < 1:
                 raise ValueError(f"sliding_window must be at least 1, not {self.sliding_window}")
 
+    @property
+    def sees_keys(self) -> bool:
+        """Every query sees a key, unless a key mask hides it; False where that is not known from the call alone."""
+        if self.has_bias or self.has_lifted or self.sliding_window is not None:
+            return False
+        return self.num_keys > 0 and (self.causal_offset is None or self.causal_offset >= 0)
+
 
 def check_types(
     query: Tensor,

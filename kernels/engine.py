@@ -61,7 +61,7 @@ def forward(
     scoring = _scoring(key_mask, bias, lifted, query, call)
     if (fused := _fused_forward(query, key, value, scoring, call)) is not None:
         out, lse = fused
-        return _fill_empty(out, lse, value, call), lse
+        return _fill_empty(out, lse, value, call, key_mask), lse
     parts = make_plan(query, key, key_mask, call)
     clean_key, clean_value = without_masked(key, key_mask), without_masked(value, key_mask)
     if len(parts) == 1 and isinstance(parts[0], Span) and not has_far(call):
@@ -89,7 +89,7 @@ def forward(
                 far.blocks_forward(wide[0], blocks, call, out, lse)
             flats = _flat(wide[0]), _flat(wide[1]), _flat(wide[2])
             far.found_forward(*flats, far_parts(*wide, key_mask, call, near), blocks, call.scale, out, lse)
-    out = _fill_empty(out, lse, value, call)
+    out = _fill_empty(out, lse, value, call, key_mask)
     return out.to(query.dtype).contiguous(), lse.to(torch.float32).contiguous()
 
 
@@ -208,8 +208,8 @@ def _without_empty(tensor: Tensor, empty: Tensor) -> Tensor:
     return tensor.masked_fill(empty.unsqueeze(-1), 0.0)
 
 
-def _fill_empty(out: Tensor, lse: Tensor, value: Tensor, call: AttentionCall) -> Tensor:
-    if call.empty_rows == "zero":
+def _fill_empty(out: Tensor, lse: Tensor, value: Tensor, call: AttentionCall, key_mask: Tensor | None) -> Tensor:
+    if call.empty_rows == "zero" or (key_mask is None and call.sees_keys):
         return out
     empty = (lse == NEG_INF).unsqueeze(-1)
     if empty.device.type == "cpu" and not bool(empty.any()):

@@ -94,3 +94,17 @@ def test_visible_keys() -> None:
         for key_mask in (None, mask):
             want = oracle.visible(*dummy, key_mask, call)[:, 0, 2:17, 4:18].sum(-1)
             assert torch.equal(visible_keys(span, key_mask, torch.device("cpu")).expand(2, -1), want)
+
+
+@pytest.mark.parametrize("offset", [None, 0, 5, -3])
+@pytest.mark.parametrize("window", [None, 4])
+@pytest.mark.parametrize("n_k", [1, 7, 20])
+def test_a_call_that_sees_keys_has_no_empty_row(offset: int | None, window: int | None, n_k: int) -> None:
+    if window is not None and offset is None:
+        return
+    call = AttentionCall(12, n_k, causal_offset=offset, sliding_window=window)
+    query, key = torch.randn(1, 1, 12, 8), torch.randn(1, 1, n_k, 8)
+    _, lse = engine.forward(query, key, key, None, None, call)
+    assert bool((lse > float("-inf")).all()) or not call.sees_keys
+    if window is None:  # then it is known
+        assert call.sees_keys == bool((lse > float("-inf")).all())

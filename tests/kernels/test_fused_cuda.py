@@ -95,3 +95,21 @@ def test_exact_with_masks_and_curves(dtype: torch.dtype, kind: str, curve: dict[
     tolerance = 2e-2 if dtype == torch.bfloat16 else 1e-4
     torch.testing.assert_close(out.cpu().double(), want, atol=tolerance, rtol=tolerance)
     torch.testing.assert_close(lse.cpu().double(), want_lse, atol=tolerance, rtol=tolerance)
+
+
+def test_more_numbers_than_an_int32_counts() -> None:
+    """2.2·10⁹ numbers a tensor: the last rows of the last head are those of a call of their own."""
+    n, heads, window, rows = 1_100_000, 32, 64, 500
+    if torch.cuda.get_device_properties(0).total_memory < 30 * 2**30:
+        pytest.skip("takes 20 GiB")
+    generator = torch.Generator("cuda").manual_seed(0)
+    query, key, value = (
+        torch.randn(1, heads, n, 64, device="cuda", dtype=torch.bfloat16, generator=generator) for _ in range(3)
+    )
+    rules: dict[str, Any] = {"algorithm": "exact", "scale": 0.125, "sliding_window": window}
+    out, lse = torch.ops.hyper.attention(query, key, value, causal_offset=0, **rules)
+    last = [tensor[:, -1:, -rows - window :].contiguous() for tensor in (key, value)]
+    want, want_lse = torch.ops.hyper.attention(query[:, -1:, -rows:], *last, causal_offset=window, **rules)
+    torch.testing.assert_close(out[:, -1:, -rows:], want, atol=1e-2, rtol=1e-2)
+    torch.testing.assert_close(lse[:, -1:, -rows:], want_lse, atol=1e-3, rtol=1e-3)
+    assert bool(want.isfinite().all())

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import quality_cli as cli
 import typer
+from graph_median import graph_median
 from rich import box
 from rich.table import Table
 
@@ -28,7 +29,6 @@ app = typer.Typer(add_completion=False)
 KEY = ("implementation", "n", "heads", "head_dim", "causal", "dtype", "inputs")
 MADE = ("shaped", "gaussian")
 NAMES = ("cudnn", "flash", "flex", "paper", "hyper")
-SLOWEST = 5000.0  # milliseconds: a single call above it is its own median
 MOST_COUNTED = 1 << 16  # tokens: beyond, the plan that is counted takes longer than everything else
 COUNTED_SCORES = 1 << 32  # keys are counted for as many heads as have so many scores, one at least
 BF16_FLOPS, FP8_FLOPS, BYTES = 989e12, 1979e12, 3.35e12  # an H100's, a second
@@ -160,7 +160,7 @@ def _measured(name: str, query: Any, key: Any, value: Any, causal: bool, repeats
             torch.cuda.synchronize()
             row["memory_bytes"] = torch.cuda.max_memory_allocated() - before - out.nbytes
             del out
-            row["milliseconds"] = round(_median(call, repeats), 4)
+            row["milliseconds"] = round(graph_median(call, repeats), 4)
     except (RuntimeError, ValueError) as error:
         row["failed"] = str(error).splitlines()[0][:200]
         return row
@@ -220,31 +220,6 @@ def _flex(query: Any, key: Any, value: Any, causal: bool) -> Callable[[], Any]:
     mask = create_block_mask(sees, None, None, n, n, device="cuda")
     compiled = torch.compile(flex_attention, dynamic=False)
     return lambda: compiled(query, key, value, block_mask=mask)
-
-
-def _median(call: Callable[[], Any], repeats: int) -> float:
-    """Milliseconds."""
-    import torch
-
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        call()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        call()
-    times: list[float] = []
-    for _ in range(repeats + 2):
-        start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        graph.replay()
-        stop.record()
-        torch.cuda.synchronize()
-        times.append(start.elapsed_time(stop))
-        if times[-1] > SLOWEST:
-            return times[-1]
-    return sorted(times[2:])[repeats // 2]
 
 
 def _keys(name: str, query: Any, key: Any, value: Any, causal: bool) -> float:

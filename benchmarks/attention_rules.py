@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import quality_cli as cli
 import typer
+from graph_median import graph_median
 from rich import box
 from rich.table import Table
 
@@ -79,7 +80,7 @@ def main(
                         with torch.no_grad():
                             out = call().float()
                             want = out if want is None else want
-                            row["milliseconds"] = round(_median(call, repeats), 4)
+                            row["milliseconds"] = round(graph_median(call, repeats), 4)
                             row["difference"] = float((out - want).norm() / want.norm())
                     except RuntimeError as error:
                         row |= {"milliseconds": None, "failed": str(error).splitlines()[0][:200]}
@@ -158,29 +159,6 @@ def _calls(rule: Rule, query: Any, key: Any, value: Any) -> dict[str, Callable[[
     if rule.dense is not None:
         calls["sdpa"] = lambda: scaled_dot_product_attention(query, key, value, rule.dense, scale=scale)
     return calls
-
-
-def _median(call: Callable[[], Any], repeats: int) -> float:
-    """Milliseconds."""
-    import torch
-
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        call()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        call()
-    times = []
-    for _ in range(repeats + 2):
-        start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        graph.replay()
-        stop.record()
-        torch.cuda.synchronize()
-        times.append(start.elapsed_time(stop))
-    return float(sorted(times[2:])[repeats // 2])
 
 
 def table(rows: list[dict[str, Any]]) -> Table:

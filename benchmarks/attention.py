@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,6 +74,7 @@ def main(
     cli.check_files(json_path, plot)
     if not torch.cuda.is_available():
         raise UsageError("this bench needs a CUDA device.")
+    warnings.filterwarnings("error", "a Triton kernel failed")  # or portable code would be timed
     given = _read(inputs) if inputs is not None else None
     store = cli.Store(json_path, KEY, merge)
     head = {"command": cli.command_line(), "torch": torch.__version__, "device": torch.cuda.get_device_name()}

@@ -9,6 +9,7 @@ that says the same, where there is one and it fits. Medians of CUDA graphs, bflo
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -61,6 +62,7 @@ def main(
     cli.check_files(json_path)
     if not torch.cuda.is_available():
         raise UsageError("this bench needs a CUDA device.")
+    warnings.filterwarnings("error", "a Triton kernel failed")  # or portable code would be timed
     torch._dynamo.config.recompile_limit = 1000
     store = cli.Store(json_path, KEY, merge)
     head = {"command": cli.command_line(), "torch": torch.__version__, "device": torch.cuda.get_device_name()}

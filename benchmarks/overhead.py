@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from typing import Annotated, Any
 
 import quality_cli as cli
@@ -44,6 +45,7 @@ def main(
     cli.check_files(json_path)
     if not torch.cuda.is_available():
         raise UsageError("this bench needs a CUDA device.")
+    warnings.filterwarnings("error", "a Triton kernel failed")  # or portable code would be timed
     store = cli.Store(json_path, KEY, False)
     head = {"command": cli.command_line(), "torch": torch.__version__, "device": torch.cuda.get_device_name()}
     rows = list[dict[str, Any]]()

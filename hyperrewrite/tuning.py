@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -108,17 +108,14 @@ def run(settings: Settings) -> None:
     with Progress(*columns, console=console, transient=True) as progress:
         counts = [1 + sum(len(axis.variants(in_use(case, device))) for axis in axes_of(case, device)) for case in cases]
         task = progress.add_task("", total=sum(counts))
+        of_case: Callable[[AnyConfig], float] | None
         for number, case in enumerate(cases):
             progress.update(task, description=str(case))
             try:
-                if given is None:
-                    tensors = bench.random_inputs(case, settings.heads, place)
-                else:
-                    tensors = bench.real_inputs(given, case, settings.heads, place)
-                measure = bench.bench(case, tensors)
                 known = [one.best for one in done if _is_alike(one.case, case)]
-                found = tune(case, device, measure, settings.seconds, known, lambda n: progress.advance(task, n))
-            except Failed as error:
+                of_case = _measure(case, given, settings.heads, place)
+                found = tune(case, device, of_case, settings.seconds, known, lambda n: progress.advance(task, n))
+            except (Failed, torch.OutOfMemoryError) as error:
                 skipped = f"{case}: {error}"
                 console.print(f"{case}: left out, {error}", markup=False, highlight=False)
             except bench.DeviceLost as error:
@@ -127,15 +124,32 @@ def run(settings: Settings) -> None:
                 done.append(found)
                 row = _row(found, name, device)
                 rows[row.key] = row
-                settings.out.write_text(measured.text(rows.values()), encoding="utf-8")
+                _replace(settings.out, measured.text(rows.values()))
                 _print(console, found)
             finally:
+                of_case = None  # the next case needs the room of its inputs
                 progress.update(task, completed=sum(counts[: number + 1]))
     if not done:
         raise UsageError(f"nothing could be measured; the last case was {skipped}.")
     console.print(table(done))
     console.print(f"Written. To use it: export {VARIABLE}={settings.out.resolve()}", markup=False, highlight=False,
                   soft_wrap=True)  # fmt: skip
+
+
+def _measure(
+    case: Case, given: Mapping[str, Tensor] | None, heads: int, place: torch.device
+) -> Callable[[AnyConfig], float]:
+    """What times a configuration of the case, with inputs of its own."""
+    if given is None:
+        return bench.bench(case, bench.random_inputs(case, heads, place))
+    return bench.bench(case, bench.real_inputs(given, case, heads, place))
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file whole or not at all: a model that starts meanwhile may read it."""
+    whole = file.with_name(f".{file.name}.new")
+    whole.write_text(text, encoding="utf-8")
+    whole.replace(file)
 
 
 def tune(
@@ -244,7 +258,7 @@ def _words(text: str, option: str, known: tuple[str, ...]) -> list[str]:
 def _lengths(text: str) -> list[int]:
     lengths = list(dict.fromkeys(word.strip() for word in text.split(",")))
     for word in lengths:
-        if not word.isascii() or not word.isdigit() or not LEAST_LENGTH <= int(word) <= MOST_LENGTH:
+        if len(word) > 12 or not word.isascii() or not word.isdigit() or not LEAST_LENGTH <= int(word) <= MOST_LENGTH:
             raise UsageError(
                 f"--lengths must be whole numbers from {LEAST_LENGTH} to {MOST_LENGTH}, separated by commas, "
                 f"not {word!r}."

@@ -14,14 +14,13 @@ from torch.nn.functional import pad
 from . import far
 from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
 from .call import AttentionCall
-from .exact import Scoring, is_flash, span_backward, span_forward, span_row_backward, writes_all
+from .exact import Scoring, span_backward, span_forward, span_row_backward, writes_all
 from .far import Blocks, Far
-from .fused.choice import reason_against, reason_against_exact, reason_against_paper
+from .fused import forward as fused
 from .lifted import Lifted
 from .parts import Span, Tiles, without_bands
 from .planning import (
     TILE_BUDGET,
-    algorithm_of,
     far_parts,
     has_far,
     make_plan,
@@ -59,8 +58,8 @@ def forward(
         return out, query.new_full((batch, heads, n_q), NEG_INF, dtype=torch.float32)
     key_mask = relevant_mask(key_mask)
     scoring = _scoring(key_mask, bias, lifted, query, call)
-    if (fused := _fused_forward(query, key, value, scoring, call)) is not None:
-        out, lse = fused
+    if (done := fused.forward(query, key, value, scoring, call)) is not None:
+        out, lse = done
         return _fill_empty(out, lse, value, call, key_mask), lse
     parts = make_plan(query, key, key_mask, call)
     clean_key, clean_value = without_masked(key, key_mask), without_masked(value, key_mask)
@@ -91,26 +90,6 @@ def forward(
             far.found_forward(*flats, far_parts(*wide, key_mask, call, near), blocks, call.scale, out, lse)
     out = _fill_empty(out, lse, value, call, key_mask)
     return out.to(query.dtype).contiguous(), lse.to(torch.float32).contiguous()
-
-
-def _fused_forward(
-    query: Tensor, key: Tensor, value: Tensor, scoring: Scoring, call: AttentionCall
-) -> tuple[Tensor, Tensor] | None:
-    """(out, lse) by a kernel of our own; None where there is none for the call, or PyTorch has a faster one."""
-    algorithm, tensors = algorithm_of(call), (query, key, value)
-    if algorithm == "hyper" and reason_against(*tensors, call) is None:
-        from .fused import launch  # Triton need not be there
-
-        return launch.hyper(*tensors, scoring.key_mask, call)
-    if algorithm == "paper" and reason_against_paper(*tensors, call) is None:
-        from .fused import launch_paper
-
-        return launch_paper.paper(*tensors, scoring.key_mask, call)
-    if algorithm == "exact" and reason_against_exact(*tensors, call) is None and not is_flash(*tensors, scoring, call):
-        from .fused import launch_exact
-
-        return launch_exact.exact(*tensors, scoring.key_mask, scoring.bias, scoring.lifted, call)
-    return None
 
 
 def backward(

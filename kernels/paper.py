@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from .call import AttentionCall
-from .fused.choice import reason_against_paper
+from .fused.forward import paper_codes
 from .lsh import Draws, hash_codes, sort_rows
 from .parts import Plan, Span, Tiles
 
@@ -47,10 +47,8 @@ def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCal
 
 def _codes(query: Tensor, key: Tensor, call: AttentionCall) -> tuple[Tensor, Tensor]:
     """Hash codes of query and key, int [B, H, n_q] and [B, H_kv, n_k]; where the forward is fused, those it has."""
-    if reason_against_paper(query, key, key, call) is None:
-        from .fused import launch_paper  # Triton need not be there
-
-        return launch_paper.codes(query, key, call)
+    if (codes := paper_codes(query, key, call)) is not None:
+        return codes
     hyperplanes = Draws(call.parameters.seed).hyperplanes(query.shape[-1], call.parameters.lsh_projections)
     return hash_codes(query, hyperplanes), hash_codes(key, hyperplanes)
 

@@ -34,7 +34,8 @@ def precision_of(dtype: torch.dtype) -> str:
     """
     if dtype != torch.float32 or torch.version.hip is not None:
         return "ieee"
-    return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
+    # Not allow_tf32: reading that raises once a user has set precision the newer way. This getter knows both.
+    return "tf32" if torch.backends.cuda.matmul.fp32_precision == "tf32" else "tf32x3"
 
 
 def on_device(device: torch.device) -> contextlib.AbstractContextManager[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from statistics import median
 
@@ -120,7 +121,8 @@ def bench(case: Case, tensors: Tensors) -> Callable[[Config | ExactConfig], floa
                 raise DeviceLost(_first_line(error)) from error
             raise Failed(_first_line(error)) from error
         finally:
-            torch.cuda.empty_cache()  # a graph has memory of its own
+            with contextlib.suppress(RuntimeError):  # of a lost device; what was raised before says so
+                torch.cuda.empty_cache()  # a graph has memory of its own
 
     return measure
 

@@ -14,6 +14,7 @@ from ..tiling import block_of
 TILES = (16, 32, 64, 128)
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 MOST_FEATURES = 256
+LEAST_QUERIES = 16  # of exact attention: a program runs a tile of them over all keys
 MOST_FLOAT32_FEATURES = 128
 # What the widest kernel of `hyper` takes, by features of a head.
 SHARED_BYTES = ((64, 76_000), (128, 84_000), (256, 168_000))
@@ -51,6 +52,8 @@ def reason_against(query: Tensor, key: Tensor, value: Tensor, call: AttentionCal
 
 def reason_against_exact(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> str | None:
     """Why the fused kernel of exact attention does not take a call, as half a sentence; None: it does."""
+    if query.shape[2] < LEAST_QUERIES:  # decoding
+        return f"there are {query.shape[2]} queries, whose keys portable code spreads over the GPU"
     return _reason_against_tensors(query, key, value, call)
 
 
@@ -90,6 +93,8 @@ def _reason_against_tensors(query: Tensor, key: Tensor, value: Tensor, call: Att
         return f"a head has over {MOST_FEATURES} features"
     if query.shape[0] * query.shape[1] > MOST_HEADS:
         return f"batch times heads is over {MOST_HEADS}"
+    if any(tensor.stride(-1) * tensor.shape[-1] > MOST_NUMBERS for tensor in (query, key, value)):
+        return "the features of a row stand too far apart"
     if call.num_keys * MOST_FEATURES > MOST_NUMBERS:
         return f"there are {call.num_keys} keys"
     return None

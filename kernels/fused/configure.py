@@ -12,7 +12,18 @@ from pathlib import Path
 
 import torch
 
-from .config import Config, Device, ExactConfig, analytic, analytic_exact, width_of
+from .config import (
+    Config,
+    Device,
+    ExactConfig,
+    analytic,
+    analytic_exact,
+    attend_bytes,
+    exact_bytes,
+    near_bytes,
+    search_bytes,
+    width_of,
+)
 from .measured import Row, nearest, read
 
 VARIABLE = "HYPERREWRITE_TABLE"
@@ -75,7 +86,9 @@ def _config(file: str, device: Device, dtype: torch.dtype, width: int, length: i
     row = _row(file, device, "hyper", dtype, width, length, causal)
     if row is None or not isinstance(row.config, Config):
         return analytic(device, dtype, width)
-    return replace(row.config, sketch=device.sketch)
+    found = replace(row.config, sketch=device.sketch)
+    needed = max(near_bytes(found, dtype, width), search_bytes(found, width), attend_bytes(found, dtype, width))
+    return found if needed <= device.shared else analytic(device, dtype, width)  # a row for narrower heads may not fit
 
 
 @functools.cache
@@ -85,4 +98,5 @@ def _exact_config(
     row = _row(file, device, "exact_pairs" if in_pairs else "exact", dtype, width, length, causal)
     if row is None or not isinstance(row.config, ExactConfig):
         return analytic_exact(device, dtype, width, in_pairs)
-    return row.config
+    fits = exact_bytes(row.config, dtype, width, in_pairs) <= device.shared
+    return row.config if fits else analytic_exact(device, dtype, width, in_pairs)

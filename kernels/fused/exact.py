@@ -54,6 +54,7 @@ def attend_exactly(
     SCORE: tl.constexpr,
     HAS_FIRST: tl.constexpr,  # some query may not read the first keys
     HAS_GAPS: tl.constexpr,  # amid the keys there may be some that no query reads, but for the key mask
+    CLAMPED: tl.constexpr,  # scores have bounds, and no bias
     D: tl.constexpr,
     D_V: tl.constexpr,
     PAD_D: tl.constexpr,
@@ -94,7 +95,7 @@ def attend_exactly(
     k_at = step_keys[:, None].to(tl.int64) * stride_kn + d[None, :] * stride_kd  # [KEYS, D]
     v_at = step_keys[:, None].to(tl.int64) * stride_vn + e[None, :] * stride_vd  # [KEYS, D_v]
     left = inner_low - low
-    peak = tl.full([R], float("-inf"), tl.float32)  # times the unit, where there is one
+    peak = tl.full([R], float("-inf"), tl.float32)  # times the unit, where there is one and no clamp
     total = tl.zeros([R], tl.float32)
     acc = tl.zeros([R, PAD_V], tl.float32)
     for at_edges in tl.static_range(2):
@@ -134,6 +135,14 @@ def attend_exactly(
                 base = tl.where(higher == float("-inf"), 0.0, higher)
                 weights = tl.exp2((scores - base[:, None]) * LOG2_E)
                 fade = tl.exp2((peak - base) * LOG2_E)
+            elif CLAMPED:
+                # A bound may be so large that its rounding matters: it must cancel before the unit is multiplied in.
+                scores = SCORE(tl.dot(q, tl.trans(k), input_precision=PRECISION), given)
+                scores = tl.where(allowed, scores, float("-inf")) if at_edges else scores
+                higher = tl.maximum(peak, tl.max(scores, 1))
+                base = tl.where(higher == float("-inf"), 0.0, higher)
+                weights = tl.exp2((scores - base[:, None]) * given.unit)
+                fade = tl.exp2((peak - base) * given.unit)
             else:
                 scores = SCORE(tl.dot(q, tl.trans(k), input_precision=PRECISION), given)
                 scores = tl.where(allowed, scores, float("-inf")) if at_edges else scores
@@ -149,7 +158,10 @@ def attend_exactly(
     is_empty = (total == 0.0) | ~some  # a query without keys took part where the others read all
     out = acc / tl.where(is_empty, 1.0, total)[:, None]
     out = tl.where(is_empty[:, None], 0.0, out)
-    lse = tl.log2(total) / LOG2_E + (peak if BIAS_OF is not None else peak / LOG2_E)
+    if BIAS_OF is None:
+        # In natural units; a bound near the type's edge must not pass it on the way.
+        peak = peak * (given.unit / LOG2_E) if CLAMPED else peak / LOG2_E
+    lse = tl.log2(total) / LOG2_E + peak
     lse = tl.where(is_empty, float("-inf"), lse)
     line = tl.program_id(1).to(tl.int64) * n_q + row
     tl.store(out_ptr + line[:, None] * D_V + e[None, :], out.to(out_ptr.dtype.element_ty), mask=exists[:, None] & has_e)

@@ -69,6 +69,7 @@ def exact(
             batch_stride(span), batch_stride(read),
             heads, heads // units, n_q, n_k, given,
             **functions, HAS_FIRST=rule.has_first, HAS_GAPS=rule.has_gaps,
+            CLAMPED=rule.is_clamped and not rule.bias,
             D=features, D_V=value_features, PAD_D=padded(features), PAD_V=padded(value_features),
             R=rows, KEYS=phase.keys, STAGES=phase.stages, PRECISION=precision_of(query.dtype), num_warps=phase.warps,
             **({} if most is None else {"maxnreg": most}),

@@ -102,7 +102,7 @@ def read(file: Path) -> tuple[Row, ...]:
         told = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise TableError(f"the table {file} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TableError(f"the table {file} is not JSON: {error}") from error
     try:
         return _rows(told)

@@ -19,6 +19,7 @@ from ..call import AttentionCall
 
 TEMPLATE = "rule.py.j2"
 LOG2_E = 1.4426950408889634
+MOST_ROUGH = 1000.0  # a softcap multiplies what the quick tanh is off by, 5e-7: what half precision does not see
 LEAST_SCALE = 1e-30  # that softmax multiplies by: times −inf it must stay −inf, even as a float32 that GPUs flush to 0
 
 
@@ -30,7 +31,8 @@ class Rule:
     key_mask, groups                      the rest of the mask; groups: columns that must agree.
     bias                                  is added.
     softcap, score_min, score_max         the curve.
-    precise                               tanh to the last digits of float32, not of half precision.
+    precise                               tanh to the last digits of float32, not of half precision: float32 inputs, or
+                                          a softcap so high that it would show.
     scaled                                scores are multiplied by the scale before softmax sees them, which multiplies
                                           by a positive one itself where nothing else is done to them.
     """
@@ -78,7 +80,7 @@ class Rule:
             softcap=curve.softcap > 0.0,
             score_min=curve.score_min is not None,
             score_max=curve.score_max is not None,
-            precise=curve.softcap > 0.0 and dtype not in (torch.float16, torch.bfloat16),
+            precise=curve.softcap > (MOST_ROUGH if dtype in (torch.float16, torch.bfloat16) else 0.0),
             scaled=not curve.softcap and not (is_plain and call.scale > LEAST_SCALE),
         )
 
@@ -101,6 +103,11 @@ class Rule:
     def has_keep(self) -> bool:
         """Between the limits, too, pairs may be left out."""
         return self.key_mask or self.groups > 0
+
+    @property
+    def is_clamped(self) -> bool:
+        """Scores have a lower or an upper bound."""
+        return self.score_min or self.score_max
 
     @property
     def has_gaps(self) -> bool:

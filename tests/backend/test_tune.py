@@ -40,6 +40,7 @@ def sentence(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         (["--lengths", "4096,many"], "--lengths must be whole numbers from 256"),
         (["--lengths", "100"], "not '100'"),
         (["--lengths", "²²²²"], "--lengths"),
+        (["--lengths", "9" * 5000], "--lengths must be whole numbers"),
         (["--heads", "0"], "--heads must be from 1"),
         (["--seconds", "nan"], "--seconds must be above 0"),
         (["--seconds", "long"], "--seconds"),
@@ -148,3 +149,20 @@ def test_a_case_that_cannot_run_is_left_out(
     words = [word.replace("hyper,exact", "hyper") for word in SMALL]
     assert "nothing could be measured" in sentence(*words, "--out", str(file))
     assert not file.exists()
+
+
+def test_a_case_that_needs_too_much_memory_is_left_out(
+    pretended: dict[Config, float], tmp_path: Path, sentence: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("17 GiB")
+
+    monkeypatch.setattr(bench, "random_inputs", full)
+    assert "17 GiB" in sentence(*SMALL, "--out", str(tmp_path / "table.json"))
+
+
+def test_a_table_is_replaced_whole(tmp_path: Path) -> None:
+    file = tmp_path / "table.json"
+    file.write_text("before", encoding="utf-8")
+    tuning._replace(file, "after")
+    assert file.read_text(encoding="utf-8") == "after" and [one.name for one in tmp_path.iterdir()] == ["table.json"]

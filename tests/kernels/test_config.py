@@ -152,6 +152,22 @@ def test_users_table_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     Options.of({})
 
 
+def test_a_row_that_does_not_fit_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of one width serves narrower heads, and maybe others of its pattern: it must fit where it is used."""
+    vast = ExactConfig(128, Phase(256, 8, 8))
+    file = tmp_path / "table.json"
+    rows = (row(device="*", capability=A100.capability, kernel="exact", features=256, config=vast),)
+    file.write_text(text(rows), encoding="utf-8")
+    monkeypatch.setenv(configure.VARIABLE, str(file))
+    assert configure.exact_config_of(A100, BF16, 256, 100, False, False) == analytic_exact(A100, BF16, 256, False)
+
+
+def test_json_that_is_too_deep(tmp_path: Path) -> None:
+    (tmp_path / "table.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(TableError, match="is not JSON"):
+        read(tmp_path / "table.json")
+
+
 def line(**more: Any) -> dict[str, Any]:
     told = json.loads(text([row()]))["rows"][0] | more
     return {name: value for name, value in told.items() if value != "leave out"}

@@ -145,6 +145,10 @@ def test_reasons(
         device = torch.device("cuda", 0)
         shape = (1, 1, 8192, features)
 
+        @staticmethod
+        def stride(_: int) -> int:
+            return 1
+
     Cuda.dtype = dtype  # type: ignore[attr-defined]
     if features == 1:  # a huge batch of small heads
         Cuda.shape = (4096, 16, 8192, 1)
@@ -163,6 +167,10 @@ def test_very_long_keys_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
         """Looks like a CUDA tensor."""
 
         device, dtype, shape = torch.device("cuda", 0), torch.bfloat16, (1, 1, 16, 64)
+
+        @staticmethod
+        def stride(_: int) -> int:
+            return 1
 
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
     monkeypatch.setattr(choice, "_shared_bytes", lambda _: 232_448)

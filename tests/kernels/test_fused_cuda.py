@@ -10,7 +10,7 @@ from attention_cases import LIFTED_KINDS, make_inputs, with_lifted
 from hyperrewrite.kernels import engine
 from hyperrewrite.kernels.lifted import Lifted
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("error:a Triton kernel failed")]
 
 HYPER: dict[str, Any] = {"algorithm": "hyper", "min_seq_len": 8, "threshold": 0.05}
 

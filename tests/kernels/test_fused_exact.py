@@ -12,6 +12,7 @@ from attention_cases import LIFTED_KINDS, Inputs, make_inputs, with_lifted
 
 pytest.importorskip("triton")
 from hyperrewrite.kernels.fused import launch_exact
+from hyperrewrite.kernels.fused.arguments import precision_of
 from hyperrewrite.kernels.fused.config import Phase
 from hyperrewrite.kernels.fused.generated import module_of
 from hyperrewrite.kernels.lifted import Lifted
@@ -210,3 +211,33 @@ def test_spans_hold_every_pair(kind: str) -> None:
         assert low <= inner_low <= inner_high <= high
         inner += inner_high - inner_low
     assert inner == 0 or kind == "packed"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bounds"),
+    [
+        (torch.float16, {"score_max": -1e9}),
+        (torch.float32, {"score_max": -1e30}),
+        (torch.float32, {"score_min": -3.4e38, "score_max": -3e38}),
+        (torch.float16, {"score_min": 2e8}),
+    ],
+)
+def test_clamps_whose_rounding_would_matter(dtype: torch.dtype, bounds: dict[str, float]) -> None:
+    """All scores are one number, so every row is a mean."""
+    inputs = make_inputs(40, 50, heads=2, features=16).to(dtype)
+    want, _ = inputs.oracle(algorithm="exact", causal_offset=10, **bounds)
+    out, lse = fused(inputs, causal_offset=10, **bounds)
+    torch.testing.assert_close(out.double(), want, atol=2e-3, rtol=2e-3)
+    assert bool(lse.isfinite().all())
+
+
+@pytest.mark.parametrize("setting", ["tf32", "ieee"])
+def test_precision_set_the_newer_way(setting: str) -> None:
+    before = torch.backends.cuda.matmul.fp32_precision
+    torch.backends.cuda.matmul.fp32_precision = setting
+    try:
+        assert precision_of(torch.float32) == ("tf32" if setting == "tf32" else "tf32x3")
+        check(make_inputs(20, 20, features=16), scale=0.3)
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = before
+    assert precision_of(torch.float16) == "ieee"

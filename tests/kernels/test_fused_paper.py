@@ -266,6 +266,10 @@ def test_reasons(
         device = torch.device("cuda", 0)
         shape = (1, 1, 8192, features) if features > 1 else (4096, 10, 8192, 1)
 
+        @staticmethod
+        def stride(_: int) -> int:
+            return 1
+
     Cuda.dtype = dtype  # type: ignore[attr-defined]
     rules = dict(rules)
     scale = rules.pop("scale", 0.125)

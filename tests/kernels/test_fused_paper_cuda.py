@@ -14,7 +14,7 @@ from hyperrewrite.kernels.parameters import Parameters
 from hyperrewrite.kernels.parts import Tiles
 from torch import Tensor
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("error:a Triton kernel failed")]
 
 PAPER: dict[str, Any] = {"algorithm": "paper", "min_seq_len": 64, "block_size": 32, "sample_size": 32}
 

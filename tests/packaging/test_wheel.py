@@ -60,6 +60,7 @@ def test_every_module_of_the_three_rooms_is_in_the_wheel(unpacked: Path) -> None
     assert held == wanted
     for name in ("py.typed", "page.html.j2"):
         assert (unpacked / "hyperrewrite" / name).is_file()
+    assert (unpacked / "hyperrewrite/kernels/fused/rule.py.j2").is_file()
     tables = {file.name for file in (ROOT / "kernels" / "fused" / "tables").iterdir()}
     assert {file.name for file in (unpacked / "hyperrewrite/kernels/fused/tables").iterdir()} == tables != set()
 

@@ -105,7 +105,8 @@ def build_exact(target: str, dtype: torch.dtype, features: int, name: str) -> li
         n.upper(): getattr(made, n, None) for n in ("limits", "groups_of", "reach", "keep", "bias_of", "score")
     }
     constants = {
-        **functions, "HAS_FIRST": rule.has_first, "HAS_GAPS": rule.has_gaps, "D": features, "D_V": features,
+        **functions, "HAS_FIRST": rule.has_first, "HAS_GAPS": rule.has_gaps,
+        "CLAMPED": rule.is_clamped and not rule.bias, "D": features, "D_V": features,
         "PAD_D": wide, "PAD_V": wide, "R": config.rows, "KEYS": phase.keys, "STAGES": phase.stages,
         "PRECISION": "ieee", "COUNT": launch_exact.BLOCKS,
     }  # fmt: skip

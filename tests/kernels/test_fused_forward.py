@@ -1,0 +1,97 @@
+"""Which forwards run by a kernel, and what happens where one cannot be built or started."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from hyperrewrite.kernels import engine
+from hyperrewrite.kernels.call import AttentionCall
+from hyperrewrite.kernels.curve import Curve
+from hyperrewrite.kernels.fused import choice, forward
+from hyperrewrite.kernels.parameters import Parameters
+
+pytest.importorskip("triton")
+from hyperrewrite.kernels.fused import launch, launch_exact, launch_paper
+
+LAUNCHES = {"hyper": (launch, "hyper"), "paper": (launch_paper, "paper"), "exact": (launch_exact, "exact")}
+
+
+def call_of(algorithm: str, n: int = 200) -> AttentionCall:
+    parameters = Parameters(algorithm=algorithm, min_seq_len=8, tile=16, window=8, sinks=4, means=4, block_size=16,
+                            sample_size=16)  # type: ignore[arg-type]  # fmt: skip
+    return AttentionCall(n, n, scale=0.3, causal_offset=0, curve=Curve(5.0 if algorithm == "exact" else 0.0),
+                         parameters=parameters)  # fmt: skip
+
+
+def fail(error: Exception) -> Any:
+    def raising(*_: Any, **__: Any) -> None:
+        raise error
+
+    return raising
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if every kernel took every call."""
+    for name in ("reason_against", "reason_against_paper", "reason_against_exact"):
+        monkeypatch.setattr(forward, name, lambda *_: None)
+
+
+@pytest.mark.parametrize("algorithm", list(LAUNCHES))
+def test_a_kernel_that_fails_breaks_no_model(algorithm: str, monkeypatch: pytest.MonkeyPatch, taken: None) -> None:
+    tensors = [torch.randn(1, 2, 200, 16) for _ in range(3)]
+    call = call_of(algorithm)
+    with monkeypatch.context() as before:
+        for name in ("reason_against", "reason_against_paper", "reason_against_exact"):
+            before.setattr(forward, name, lambda *_: "not asked for")
+        want = engine.forward(*tensors, None, None, call)
+    module, name = LAUNCHES[algorithm]
+    monkeypatch.setattr(module, name, fail(OSError("no compiler\nand more")))
+    monkeypatch.setattr(launch_paper, "codes", fail(OSError("no compiler")))
+    with pytest.warns(RuntimeWarning, match="a Triton kernel failed, and portable code runs instead: OSError: no comp"):
+        got = engine.forward(*tensors, None, None, call)
+    for mine, theirs in zip(got, want, strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_want_of_memory_is_told(monkeypatch: pytest.MonkeyPatch, taken: None) -> None:
+    monkeypatch.setattr(launch, "hyper", fail(torch.OutOfMemoryError("17 GiB")))
+    tensors = [torch.randn(1, 2, 200, 16) for _ in range(3)]
+    with pytest.raises(torch.OutOfMemoryError, match="17 GiB"):
+        engine.forward(*tensors, None, None, call_of("hyper"))
+
+
+def test_on_a_cpu_no_kernel_is_tried() -> None:
+    tensors = [torch.randn(1, 2, 200, 16) for _ in range(3)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for algorithm in LAUNCHES:
+            engine.forward(*tensors, None, None, call_of(algorithm))
+
+
+def test_few_queries_and_odd_strides_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cuda:
+        """Looks like a CUDA tensor."""
+
+        device, dtype, far = torch.device("cuda", 0), torch.bfloat16, 1
+
+        def __init__(self, queries: int, far: int = 1) -> None:
+            self.shape, self.far = (1, 1, queries, 64), far
+
+        def stride(self, _: int) -> int:
+            return self.far
+
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
+    call = call_of("exact", 4096)
+
+    def reason(queries: int, far: int = 1) -> str | None:
+        made = Cuda(queries, far)
+        return choice.reason_against_exact(made, made, made, call)  # type: ignore[arg-type]
+
+    assert reason(16) is None
+    assert "15 queries" in str(reason(15))
+    assert reason(16, 2**24) is None
+    assert "too far apart" in str(reason(16, 2**26))

@@ -5,7 +5,7 @@ The exceptions are forwards on a GPU that have kernels of their own (`fused`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -63,8 +63,8 @@ def forward(
         return _fill_empty(out, lse, value, call, key_mask), lse
     parts = make_plan(query, key, key_mask, call)
     clean_key, clean_value = without_masked(key, key_mask), without_masked(value, key_mask)
-    if len(parts) == 1 and isinstance(parts[0], Span) and not has_far(call):
-        out, lse = span_forward(query, clean_key, clean_value, parts[0], scoring)
+    if (whole := _as_one_span(parts, call)) is not None:
+        out, lse = span_forward(query, clean_key, clean_value, whole, scoring)
     else:
         dtype = accumulation_dtype(query.dtype)
         flat_out = torch.zeros(batch * heads * n_q + 1, value_features, dtype=dtype, device=query.device)
@@ -90,6 +90,15 @@ def forward(
             far.found_forward(*flats, far_parts(*wide, key_mask, call, near), blocks, call.scale, out, lse)
     out = _fill_empty(out, lse, value, call, key_mask)
     return out.to(query.dtype).contiguous(), lse.to(torch.float32).contiguous()
+
+
+def _as_one_span(parts: Sequence[object], call: AttentionCall) -> Span | None:
+    """The span that is the whole call, where the plan is that and nothing else."""
+    part = parts[0] if len(parts) == 1 else None
+    if not isinstance(part, Span) or has_far(call):
+        return None
+    edges = (part.query_start, part.query_stop, part.key_start, part.key_stop)
+    return part if edges == (0, call.num_queries, 0, call.num_keys) else None
 
 
 def backward(
@@ -134,7 +143,7 @@ def backward(
         wide_grad, wide_out = _without_empty(grad_out.to(dtype), empty), _without_empty(out.to(dtype), empty)
         grad_lse = None if grad_lse is None else grad_lse.to(dtype).masked_fill(empty, 0.0)
         grads = (grad_query, grad_key, grad_value)
-        whole = parts[0] if len(parts) == 1 and isinstance(parts[0], Span) and not has_far(call) else None
+        whole = _as_one_span(parts, call)
         by_rows = whole is not None and _wants_rows(scoring, grad_bias, lse, dtype)
         is_fresh = whole is not None and not by_rows and writes_all(whole, scoring, query)
         if not is_fresh:

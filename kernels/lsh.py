@@ -47,12 +47,15 @@ class Draws:
         CRYPTO 2012), which is a permutation of any number of things. A round pairs x with K − x and swaps by a coin
         that both share.
         """
-        key = stream(torch.tensor(self._seed, device=population.device), RANKS, start, length).unsqueeze(-1)
+        # Nothing is copied to the device, which would wait for it.
+        seed = torch.full((), self._seed, device=population.device)
+        key = stream(seed, RANKS, start, length).unsqueeze(-1)
+        counters = torch.arange(2 * ROUNDS, device=key.device)
         many = population.unsqueeze(-1)
         first = torch.arange(size, device=population.device).expand(*population.shape, size)
         some, rank = many.clamp(min=1), first
         for number in range(ROUNDS):
-            turn, coin = (word(key, torch.tensor(2 * number + part, device=key.device)) for part in (0, 1))
+            turn, coin = (word(key, counters[2 * number + part]) for part in (0, 1))
             partner = turn % some - rank
             partner = torch.where(partner < 0, partner + some, partner)
             swaps = mix((torch.maximum(rank, partner) ^ coin) & WORD) >> 31

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import torch
@@ -49,6 +50,13 @@ def call_of(
     return AttentionCall(query.shape[2], key.shape[2], parameters=Parameters(**rules), **own)
 
 
+def _without_autocast(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Inputs have the dtype that they should; what is summed on the way must not be cast to a lower one."""
+    if not torch.is_autocast_enabled(device.type):
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
 @torch.library.custom_op("hyper::attention", mutates_args=(), schema=SCHEMA)
 def attention(
     query: Tensor,
@@ -77,7 +85,8 @@ def attention(
     check_types(query, key, value, key_mask, bias, lifted)
     check_shapes(query, key, value, key_mask, bias, lifted)
     call = call_of(query, key, bias, rules, lifted is not None)
-    out, lse = engine.forward(query, key, value, key_mask, bias, call, lifted)
+    with _without_autocast(query.device):
+        out, lse = engine.forward(query, key, value, key_mask, bias, call, lifted)
     notify(query, key, value, key_mask, bias, call, out, lse, lifted)
     return out, lse
 
@@ -102,7 +111,10 @@ def _(
     )
 
 
-@torch.library.custom_op("hyper::attention_backward", mutates_args=(), schema=BACKWARD_SCHEMA)
+# It looks at values on the device, for what to read: a CUDA graph leaves it out.
+@torch.library.custom_op(
+    "hyper::attention_backward", mutates_args=(), schema=BACKWARD_SCHEMA, tags=(torch.Tag.cudagraph_unsafe,)
+)
 def attention_backward(
     grad_out: Tensor,
     grad_lse: Tensor | None,
@@ -128,7 +140,8 @@ def attention_backward(
     lifted = Lifted.of(first_key, stop_key, query_group, key_group)
     call = call_of(query, key, bias, rules, lifted is not None)
     tensors = (grad_out, grad_lse, query, key, value, key_mask, bias, out, lse)
-    grads = engine.backward(*tensors, call, bias_gradient, lifted)
+    with _without_autocast(query.device):
+        grads = engine.backward(*tensors, call, bias_gradient, lifted)
     return (*grads[:3], query.new_empty(0) if grads[3] is None else grads[3])
 
 

@@ -68,7 +68,7 @@ def reason_against_paper(query: Tensor, key: Tensor, value: Tensor, call: Attent
     needed = next(need for features, need in rooms if widest <= features)
     if needed > (room := _shared_bytes(query.device)):
         return f"heads of {widest} features take {needed} bytes of shared memory, and the GPU has {room}"
-    if query.shape[0] * (query.shape[1] + key.shape[1]) > MOST_HEADS:
+    if query.shape[0] * max(query.shape[1] + key.shape[1], 3) > MOST_HEADS:  # three populations of a masked batch
         return f"batch times heads of queries and keys is over {MOST_HEADS}"
     if call.parameters.lsh_projections > MOST_PROJECTIONS:
         return f"a hash has {call.parameters.lsh_projections} projections, over {MOST_PROJECTIONS}"
@@ -93,6 +93,8 @@ def _reason_against_tensors(query: Tensor, key: Tensor, value: Tensor, call: Att
         return f"a head has over {MOST_FEATURES} features"
     if query.shape[0] * query.shape[1] > MOST_HEADS:
         return f"batch times heads is over {MOST_HEADS}"
+    if abs(call.causal_offset or 0) + max(call.num_queries, call.num_keys) > MOST_NUMBERS // 2:
+        return f"positions are shifted by {call.causal_offset}"
     if any(tensor.stride(-1) * tensor.shape[-1] > MOST_NUMBERS for tensor in (query, key, value)):
         return "the features of a row stand too far apart"
     if call.num_keys * MOST_FEATURES > MOST_NUMBERS:

@@ -14,6 +14,8 @@ from ..planning import algorithm_of
 from .choice import reason_against, reason_against_exact, reason_against_paper
 
 WARNING = "a Triton kernel failed, and portable code runs instead"
+# The portable path of an estimate looks at values to choose keys, and a capture forbids that.
+EXACT_WARNING = "no kernel takes this call, and portable code cannot be captured in a CUDA graph; it is exact there"
 
 
 def forward(
@@ -65,4 +67,14 @@ def _launched(
         from . import launch_exact
 
         return launch_exact.exact(*tensors, scoring.key_mask, scoring.bias, scoring.lifted, call)
+    if algorithm != "exact" and is_captured(query) and reason_against_exact(*tensors, call) is None:
+        from . import launch_exact
+
+        warnings.warn(f"{algorithm}: {EXACT_WARNING}", RuntimeWarning, stacklevel=2)
+        return launch_exact.exact(*tensors, scoring.key_mask, scoring.bias, scoring.lifted, call)
     return None
+
+
+def is_captured(tensor: Tensor) -> bool:
+    """What runs on the tensor's device is not run but put into a CUDA graph."""
+    return tensor.device.type == "cuda" and torch.cuda.is_current_stream_capturing()

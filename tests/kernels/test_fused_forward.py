@@ -95,3 +95,24 @@ def test_few_queries_and_odd_strides_are_left(monkeypatch: pytest.MonkeyPatch) -
     assert "15 queries" in str(reason(15))
     assert reason(16, 2**24) is None
     assert "too far apart" in str(reason(16, 2**26))
+
+
+@pytest.mark.parametrize("algorithm", ["hyper", "paper"])
+def test_what_portable_code_would_estimate_is_exact_in_a_cuda_graph(
+    algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forward, "is_captured", lambda _: True)
+    for name in ("reason_against", "reason_against_paper"):
+        monkeypatch.setattr(forward, name, lambda *_: "not this one")
+    monkeypatch.setattr(forward, "reason_against_exact", lambda *_: None)
+    tensors = [torch.randn(1, 2, 100, 16) for _ in range(3)]
+    call = call_of(algorithm, 100)
+    with pytest.warns(RuntimeWarning, match="exact there"):
+        out, _ = engine.forward(*tensors, None, None, call)
+    want = torch.nn.functional.scaled_dot_product_attention(*tensors, is_causal=True, scale=0.3)
+    torch.testing.assert_close(out, want, atol=1e-5, rtol=1e-5)
+
+
+def test_the_backward_stays_out_of_cuda_graphs() -> None:
+    assert torch.Tag.cudagraph_unsafe in torch.ops.hyper.attention_backward.default.tags
+    assert torch.Tag.cudagraph_unsafe not in torch.ops.hyper.attention.default.tags

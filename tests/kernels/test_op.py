@@ -252,3 +252,21 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, timeout=240, capture_output=True, text=True)
     assert int(done.stdout) < 2 * 2**20
+
+
+@pytest.mark.parametrize("algorithm", ["hyper", "paper", "exact"])
+def test_autocast_changes_nothing_inside(algorithm: str) -> None:
+    tensors = [torch.randn(1, 2, 300, 16, dtype=torch.bfloat16, requires_grad=True) for _ in range(3)]
+    rules = {"algorithm": algorithm, "min_seq_len": 32, "tile": 16, "window": 16, "sinks": 4, "means": 8,
+             "block_size": 16, "sample_size": 16, "scale": 0.4, "causal_offset": 0}  # fmt: skip
+    along = torch.randn(1, 2, 300, 16)
+
+    def run() -> list[torch.Tensor]:
+        out, lse = torch.ops.hyper.attention(*tensors, **rules)
+        return [out, lse, *torch.autograd.grad((out.float() * along).sum(), tensors)]
+
+    want = run()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = run()
+    for mine, theirs in zip(got, want, strict=True):
+        assert torch.equal(mine, theirs)

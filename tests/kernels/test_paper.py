@@ -239,3 +239,20 @@ def test_a_mask_that_removes_nothing_is_no_mask() -> None:
         out, lse = torch.ops.hyper.attention(inputs.query, inputs.key, inputs.value, mask, **rules)
         want, want_lse = inputs.run(**rules)
         assert torch.equal(out, want) and torch.equal(lse, want_lse)
+
+
+@pytest.mark.parametrize(("n_q", "n_k", "offset"), [(60, 60, -48), (20, 90, 0), (90, 20, -80), (12, 40, 3)])
+@pytest.mark.parametrize("masked", [0.0, 0.3])
+def test_a_plan_of_one_square_that_is_not_the_whole_call(n_q: int, n_k: int, offset: int, masked: float) -> None:
+    """Queries that see nothing, keys that nobody sees: rows and gradients of all of them all the same."""
+    inputs = make_inputs(n_q, n_k, heads=2, features=8, masked=masked)
+    rules = {"algorithm": "paper", "min_seq_len": 32, "block_size": 16, "sample_size": 16, "scale": 0.3,
+             "causal_offset": offset}  # fmt: skip
+    out, lse = torch.ops.hyper.attention(inputs.query, inputs.key, inputs.value, inputs.key_mask, **rules)
+    want, want_lse = inputs.oracle(**{**rules, "algorithm": "exact"})
+    torch.testing.assert_close(out.double(), want, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(lse.double(), want_lse, atol=1e-5, rtol=1e-5)
+    along = torch.randn(out.shape)
+    got = torch.autograd.grad((out * along).sum(), inputs.leaves)
+    for mine, theirs in zip(got, torch.autograd.grad((want * along).sum(), inputs.leaves), strict=True):
+        torch.testing.assert_close(mine, theirs.to(mine.dtype), atol=1e-5, rtol=1e-5)

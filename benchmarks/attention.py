@@ -58,6 +58,8 @@ def main(
     """Milliseconds, memory and keys of attention forward, bfloat16, one batch."""
     import torch
 
+    from hyperrewrite.tuning import read_inputs
+
     names = [name.strip() for name in implementations.split(",")]
     for name in names:
         if name not in NAMES:
@@ -75,7 +77,7 @@ def main(
     if not torch.cuda.is_available():
         raise UsageError("this bench needs a CUDA device.")
     warnings.filterwarnings("error", "a Triton kernel failed")  # or portable code would be timed
-    given = _read(inputs) if inputs is not None else None
+    given = read_inputs(inputs) if inputs is not None else None
     store = cli.Store(json_path, KEY, merge)
     head = {"command": cli.command_line(), "torch": torch.__version__, "device": torch.cuda.get_device_name()}
     console, rows = cli.console(), list[dict[str, Any]]()
@@ -102,18 +104,6 @@ def main(
         draw(plot, store.all(rows))
 
 
-def _read(file: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    try:
-        found = load_file(file)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--inputs {file} cannot be read: {error}.") from error
-    if not {"q", "k", "v"} <= set(found) or any(found[name].dim() != 3 for name in "qkv"):
-        raise UsageError(f"--inputs {file} must hold q, k and v, each [heads, n, features].")
-    return found
-
-
 def _made(kind: str, n: int, heads: int, width: int) -> tuple[Any, ...]:
     import torch
     from hyperrewrite.kernels.fused.bench import random_inputs
@@ -129,19 +119,13 @@ def _made(kind: str, n: int, heads: int, width: int) -> tuple[Any, ...]:
 def _real(given: Any, n: int, heads: int, width: int) -> tuple[Any, ...] | None:
     """The file's first n tokens, heads repeated; None where it has too few tokens or other features."""
     import torch
+    from hyperrewrite.kernels.fused.bench import real_inputs
+    from hyperrewrite.kernels.fused.tuner import Case, Failed
 
-    own = given["q"].shape[2]
-    if n > given["q"].shape[1] or width not in (own, 2 * own):
+    try:
+        return real_inputs(given, Case("hyper", torch.bfloat16, width, n, True), heads, torch.device("cuda"))
+    except Failed:
         return None
-    count = given["q"].shape[0]
-    group = count // given["k"].shape[0]
-
-    def of(name: str, shift: int) -> Any:
-        index = (torch.arange(heads) + shift) % count
-        return given[name][index if name == "q" else index // group, :n]
-
-    parts = [torch.cat([of(name, 0), of(name, 1)], -1) if width > own else of(name, 0) for name in "qkv"]
-    return tuple(part[None].cuda().bfloat16().contiguous() for part in parts)
 
 
 def _measured(name: str, query: Any, key: Any, value: Any, causal: bool, repeats: int) -> dict[str, Any]:

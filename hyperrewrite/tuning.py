@@ -18,6 +18,7 @@ from rich.table import Table
 from .kernels.fused import bench, measured
 from .kernels.fused.config import Config, Device, ExactConfig, device_of
 from .kernels.fused.configure import VARIABLE, check_user_table, config_of, exact_config_of
+from .kernels.fused.generated import write_whole
 from .kernels.fused.measured import DTYPES, KERNELS, WIDTHS, Row, TableError
 from .kernels.fused.tuner import NOISE, Case, Descent, Failed, axes_of, descend
 from .usage import UsageError, check_writable, first_line, require
@@ -96,7 +97,7 @@ def run(settings: Settings) -> None:
         check_user_table()
     except TableError as error:
         raise UsageError(f"{error}.") from error
-    given = None if settings.inputs is None else _read_inputs(settings.inputs)
+    given = None if settings.inputs is None else read_inputs(settings.inputs)
     place = gpu()
     device = device_of(place)
     name = settings.device_name or device.name
@@ -124,7 +125,8 @@ def run(settings: Settings) -> None:
                 done.append(found)
                 row = _row(found, name, device)
                 rows[row.key] = row
-                _replace(settings.out, measured.text(rows.values()))
+                # A model that starts meanwhile may read it.
+                write_whole(settings.out, measured.text(rows.values()).encode())
                 _print(console, found)
             finally:
                 of_case = None  # the next case needs the room of its inputs
@@ -143,13 +145,6 @@ def _measure(
     if given is None:
         return bench.bench(case, bench.random_inputs(case, heads, place))
     return bench.bench(case, bench.real_inputs(given, case, heads, place))
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write a file whole or not at all: a model that starts meanwhile may read it."""
-    whole = file.with_name(f".{file.name}.new")
-    whole.write_text(text, encoding="utf-8")
-    whole.replace(file)
 
 
 def tune(
@@ -266,7 +261,8 @@ def _lengths(text: str) -> list[int]:
     return [int(word) for word in lengths]
 
 
-def _read_inputs(file: Path) -> dict[str, Tensor]:
+def read_inputs(file: Path) -> dict[str, Tensor]:
+    """q [h, n, D], k and v [h_kv, n, D] of a .safetensors file that --inputs names. Raises UsageError."""
     loader: Any = require("safetensors.torch", "demo", "--inputs")
     try:
         found: dict[str, Tensor] = loader.load_file(file)

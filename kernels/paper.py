@@ -59,13 +59,18 @@ def is_exact(area: Span, call: AttentionCall) -> bool:
     return keys < call.parameters.min_seq_len or keys <= selected_keys(call)
 
 
+def square(call: AttentionCall, offset: int) -> tuple[int, int]:
+    """Queries [first, whole) of the causal square: those before see nothing, those from `whole` on see every key."""
+    first = min(max(0, -offset), call.num_queries)
+    return first, min(max(first, call.num_keys - offset), call.num_queries)
+
+
 def areas(call: AttentionCall) -> list[Span]:
     """The recursion unrolled: disjoint areas that cover the mask, full (causal_offset None) or exact causal squares."""
     n_q, n_k, offset = call.num_queries, call.num_keys, call.causal_offset
     if offset is None:
         return [Span(0, n_q, 0, n_k)]
-    first = min(max(0, -offset), n_q)  # queries before see nothing
-    whole = min(max(first, n_k - offset), n_q)  # queries from here see every key
+    first, whole = square(call, offset)
     found = [Span(whole, n_q, 0, n_k), Span(first, whole, 0, first + offset)]
     base = max(call.parameters.min_seq_len, selected_keys(call), 1)
     squares = [(first, whole)]

@@ -27,6 +27,15 @@ def batch_stride(tensor: Tensor) -> int:
     return 0 if tensor.shape[0] == 1 else tensor.stride(0)
 
 
+def outputs(query: Tensor, value: Tensor, has_unseen: bool) -> tuple[Tensor, Tensor]:
+    """Room for (out [B, H, n_q, D_v], lse float32 [B, H, n_q]); has_unseen: as rows without a key have them."""
+    out, lse = query.new_empty(*query.shape[:3], value.shape[3]), query.new_empty(query.shape[:3], dtype=torch.float32)
+    if has_unseen:  # rows that no kernel writes
+        out.zero_()
+        lse.fill_(float("-inf"))
+    return out, lse
+
+
 def precision_of(dtype: torch.dtype) -> str:
     """How products of float32 are made: tf32 only where the user's setting allows it.
 

@@ -52,6 +52,16 @@ def walk(node, depth, count):
     return start, stop
 
 
+@triton.jit
+def level_and_node(number, levels):
+    """Of a node's number, counted level by level from the root's 0: its level, and its place in that."""
+    heap = number + 1
+    level = heap * 0
+    for bit in range(1, levels):
+        level += (heap >> bit > 0).to(tl.int32)
+    return level, heap - (level * 0 + 1 << level)
+
+
 @triton.jit(do_not_specialize=["seed"])
 def draw_planes(
     planes_ptr,  # [PAD_D, 16], in the rows' dtype; zeros where there is no feature and no plane
@@ -181,11 +191,7 @@ def place_buckets(
     is_key = line >= query_lines
     chunks = tl.maximum(query_chunks, key_chunks)
     if TREE:
-        heap = tl.program_id(0) + 1
-        level = heap * 0
-        for bit in range(1, levels):
-            level += (heap >> bit > 0).to(tl.int32)
-        node = heap - (level * 0 + 1 << level)
+        level, node = level_and_node(tl.program_id(0), levels)
         start, stop = walk(node, level, count)
         many = pieces << (levels - 1 - level)  # chunks of a child: queries are the second, keys the first
         first = (node * 2 + tl.where(is_key, 0, 1)) * many
@@ -280,11 +286,8 @@ def draw_ranks(
     start = place * 0
     length = start + key_count
     if TREE:
-        heap = place + 1
-        level = heap * 0
-        for bit in range(1, levels):
-            level += (heap >> bit > 0).to(tl.int32)
-        start, stop = walk(heap - (level * 0 + 1 << level), level, key_count)
+        level, node = level_and_node(place, levels)
+        start, stop = walk(node, level, key_count)
         length = (stop - start) // 2
     valid = tl.load(valid_ptr + (query_lines + row * units).to(tl.int64) * nodes + place)
     population = tl.where(kind == 0, valid - block, tl.where(kind == 1, valid - valid % block, valid))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..call import AttentionCall
 from ..tiling import block_of
+from .config import device_of
 
 TILES = (16, 32, 64, 128)
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
@@ -25,7 +26,7 @@ PAPER_SHARED_BYTES_FLOAT32 = ((64, 68_000), (MOST_FLOAT32_FEATURES, 134_000))
 MOST_BLOCK = 256
 MOST_PROJECTIONS = 8  # codes of `paper` are counted in a table
 MOST_HEADS = 65535  # of a launch grid's second edge
-MOST_NUMBERS = 2**31 - 1  # of one head's keys
+MOST_NUMBERS = 2**31 - 1  # that an int32 counts
 LEAST_CAPABILITY = (8, 0)
 
 
@@ -33,14 +34,9 @@ def reason_against(query: Tensor, key: Tensor, value: Tensor, call: AttentionCal
     """Why the fused kernels of `hyper` do not take a call of that algorithm, as half a sentence; None: they do."""
     if (reason := _reason_against_tensors(query, key, value, call)) is not None:
         return reason
-    parameters, widest = call.parameters, max(query.shape[-1], value.shape[-1])
-    is_wide = query.dtype == torch.float32
-    if is_wide and widest > MOST_FLOAT32_FEATURES:
-        return f"a head has over {MOST_FLOAT32_FEATURES} features in {query.dtype}"
-    rooms = SHARED_BYTES_FLOAT32 if is_wide else SHARED_BYTES
-    needed = next(need for features, need in rooms if widest <= features)
-    if needed > (room := _shared_bytes(query.device)):
-        return f"heads of {widest} features take {needed} bytes of shared memory, and the GPU has {room}"
+    if (reason := _reason_against_width(query, value, SHARED_BYTES, SHARED_BYTES_FLOAT32)) is not None:
+        return reason
+    parameters = call.parameters
     if parameters.tile not in TILES:
         return f"tile is {parameters.tile}, none of {', '.join(map(str, TILES))}"
     if block_of(call) > MOST_BLOCK:
@@ -61,13 +57,8 @@ def reason_against_paper(query: Tensor, key: Tensor, value: Tensor, call: Attent
     """Why the fused kernels of `paper` do not take a call of that algorithm, as half a sentence; None: they do."""
     if (reason := _reason_against_tensors(query, key, value, call)) is not None:
         return reason
-    widest, is_wide = max(query.shape[-1], value.shape[-1]), query.dtype == torch.float32
-    if is_wide and widest > MOST_FLOAT32_FEATURES:
-        return f"a head has over {MOST_FLOAT32_FEATURES} features in {query.dtype}"
-    rooms = PAPER_SHARED_BYTES_FLOAT32 if is_wide else PAPER_SHARED_BYTES
-    needed = next(need for features, need in rooms if widest <= features)
-    if needed > (room := _shared_bytes(query.device)):
-        return f"heads of {widest} features take {needed} bytes of shared memory, and the GPU has {room}"
+    if (reason := _reason_against_width(query, value, PAPER_SHARED_BYTES, PAPER_SHARED_BYTES_FLOAT32)) is not None:
+        return reason
     if query.shape[0] * max(query.shape[1] + key.shape[1], 3) > MOST_HEADS:  # three populations of a masked batch
         return f"batch times heads of queries and keys is over {MOST_HEADS}"
     if call.parameters.lsh_projections > MOST_PROJECTIONS:
@@ -102,9 +93,23 @@ def _reason_against_tensors(query: Tensor, key: Tensor, value: Tensor, call: Att
     return None
 
 
+Rooms = tuple[tuple[int, int], ...]  # (features, bytes that heads of so many take), in ascending order
+
+
+def _reason_against_width(query: Tensor, value: Tensor, half: Rooms, single: Rooms) -> str | None:
+    """What is too wide for float32, or for the GPU's shared memory; half, single: bytes needed in 16 and in 32 bits."""
+    widest, is_single = max(query.shape[-1], value.shape[-1]), query.dtype == torch.float32
+    if is_single and widest > MOST_FLOAT32_FEATURES:
+        return f"a head has over {MOST_FLOAT32_FEATURES} features in {query.dtype}"
+    needed = next(need for features, need in (single if is_single else half) if widest <= features)
+    if needed > (room := _shared_bytes(query.device)):
+        return f"heads of {widest} features take {needed} bytes of shared memory, and the GPU has {room}"
+    return None
+
+
 def _shared_bytes(device: torch.device) -> int:
     """What a block of threads can get."""
-    return int(getattr(torch.cuda.get_device_properties(device), "shared_memory_per_block_optin", 49152))
+    return device_of(device).shared
 
 
 @functools.cache

@@ -4,9 +4,9 @@ What a score is and which keys a query reads is said by functions that are gener
 as constants; None stands for what a rule does not have. A tile reads the blocks of keys that its own queries leave.
 First those of which every query reads all, without a mask; then the others, at its edges.
 
-Softmax works in powers of two: a score is multiplied by its unit on the way to its exponent. With a bias scores stay in
-natural units instead: one at the type's minimum must not overflow into −inf, as a row of such scores is an average and
-not empty.
+Softmax works in powers of two: a score is multiplied by its unit on the way to its exponent. With a bias or a clamp
+that is done when the maximum has been taken off. A bias at the type's minimum must not overflow into −inf, as a row of
+such scores is an average and not empty; and a bound may be so large that its rounding would matter.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def attend_exactly(
     SCORE: tl.constexpr,
     HAS_FIRST: tl.constexpr,  # some query may not read the first keys
     HAS_GAPS: tl.constexpr,  # amid the keys there may be some that no query reads, but for the key mask
-    CLAMPED: tl.constexpr,  # scores have bounds, and no bias
+    LATE_UNIT: tl.constexpr,  # scores are multiplied by their unit when their maximum has been taken off
     D: tl.constexpr,
     D_V: tl.constexpr,
     PAD_D: tl.constexpr,
@@ -95,7 +95,8 @@ def attend_exactly(
     k_at = step_keys[:, None].to(tl.int64) * stride_kn + d[None, :] * stride_kd  # [KEYS, D]
     v_at = step_keys[:, None].to(tl.int64) * stride_vn + e[None, :] * stride_vd  # [KEYS, D_v]
     left = inner_low - low
-    peak = tl.full([R], float("-inf"), tl.float32)  # times the unit, where there is one and no clamp
+    unit = LOG2_E if BIAS_OF is not None else given.unit
+    peak = tl.full([R], float("-inf"), tl.float32)  # times the unit, where that is not late
     total = tl.zeros([R], tl.float32)
     acc = tl.zeros([R, PAD_V], tl.float32)
     for at_edges in tl.static_range(2):
@@ -130,25 +131,18 @@ def attend_exactly(
             if BIAS_OF is not None:
                 bias = BIAS_OF(query, column, batch, head, given)  # before the product, which need not wait for it
                 scores = SCORE(tl.dot(q, tl.trans(k), input_precision=PRECISION), bias, given)  # [R, KEYS]
-                scores = tl.where(allowed, scores, float("-inf")) if at_edges else scores
-                higher = tl.maximum(peak, tl.max(scores, 1))
-                base = tl.where(higher == float("-inf"), 0.0, higher)
-                weights = tl.exp2((scores - base[:, None]) * LOG2_E)
-                fade = tl.exp2((peak - base) * LOG2_E)
-            elif CLAMPED:
-                # A bound may be so large that its rounding matters: it must cancel before the unit is multiplied in.
-                scores = SCORE(tl.dot(q, tl.trans(k), input_precision=PRECISION), given)
-                scores = tl.where(allowed, scores, float("-inf")) if at_edges else scores
-                higher = tl.maximum(peak, tl.max(scores, 1))
-                base = tl.where(higher == float("-inf"), 0.0, higher)
-                weights = tl.exp2((scores - base[:, None]) * given.unit)
-                fade = tl.exp2((peak - base) * given.unit)
             else:
                 scores = SCORE(tl.dot(q, tl.trans(k), input_precision=PRECISION), given)
-                scores = tl.where(allowed, scores, float("-inf")) if at_edges else scores
-                higher = tl.maximum(peak, tl.max(scores, 1) * given.unit)
+            scores = tl.where(allowed, scores, float("-inf")) if at_edges else scores
+            if LATE_UNIT:
+                higher = tl.maximum(peak, tl.max(scores, 1))
                 base = tl.where(higher == float("-inf"), 0.0, higher)
-                weights = tl.exp2(tl.fma(scores, given.unit, -base[:, None]))
+                weights = tl.exp2((scores - base[:, None]) * unit)
+                fade = tl.exp2((peak - base) * unit)
+            else:
+                higher = tl.maximum(peak, tl.max(scores, 1) * unit)
+                base = tl.where(higher == float("-inf"), 0.0, higher)
+                weights = tl.exp2(tl.fma(scores, unit, -base[:, None]))
                 fade = tl.exp2(peak - base)
             total = total * fade + tl.sum(weights, 1)
             acc = acc * fade[:, None]
@@ -158,10 +152,8 @@ def attend_exactly(
     is_empty = (total == 0.0) | ~some  # a query without keys took part where the others read all
     out = acc / tl.where(is_empty, 1.0, total)[:, None]
     out = tl.where(is_empty[:, None], 0.0, out)
-    if BIAS_OF is None:
-        # In natural units; a bound near the type's edge must not pass it on the way.
-        peak = peak * (given.unit / LOG2_E) if CLAMPED else peak / LOG2_E
-    lse = tl.log2(total) / LOG2_E + peak
+    # In natural units; a bound near the type's edge must not pass it on the way.
+    lse = tl.log2(total) / LOG2_E + (peak * (unit / LOG2_E) if LATE_UNIT else peak / LOG2_E)
     lse = tl.where(is_empty, float("-inf"), lse)
     line = tl.program_id(1).to(tl.int64) * n_q + row
     tl.store(out_ptr + line[:, None] * D_V + e[None, :], out.to(out_ptr.dtype.element_ty), mask=exists[:, None] & has_e)

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -70,15 +71,20 @@ def _written(path: Path, text: str) -> Path:
             return path
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=f".{path.stem}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    write_whole(path, data)
     return path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """A file whole or not at all, whoever else writes or reads it. Raises OSError."""
+    draft = path.with_name(f".{path.stem}.{secrets.token_hex(8)}")  # of the usual permissions, unlike tempfile's
+    try:
+        with draft.open("xb") as file:
+            file.write(data)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from ..call import AttentionCall
 from ..hyper import threshold
 from ..selectors.search import LEAST
 from ..tiling import block_of, first_far
-from .arguments import batch_stride, dense_bytes, on_device, padded, precision_of
+from .arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
 from .attention import attend_tile
 from .config import Config, device_of
 from .configure import config_of
@@ -53,11 +53,7 @@ def hyper(
     if config is None:
         config = config_of(device_of(query.device), query.dtype, max(features, value_features), n_k, is_causal)
     parameters, block, rows = call.parameters, block_of(call), call.parameters.tile
-    out = query.new_empty(batch, heads, n_q, value_features)
-    lse = query.new_empty(batch, heads, n_q, dtype=torch.float32)
-    if offset < 0:  # the first queries see no key and stand in no tile
-        out.zero_()
-        lse.fill_(-math.inf)
+    out, lse = outputs(query, value, has_unseen=offset < 0)  # the first queries then see no key and stand in no tile
     first_tile = max(offset, 0) // rows
     tiles = -(-(n_q + offset) // rows) - first_tile
     if tiles <= 0 or batch * heads * n_k == 0:
@@ -85,7 +81,7 @@ def hyper(
     bound, bits = room(searched, rows, dtype=torch.float32), room(searched, sketch_rows // 32, dtype=torch.int32)
     found = room(searched, config.chunk, dtype=torch.int16)
 
-    group, scale = heads // units, call.scale * LOG2_E
+    group, scale, sinks = heads // units, call.scale * LOG2_E, first_far(call)
     known: dict[str, Any] = {"HAS_MASK": key_mask is not None, "BLOCK": block, "D": features, "PAD_D": wide}
     tile = {"CAUSAL": is_causal, "R": rows}
     is_packed = config.sketch.itemsize <= 2 and query.device.type == "cuda" and torch.version.hip is None
@@ -94,13 +90,13 @@ def hyper(
     with on_device(query.device):
         table_of_blocks[(blocks, lines)](
             key, value, mask, *means, key_sketch, power,
-            *key.stride(), *value.stride(), mask_stride, units, n_k, blocks, first_far(call) // block, sketch_rows,
+            *key.stride(), *value.stride(), mask_stride, units, n_k, blocks, sinks // block, sketch_rows,
             SEARCHES=searches, PAD_BLOCK=triton.next_power_of_2(block), D_V=value_features, PAD_V=value_wide,
             SKETCH_RANGE=SKETCH_RANGE, **sketched, **known,
         )  # fmt: skip
         for start in reversed(range(0, tiles, width)):  # the longest tiles first
             grid = (min(width, tiles - start), batch * heads)
-            edges = (offset, first_tile + start, parameters.window, first_far(call))
+            edges = (offset, first_tile + start, parameters.window, sinks)
             if searches:
                 sketch_queries[grid](
                     query, key, mask, means[0], power, query_sketch, bound,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..call import AttentionCall
 from ..lifted import Lifted
-from .arguments import batch_stride, dense_bytes, on_device, padded, precision_of
+from .arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
 from .config import Phase, device_of
 from .configure import exact_config_of
 from .exact import attend_exactly
@@ -46,8 +46,7 @@ def exact(
     in_pairs, widest = rule.bias or rule.groups > 0, max(features, value_features)
     config = exact_config_of(device_of(query.device), query.dtype, widest, n_k, rule.causal, in_pairs)
     rows, phase = rows or config.rows, phase or config.attend
-    out = query.new_empty(batch, heads, n_q, value_features)
-    lse = query.new_empty(batch, heads, n_q, dtype=torch.float32)
+    out, lse = outputs(query, value, has_unseen=False)
     if batch * heads * n_q == 0:
         return out, lse
     made = module_of(rule)
@@ -69,7 +68,7 @@ def exact(
             batch_stride(span), batch_stride(read),
             heads, heads // units, n_q, n_k, given,
             **functions, HAS_FIRST=rule.has_first, HAS_GAPS=rule.has_gaps,
-            CLAMPED=rule.is_clamped and not rule.bias,
+            LATE_UNIT=rule.has_late_unit,
             D=features, D_V=value_features, PAD_D=padded(features), PAD_V=padded(value_features),
             R=rows, KEYS=phase.keys, STAGES=phase.stages, PRECISION=precision_of(query.dtype), num_warps=phase.warps,
             **({} if most is None else {"maxnreg": most}),

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from ..call import AttentionCall
 from ..lsh import PLANES, RANKS, ROUNDS
-from ..paper import selected_keys
+from ..paper import selected_keys, square
 from ..parts import Span
-from .arguments import batch_stride, dense_bytes, on_device, padded, precision_of
+from .arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
 from .buckets import draw_planes, draw_ranks, hash_rows, place_buckets, place_rows, sort_chunks
 from .config import Phase
 from .paper import attend_areas, attend_blocks
@@ -88,15 +88,15 @@ class Family:
         """Of the deepest nodes."""
         return self.levels if self.is_tree else 0
 
-    def sizes(self, depth: int, whole: int) -> tuple[int, int]:
-        """Least and largest size of a node."""
-        return whole >> depth, -(-whole >> depth)
+    def sizes(self, depth: int) -> tuple[int, int]:
+        """The least and the most queries of a node."""
+        return self.queries >> depth, -(-self.queries >> depth)
 
     def shapes(self, level: int) -> list[tuple[int, int]]:
         """(queries, keys) of the rectangles of a level that may occur."""
         if not self.is_tree:
             return [(self.queries, self.keys)]
-        return [(size - size // 2, size // 2) for size in self.sizes(level, self.queries) if size // 2 >= self.least]
+        return [(size - size // 2, size // 2) for size in self.sizes(level) if size // 2 >= self.least]
 
 
 def families(call: AttentionCall) -> list[Family]:
@@ -106,8 +106,7 @@ def families(call: AttentionCall) -> list[Family]:
     if offset is None:
         found = [(Span(0, n_q, 0, n_k), False)]
     else:
-        first = min(max(0, -offset), n_q)  # see `paper.areas`
-        whole = min(max(first, n_k - offset), n_q)
+        first, whole = square(call, offset)
         found = [
             (Span(first, whole, first + offset, whole + offset, offset), False),
             (Span(first, whole, 0, first + offset), True),
@@ -141,11 +140,7 @@ def paper(
     batch, heads, n_q, features = query.shape
     units, value_features = key.shape[1], value.shape[3]
     config = config or paper_config(query.dtype, max(features, value_features))
-    out = query.new_empty(batch, heads, n_q, value_features)
-    lse = query.new_empty(batch, heads, n_q, dtype=torch.float32)
-    if (call.causal_offset or 0) < 0:  # the first queries see no key
-        out.zero_()
-        lse.fill_(-math.inf)
+    out, lse = outputs(query, value, has_unseen=(call.causal_offset or 0) < 0)
     wide, value_wide = padded(features), padded(value_features)
     mask = key if key_mask is None else dense_bytes(key_mask)  # without a mask it is not read
     shape = {"D": features, "D_V": value_features, "PAD_D": wide, "PAD_V": value_wide}
@@ -157,7 +152,7 @@ def paper(
             span = family.span
             if family.is_tree or not family.levels:
                 rows, phase = config.area_rows, config.areas
-                tiles = -(-_most(family, family.depth) // rows)
+                tiles = -(-family.sizes(family.depth)[1] // rows)
                 attend_areas[(tiles << family.depth, batch * heads)](
                     query, key, value, mask, out, lse, *strides, batch_stride(mask), heads, heads // units, n_q,
                     span.query_start, span.key_start, family.queries, family.keys,
@@ -180,11 +175,6 @@ def paper(
                     num_warps=config.blocks.warps, **known,
                 )  # fmt: skip
     return out, lse
-
-
-def _most(family: Family, depth: int) -> int:
-    """The most queries of a node."""
-    return -(-family.queries >> depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +215,7 @@ def sort_and_draw(
     batch, heads, units = query.shape[0], query.shape[1], key.shape[1]
     lines, query_lines = batch * (heads + units), batch * heads
     width = max(family.queries, family.keys)
-    chunks = [-(-_most(family, family.depth) // chunk) << family.depth] * 2
+    chunks = [-(-family.sizes(family.depth)[1] // chunk) << family.depth] * 2
     if not is_tree:
         chunks = [-(-count // chunk) for count in (family.queries, family.keys)]
     pieces = max(chunks) >> family.depth

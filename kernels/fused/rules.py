@@ -85,11 +85,6 @@ class Rule:
         )
 
     @property
-    def is_plain(self) -> bool:
-        """Every query reads every key, by scale · query · key."""
-        return self == Rule()
-
-    @property
     def has_range(self) -> bool:
         """Queries read keys between limits of their own."""
         return self.causal or self.first_key or self.stop_key
@@ -105,9 +100,9 @@ class Rule:
         return self.key_mask or self.groups > 0
 
     @property
-    def is_clamped(self) -> bool:
-        """Scores have a lower or an upper bound."""
-        return self.score_min or self.score_max
+    def has_late_unit(self) -> bool:
+        """Scores may be so large that they must lose their maximum before softmax multiplies them."""
+        return self.bias or self.score_min or self.score_max
 
     @property
     def has_gaps(self) -> bool:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hyperrewrite.kernels.fused import bench, configure, measured
 from hyperrewrite.kernels.fused.config import Config, Device, Phase
+from hyperrewrite.kernels.fused.generated import write_whole
 
 from hyperrewrite import tuning
 from hyperrewrite.cli import run_command
@@ -164,5 +165,5 @@ def test_a_case_that_needs_too_much_memory_is_left_out(
 def test_a_table_is_replaced_whole(tmp_path: Path) -> None:
     file = tmp_path / "table.json"
     file.write_text("before", encoding="utf-8")
-    tuning._replace(file, "after")
+    write_whole(file, b"after")
     assert file.read_text(encoding="utf-8") == "after" and [one.name for one in tmp_path.iterdir()] == ["table.json"]

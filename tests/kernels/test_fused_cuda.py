@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from attention_cases import LIFTED_KINDS, make_inputs, with_lifted
+from captured import check_captured
 from hyperrewrite.kernels import engine
 from hyperrewrite.kernels.lifted import Lifted
 
@@ -60,20 +61,7 @@ def test_no_wait_and_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     tensors = [torch.randn(1, 8, 5000, 64, device="cuda", dtype=torch.bfloat16) for _ in range(3)]
     rules = {"algorithm": "hyper", "scale": 0.125, "causal_offset": 0}
     monkeypatch.setattr(engine, "make_plan", lambda *_: pytest.fail("the portable path ran"))
-    want = torch.ops.hyper.attention(*tensors, **rules)
-    torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            got = torch.ops.hyper.attention(*tensors, **rules)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    for _ in range(2):
-        for tensor in got:
-            tensor.fill_(float("nan"))
-        graph.replay()
-        assert all(torch.equal(mine, theirs) for mine, theirs in zip(got, want, strict=True))
+    check_captured(lambda: torch.ops.hyper.attention(*tensors, **rules))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])

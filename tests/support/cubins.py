@@ -106,7 +106,7 @@ def build_exact(target: str, dtype: torch.dtype, features: int, name: str) -> li
     }
     constants = {
         **functions, "HAS_FIRST": rule.has_first, "HAS_GAPS": rule.has_gaps,
-        "CLAMPED": rule.is_clamped and not rule.bias, "D": features, "D_V": features,
+        "LATE_UNIT": rule.has_late_unit, "D": features, "D_V": features,
         "PAD_D": wide, "PAD_V": wide, "R": config.rows, "KEYS": phase.keys, "STAGES": phase.stages,
         "PRECISION": "ieee", "COUNT": launch_exact.BLOCKS,
     }  # fmt: skip

@@ -28,7 +28,7 @@ def halves(*shape: int, dtype: torch.dtype, seed: int) -> Tensor:
 
 def portable(tensors: list[Tensor], mask: Tensor | None, call: AttentionCall, monkeypatch: pytest.MonkeyPatch) -> Any:
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "reason_against_paper", lambda *_: "asked not to")
+        patch.setattr(engine.fused, "forward", lambda *_: None)
         return engine.forward(*(tensor.float() for tensor in tensors), mask, None, call)
 
 

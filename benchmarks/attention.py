@@ -30,6 +30,7 @@ app = typer.Typer(add_completion=False)
 KEY = ("implementation", "n", "heads", "head_dim", "causal", "dtype", "inputs")
 MADE = ("shaped", "gaussian")
 NAMES = ("cudnn", "flash", "flex", "paper", "hyper")
+COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple")
 MOST_COUNTED = 1 << 16  # tokens: beyond, the plan that is counted takes longer than everything else
 COUNTED_SCORES = 1 << 32  # keys are counted for as many heads as have so many scores, one at least
 BF16_FLOPS, FP8_FLOPS, BYTES = 989e12, 1979e12, 3.35e12  # an H100's, a second
@@ -261,7 +262,8 @@ def _site(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def draw(file: Path, rows: list[dict[str, Any]]) -> None:
-    """Milliseconds against length, a panel for each size of a head and mask, of the rows with most heads."""
+    """Milliseconds against length, a panel for each size of a head and mask, of the rows with most heads;
+    hollow where inputs were made."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -275,14 +277,23 @@ def draw(file: Path, rows: list[dict[str, Any]]) -> None:
     figure, axes = pyplot.subplots(1, len(panels), figsize=(5 * len(panels), 4.2), squeeze=False)
     for axis, (causal, width) in zip(axes[0], panels, strict=True):
         mine = [row for row in shown if (row["causal"], row["head_dim"]) == (causal, width)]
-        for name in NAMES:
-            points = sorted((row["n"], row["milliseconds"]) for row in mine if row["implementation"] == name)
-            if points:
-                axis.loglog(*zip(*points, strict=True), marker="o", label=name, base=2)
+        for name, colour in zip(NAMES, COLOURS, strict=True):
+            for made, style in ((False, "o-"), (True, "o--")):
+                points = sorted(
+                    (row["n"], row["milliseconds"])
+                    for row in mine
+                    if row["implementation"] == name and (row["inputs"] in MADE) == made
+                )
+                if points:
+                    label = f"{name}, made inputs" if made else name
+                    hollow = "white" if made else colour
+                    axis.loglog(
+                        *zip(*points, strict=True), style, color=colour, markerfacecolor=hollow, label=label, base=2
+                    )
         axis.set(title=f"{'causal' if causal else 'full'}, {width} features", xlabel="tokens", ylabel="milliseconds")
         axis.set_yscale("log", base=10)
         axis.grid(alpha=0.3)
-    axes[0][0].legend()
+        axis.legend(fontsize="small")
     figure.tight_layout()
     figure.savefig(file, dpi=120)
     pyplot.close(figure)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -22,7 +24,9 @@ def forward(
     query: Tensor, key: Tensor, value: Tensor, scoring: Scoring, call: AttentionCall
 ) -> tuple[Tensor, Tensor] | None:
     """(out, lse) as `engine.forward` returns them; None where no kernel takes the call, or PyTorch has a faster one."""
-    return _or_none(lambda: _launched(query, key, value, scoring, call))
+    kind = (scoring.curve, scoring.key_mask is None, scoring.bias is None, scoring.lifted is None)
+    attempt = _attempt(algorithm_of(call), *_kind_of(query, value, call), *kind)
+    return _or_none(attempt, lambda: _launched(query, key, value, scoring, call))
 
 
 def paper_codes(query: Tensor, key: Tensor, call: AttentionCall) -> tuple[Tensor, Tensor] | None:
@@ -35,17 +39,38 @@ def paper_codes(query: Tensor, key: Tensor, call: AttentionCall) -> tuple[Tensor
 
         return launch_paper.codes(query, key, call)
 
-    return _or_none(codes)
+    return _or_none(_attempt("codes", *_kind_of(query, key, call)), codes)
 
 
-def _or_none(run: Callable[[], tuple[Tensor, Tensor] | None]) -> tuple[Tensor, Tensor] | None:
+@dataclass(slots=True)
+class Attempt:
+    """Whether a kernel has failed in this process for calls of one kind."""
+
+    has_failed: bool = False
+
+
+@functools.cache
+def _attempt(*kind: Hashable) -> Attempt:
+    return Attempt()
+
+
+def _kind_of(query: Tensor, value: Tensor, call: AttentionCall) -> tuple[Hashable, ...]:
+    """What a kernel is built for."""
+    return query.device, query.dtype, query.shape[-1], value.shape[-1], call.causal_offset is None
+
+
+def _or_none(attempt: Attempt, run: Callable[[], tuple[Tensor, Tensor] | None]) -> tuple[Tensor, Tensor] | None:
     """A kernel that cannot be built or started (no compiler, no folder for what is built, a GPU that is smaller than
-    any that was tried) breaks no model: a RuntimeWarning says so, once, and the result is None."""
+    any that was tried) breaks no model: a RuntimeWarning says so, and the result is None. It is not tried again for
+    calls of its kind, as each try to build it may take seconds."""
+    if attempt.has_failed:
+        return None
     try:
         return run()
     except torch.OutOfMemoryError:
         raise  # the portable path takes no less
     except Exception as error:
+        attempt.has_failed = True
         lines = str(error).strip().splitlines() or [""]
         warnings.warn(f"{WARNING}: {type(error).__name__}: {lines[0]}", RuntimeWarning, stacklevel=2)
         return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
-from hyperrewrite.kernels import engine
+from hyperrewrite.kernels import engine, ops
 from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.curve import Curve
 from hyperrewrite.kernels.fused import choice, forward
@@ -33,6 +34,14 @@ def fail(error: Exception) -> Any:
     return raising
 
 
+@pytest.fixture(autouse=True)
+def forget() -> Iterator[None]:
+    """No test knows what failed in another."""
+    forward._attempt.cache_clear()
+    yield
+    forward._attempt.cache_clear()
+
+
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if every kernel took every call."""
@@ -55,6 +64,26 @@ def test_a_kernel_that_fails_breaks_no_model(algorithm: str, monkeypatch: pytest
         got = engine.forward(*tensors, None, None, call)
     for mine, theirs in zip(got, want, strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_what_failed_is_not_built_again(monkeypatch: pytest.MonkeyPatch, taken: None) -> None:
+    """For calls of its kind: another dtype, width or mask has another kernel."""
+    tries: list[tuple[torch.dtype, bool]] = []
+
+    def count(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, *_: Any) -> None:
+        tries.append((query.dtype, mask is None))
+        raise OSError("no compiler")
+
+    monkeypatch.setattr(launch, "hyper", count)
+    call, mask = call_of("hyper"), torch.rand(1, 200) > 0.5
+    for dtype in (torch.float32, torch.bfloat16):
+        tensors = [torch.randn(1, 2, 200, 16).to(dtype) for _ in range(3)]
+        for _ in range(2):
+            for seen in (None, mask):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", RuntimeWarning)
+                    engine.forward(*tensors, seen, None, call)
+    assert tries == [(dtype, bare) for dtype in (torch.float32, torch.bfloat16) for bare in (True, False)]
 
 
 def test_want_of_memory_is_told(monkeypatch: pytest.MonkeyPatch, taken: None) -> None:
@@ -114,5 +143,5 @@ def test_what_portable_code_would_estimate_is_exact_in_a_cuda_graph(
 
 
 def test_the_backward_stays_out_of_cuda_graphs() -> None:
-    assert torch.Tag.cudagraph_unsafe in torch.ops.hyper.attention_backward.default.tags
-    assert torch.Tag.cudagraph_unsafe not in torch.ops.hyper.attention.default.tags
+    assert torch.Tag.cudagraph_unsafe in ops.attention_backward._opoverload.tags
+    assert torch.Tag.cudagraph_unsafe not in ops.attention._opoverload.tags

@@ -46,6 +46,7 @@ def _of_head(query: Tensor, key: Tensor, seen: Tensor, call: AttentionCall) -> T
     scores, mean_scores = query @ key.T, query @ means.T
     more = math.log(8192 / key.shape[0])
     share = math.log(call.parameters.threshold) + (more / 3 if more > 0 else more / 2)
+    dense = False  # whether the tile before found over nine tenths of its far keys
     start = min(math.ceil(call.parameters.sinks / block) * block, max(key.shape[0] - block, 0))
     centre = query @ key[start : start + block][seen[start : start + block]].sum(0)[:, None]
     centre = centre / max(int(seen[start : start + block].sum()), 1)
@@ -63,7 +64,9 @@ def _of_head(query: Tensor, key: Tensor, seen: Tensor, call: AttentionCall) -> T
             passes = distant & (scores[here] >= torch.maximum(limit, centre[here] + LEAST))
             for i in range(1, len(rows)):
                 passes[i] |= passes[i - 1]
-            read = close | passes
+            read = close | (distant if dense else passes)
+            ends = key.shape[0] if call.causal_offset is None else rows[-1] + call.causal_offset + 1
+            dense = 10 * int(passes[-1].sum()) > 9 * int((seen & torch.tensor(far, device=key.device))[:ends].sum())
         stand_in = mean_scores[here] - scores[here] if call.parameters.means else torch.full_like(scores[here], NEG_INF)
         mine = torch.where(read, 0.0, torch.where(distant, stand_in, NEG_INF))
         weight = weight.index_copy(0, here, mine)

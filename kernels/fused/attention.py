@@ -4,7 +4,8 @@ The definition is that of `kernels.hyper` and `kernels.far`. Scores are in log2 
 query head and keeps its queries, running maximum `peak`, sum `total` and numerator `acc` from the first key to the
 last. The search's bits become dense tiles of keys by index: `CHUNK` keys at a time, word by word, the numbers of the
 set bits go to the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is
-decided by exact scores: from the first row of the tile on whose score reaches its bound.
+decided by exact scores: from the first row of the tile on whose score reaches its bound. Where the tile before was told
+most of its keys, all are near (`kernels.selectors.search`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from .bits import count_bits, load_far
 from .geometry import near_keys, near_steps, tile_edges
 
 
@@ -28,23 +30,7 @@ def _online(acc, peak, total, scores, v, PRECISION: tl.constexpr):
     return acc, higher, total
 
 
-@triton.jit
-def _count(words):
-    """How many bits are set in each uint32."""
-    words = words - ((words >> 1) & 0x55555555)
-    words = (words & 0x33333333) + ((words >> 2) & 0x33333333)
-    words = (words + (words >> 4)) & 0x0F0F0F0F
-    return ((words * 0x01010101) >> 24).to(tl.int32)
-
-
-@triton.jit
-def _below(bit):
-    """uint32 with the bits below number `bit` set: none for 0 and less, all from 32 on."""
-    ones = (1 << tl.minimum(tl.maximum(bit, 0), 31)) - 1
-    return tl.where(bit >= 32, -1, ones).to(tl.uint32, bitcast=True)
-
-
-@triton.jit(do_not_specialize=["first_tile"])  # one kernel for every slice
+@triton.jit(do_not_specialize=["first_tile", "first_place"])  # one kernel for every slice
 def attend_tile(
     query_ptr,  # [B, H, n_q, D]
     key_ptr,  # [B, H_kv, n_k, D]
@@ -57,6 +43,7 @@ def attend_tile(
     lse_ptr,  # float32 [B, H, n_q]
     bound_ptr,  # float32 [B·H, tiles · R]
     bits_ptr,  # int32 [B·H, tiles, sketch_rows / 32]
+    dense_ptr,  # int8 [B·H, all tiles]: 1 where the search told most of a tile's far keys
     list_ptr,  # int16 [B·H, tiles, CHUNK]
     stride_qb,
     stride_qh,
@@ -80,6 +67,8 @@ def attend_tile(
     first_tile,  # number of the first tile, in positions of the keys
     window,
     first_far,  # edge of the sinks, a multiple of BLOCK
+    first_place,  # of the first tile among all of the call
+    places,  # all tiles of the call
     sketch_rows,
     scale,  # · log2(e)
     CAUSAL: tl.constexpr,
@@ -109,6 +98,13 @@ def attend_tile(
     start, sinks, low, high, limit = tile_edges(
         place, n_q, n_k, offset, first_tile, window, first_far, CAUSAL, BLOCK, R
     )
+    if SEARCHES:
+        # Where the tile before was told most of its far keys, this one reads them all, as if they were near.
+        order = first_place + place
+        line = head.to(tl.int64) * places
+        is_dense = tl.load(dense_ptr + line + order - 1, mask=order > 0, other=0) != 0
+        low = tl.where(is_dense, sinks, low)
+        high = tl.where(is_dense, limit, high)
     query = start + row
     exists = (query >= 0) & (query < n_q)
     last = query + offset  # the last key that a query sees
@@ -174,16 +170,13 @@ def attend_tile(
             end = low if CAUSAL else limit
             for chunk in tl.range(0, end, CHUNK, num_stages=1):
                 at = chunk + word * 32
-                far_bits = _below(low - at) & ~_below(sinks - at)
-                if not CAUSAL:
-                    far_bits = far_bits | (_below(limit - at) & ~_below(high - at))
-                words = tl.load(bits + at // 32, mask=far_bits != 0, other=0).to(tl.uint32, bitcast=True) & far_bits
-                counts = _count(words)
+                words = load_far(bits, at, sinks, low, high, limit, CAUSAL)
+                counts = count_bits(words)
                 count = tl.sum(counts, 0)
                 place_in_list = tl.cumsum(counts, 0) - counts
                 for _ in range(tl.max(counts, 0)):  # the lowest bit of every word that has one left
                     lowest = words & (~words + 1)
-                    key = word * 32 + _count(lowest - 1)
+                    key = word * 32 + count_bits(lowest - 1)
                     tl.store(found + place_in_list, key.to(tl.int16), mask=words != 0)
                     words = words ^ lowest
                     place_in_list += 1

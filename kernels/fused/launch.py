@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..call import AttentionCall
 from ..hyper import threshold
-from ..selectors.search import LEAST
+from ..selectors.search import DENSE, LEAST
 from ..tiling import block_of, first_far
 from .arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
 from .attention import attend_tile
@@ -31,6 +31,7 @@ SKETCH_RANGE = 16.0  # where the largest number of a usual key's sketch stands
 HIT = 128.0  # the product of sketches that reaches a threshold
 MARGIN = 1 / 32  # by how much less is told, too: attention judges again
 SKETCH_MOST = 448.0  # the largest number of float8
+WORDS = 128  # of bits that are counted at once
 PROGRAMS = 8192  # tiles of all heads that run at once: some ten for each place on a large GPU
 
 
@@ -79,6 +80,7 @@ def hyper(
     searched = batch * heads * width if searches else 0
     query_sketch = room(searched, rows, wide, dtype=config.sketch)
     bound, bits = room(searched, rows, dtype=torch.float32), room(searched, sketch_rows // 32, dtype=torch.int32)
+    dense = room(batch * heads * tiles if searches else 0, dtype=torch.int8)
     found = room(searched, config.chunk, dtype=torch.int16)
 
     group, scale, sinks = heads // units, call.scale * LOG2_E, first_far(call)
@@ -94,9 +96,10 @@ def hyper(
             SEARCHES=searches, PAD_BLOCK=triton.next_power_of_2(block), D_V=value_features, PAD_V=value_wide,
             SKETCH_RANGE=SKETCH_RANGE, **sketched, **known,
         )  # fmt: skip
-        for start in reversed(range(0, tiles, width)):  # the longest tiles first
+        for start in range(0, tiles, width):  # in order: a tile asks what was found for the one before
             grid = (min(width, tiles - start), batch * heads)
             edges = (offset, first_tile + start, parameters.window, sinks)
+            place = (start, tiles)
             if searches:
                 sketch_queries[grid](
                     query, key, mask, means[0], power, query_sketch, bound,
@@ -105,14 +108,15 @@ def hyper(
                     num_warps=config.near.warps, **sketched, **precision, **known, **tile,
                 )  # fmt: skip
                 search_keys[grid](
-                    query_sketch, key_sketch, bits, heads, group, n_q, n_k, *edges, sketch_rows, HIT * (1 - MARGIN),
+                    query_sketch, key_sketch, bits, means[2], dense, heads, group, n_q, n_k, blocks, *edges, *place,
+                    sketch_rows, HIT * (1 - MARGIN), HAS_MASK=key_mask is not None, DENSE=DENSE, WORDS=WORDS,
                     KEYS=config.search.keys, STAGES=config.search.stages, num_warps=config.search.warps,
                     BLOCK=block, PAD_D=wide, PACKED=is_packed, **tile,
                 )  # fmt: skip
             attend_tile[grid](
-                query, key, value, mask, *means, out, lse, bound, bits, found,
+                query, key, value, mask, *means, out, lse, bound, bits, dense, found,
                 *query.stride(), *key.stride(), *value.stride(), mask_stride,
-                heads, group, n_q, n_k, blocks, *edges, sketch_rows, scale,
+                heads, group, n_q, n_k, blocks, *edges, *place, sketch_rows, scale,
                 HAS_MEANS=parameters.means > 0, SEARCHES=searches, D_V=value_features, PAD_V=value_wide,
                 KEYS_NEAR=config.attend.keys, KEYS_FOUND=config.attend.keys, CHUNK=config.chunk,
                 num_warps=config.attend.warps, **precision, **known, **tile,

@@ -4,6 +4,8 @@ A query's sketch is the query times what makes `HIT` of a score that reaches its
 HIT·(s − s_c) / max(limit − s_c, least). So the search is one matrix product, the maximum over a tile's queries, and one
 comparison. Its sums are float16, which holds 500 times a threshold and costs half as much to fold. `MARGIN` below `HIT`
 a key is still told: attention judges with the exact score, and float8 rounds.
+
+Where most of a tile's far keys are told, every key matters a little: that is said too, and the next tile reads all.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from .bits import count_bits, load_far
 from .geometry import near_keys, near_steps, tile_edges
 
 
@@ -118,19 +121,24 @@ def _folded(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
     return _higher(one, other)
 
 
-@triton.jit(do_not_specialize=["first_tile"])  # one kernel for every slice
+@triton.jit(do_not_specialize=["first_tile", "first_place"])  # one kernel for every slice
 def search_keys(
     query_ptr,  # sketches [B·H, tiles · R, PAD_D]
     key_ptr,  # sketches [B·H_kv, sketch_rows, PAD_D]
     bits_ptr,  # int32 [B·H, tiles, sketch_rows / 32]; bit j of word w: key 32·w + j may be read
+    log_count_ptr,  # float32 [B·H_kv, m]: log2 of a block's visible keys
+    dense_ptr,  # int8 [B·H, all tiles]: 1 where over DENSE of the visible far keys may be read
     heads,
     group,
     n_q,
     n_k,
+    blocks,  # m
     offset,
     first_tile,
     window,
     first_far,
+    first_place,  # of the first tile among all of the call
+    places,  # all tiles of the call
     sketch_rows,  # a multiple of KEYS
     passing,  # (1 − MARGIN) · HIT
     CAUSAL: tl.constexpr,
@@ -139,13 +147,16 @@ def search_keys(
     R: tl.constexpr,
     KEYS: tl.constexpr,
     STAGES: tl.constexpr,
+    HAS_MASK: tl.constexpr,
+    WORDS: tl.constexpr,  # counted at a time
+    DENSE: tl.constexpr,
     PACKED: tl.constexpr,  # sums in float16, folded by instructions that take two of them
 ):
     # The longest tiles first; tiles of one head run side by side and share its keys in the L2 cache.
     place = tl.num_programs(0) - 1 - tl.program_id(0)
     head = tl.program_id(1)
     unit = (head // heads * (heads // group) + (head % heads) // group).to(tl.int64)
-    _, sinks, low, _, limit = tile_edges(place, n_q, n_k, offset, first_tile, window, first_far, CAUSAL, BLOCK, R)
+    _, sinks, low, high, limit = tile_edges(place, n_q, n_k, offset, first_tile, window, first_far, CAUSAL, BLOCK, R)
     program = head.to(tl.int64) * tl.num_programs(0) + place
     d = tl.arange(0, PAD_D)
     row = program * R + tl.arange(0, R)
@@ -173,3 +184,21 @@ def search_keys(
         hit = tl.max(scores, 1) >= passing
         words = tl.sum(tl.reshape(hit.to(tl.int32), [KEYS // 32, 32]) << bit[None, :], 1)
         tl.store(bits + start // 32 + word, words)
+
+    tl.debug_barrier()  # what other threads stored is read
+    step = tl.arange(0, WORDS)
+    told = tl.zeros([WORDS], tl.int32)
+    for start in tl.range(0, stop, 32 * WORDS):
+        told += count_bits(load_far(bits, start + 32 * step, sinks, low, high, limit, CAUSAL))
+    far = (low - sinks + limit - high).to(tl.float32)
+    if HAS_MASK:
+        visible = tl.zeros([WORDS], tl.float32)
+        for start in tl.range(sinks // BLOCK, tl.cdiv(stop, BLOCK), WORDS):
+            block = start + step
+            is_far = block < tl.cdiv(low, BLOCK)
+            if not CAUSAL:
+                is_far = is_far | ((block >= tl.cdiv(high, BLOCK)) & (block < tl.cdiv(limit, BLOCK)))
+            visible += tl.exp2(tl.load(log_count_ptr + unit * blocks + block, mask=is_far, other=float("-inf")))
+        far = tl.sum(visible, 0)
+    is_dense = tl.sum(told, 0).to(tl.float32) > DENSE * far
+    tl.store(dense_ptr + head.to(tl.int64) * places + first_place + place, is_dense.to(tl.int8))

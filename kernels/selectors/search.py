@@ -9,6 +9,9 @@ Keys are centred before they are rounded: what is subtracted from every key chan
 and without their large common part the rest keeps more of its bits. The centre is the mean of the first far block,
 which lies in the past of every query that has far keys. A key must also score LEAST above the centre: what lies below
 is told by the blocks' means. With every limit positive, rows are divided by it, and "passes" is one comparison with 1.
+
+Where a tile finds more than DENSE of its far keys, every key of that head matters a little: the next tile reads all of
+them, which costs less than reading most of them one by one, and misses nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from ..call import AttentionCall
 from ..selection import Found, Selector
 from ..tiling import Tile, block_of, first_far
 
+DENSE = 0.9  # share of its far keys that a tile must find more of, for the next one to read all
 LEAST = 0.25  # a found key's score less its query's score of the centre, at least
 ONE = {torch.bfloat16: 0x3F80, torch.float32: 0x3F800000, torch.float64: 0x3FF0000000000000}  # the bits of 1
 PIECE = 2048  # keys scored at a time: their scores stay in a CPU's cache
@@ -32,13 +36,22 @@ OFF_CPU = 16  # times as many elsewhere
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """query [B·H_kv, G, n_q, D], scaled; key [B·H_kv, n_k, D], centred, rows of masked keys zero; the keys are
-    rounded already. centre [B, H, n_q]: what centring took off each query's scores. scratch: room for the scores of
-    `piece` keys with one tile."""
+    """What every tile is searched with.
+
+    query     [B·H_kv, G, n_q, D], scaled.
+    key       [B·H_kv, n_k, D], centred, rows of masked keys zero; rounded already.
+    centre    [B, H, n_q]: what centring took off each query's scores.
+    seen      bool [B, n_k]: keys that are not masked; None = all.
+    is_dense  bool [B·H]: which heads found over DENSE of their far keys in the tile that was asked for last; `find`
+              writes it.
+    scratch   room for the scores of `piece` keys with one tile.
+    """
 
     query: Tensor
     key: Tensor
     centre: Tensor
+    seen: Tensor | None
+    is_dense: Tensor
     scratch: Tensor
     piece: int
 
@@ -58,7 +71,27 @@ class Search:
             keys.append(key + low)
             firsts.append((shares[unit, key, member] >= ONE[self.key.dtype]).to(torch.uint8).argmax(-1))
         head, order = torch.cat(heads).sort(stable=True)
-        return Found(head, torch.cat(keys)[order], torch.cat(firsts)[order])
+        found = Found(head, torch.cat(keys)[order], torch.cat(firsts)[order])
+        was_dense, far = self.is_dense.clone(), self._far(tile)
+        self.is_dense.copy_(torch.bincount(head, minlength=was_dense.numel()) > DENSE * far.sum(-1))
+        return self._with_all(found, was_dense, far, tile) if bool(was_dense.any()) else found
+
+    def _far(self, tile: Tile) -> Tensor:
+        """Which of the tile's far keys are visible, bool [B·H, far]."""
+        heads, keys = self.is_dense.numel(), tile.far_keys(self.key.device)
+        if self.seen is None:
+            return keys.new_ones(1, dtype=torch.bool).expand(heads, tile.far)
+        return self.seen[:, keys].repeat_interleave(heads // self.seen.shape[0], 0)
+
+    def _with_all(self, found: Found, is_dense: Tensor, is_far: Tensor, tile: Tile) -> Found:
+        """Every far key from the first row on for dense heads, what was found for the others."""
+        far = tile.far_keys(is_dense.device)
+        head, column = (is_far & is_dense.unsqueeze(-1)).nonzero(as_tuple=True)
+        others = ~is_dense[found.head]
+        head, order = torch.cat([head, found.head[others]]).sort(stable=True)
+        key = torch.cat([far[column], found.key[others]])[order]
+        first = torch.cat([torch.zeros_like(column), found.first[others].to(column.dtype)])[order]
+        return Found(head, key, first)
 
 
 def _starts(tile: Tile, piece: int) -> list[int]:
@@ -81,7 +114,8 @@ def make(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, cal
     piece = min(PIECE if key.device.type == "cpu" else PIECE * OFF_CPU, n_k)
     scratch = sketch.new_empty(batch * heads * call.parameters.tile * piece)
     rows = scaled.reshape(batch * units, heads // units, n_q, -1)
-    return Search(rows, sketch.flatten(0, 1), common, scratch, piece)
+    is_dense = torch.zeros(batch * heads, dtype=torch.bool, device=key.device)
+    return Search(rows, sketch.flatten(0, 1), common, key_mask, is_dense, scratch, piece)
 
 
 def _mean(rows: Tensor, mask: Tensor | None, start: int) -> Tensor:

@@ -49,6 +49,8 @@ def check(inputs: Inputs, tolerance: float, config: Config = SMALL, **rules: Any
         (111, 80, 16, 16, -20, 0.0, {}),  # queries that see no key
         (100, 100, 24, 24, 0, 0.0, {"select": "none"}),
         (100, 100, 24, 24, None, 0.0, {"means": 0}),
+        (100, 100, 24, 24, 0, 0.2, {"threshold": 0.0004}),  # tiles that read everything
+        (80, 100, 24, 24, None, 0.0, {"threshold": 0.0004}),
         (100, 100, 24, 24, 0, 0.4, {"means": 12, "tile": 32}),  # blocks that are no power of two
     ],
 )

@@ -124,7 +124,7 @@ def test_dtypes(dtype: torch.dtype) -> None:
 
 def test_a_search_of_rounded_scores_finds_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = make_inputs(600, heads=2, features=32)
-    rules = {**HYPER, "tile": 32, "means": 16, "scale": 0.35}
+    rules = {**HYPER, "tile": 32, "means": 16, "scale": 0.35, "threshold": 0.03}
     call = inputs.call(causal_offset=0, **rules)
     exactly = dense(inputs, call)
     monkeypatch.setattr(search, "sketch_dtype", lambda query: torch.bfloat16)
@@ -178,6 +178,49 @@ def test_reads_what_the_oracle_reads(offset: int | None, masked: float) -> None:
     call = inputs.call(causal_offset=offset, **{**HYPER, "means": 0})
     want = hyper_log_weight(inputs.query.detach(), inputs.key.detach(), inputs.key_mask, call)
     assert torch.equal(dense(inputs, call), want == 0.0)
+
+
+@pytest.mark.parametrize("offset", [None, 0, 20])
+@pytest.mark.parametrize("masked", [0.0, 0.3])
+def test_a_tile_after_one_that_found_most_reads_everything(offset: int | None, masked: float) -> None:
+    inputs = make_inputs(150 - (offset or 0), 150, heads=4, kv_heads=2, features=16, masked=masked, seed=3)
+    low = {**HYPER, "threshold": 0.0004}
+    call = inputs.call(causal_offset=offset, **low)
+    read = dense(inputs, call)
+    seen = oracle.visible(inputs.query, inputs.key, inputs.key_mask, call).expand(read.shape)
+    told, before = 0, None
+    for tile in tiles(call):
+        if before is not None and before.far:
+            keys = before.far_keys(read.device)
+            count = read[:, :, before.stop - 1, keys].sum(-1)
+            most = 10 * count > 9 * seen[:, :, before.stop - 1, keys].sum(-1)
+            everything = (read | ~seen)[:, :, tile.start : tile.stop].flatten(2).all(-1)
+            told += int(most.sum())
+            assert bool(everything[most].all())
+        before = tile
+    assert told > 10
+    first = next(tile for tile in tiles(call) if tile.far)  # no tile before it was asked
+    assert not bool((read | ~seen)[:, :, first.start].all())
+    check_against_oracle(inputs, causal_offset=offset, **low)
+
+
+@pytest.mark.parametrize("offset", [None, 0])
+@pytest.mark.parametrize("masked", [0.0, 0.3])
+def test_where_every_key_matters_it_is_exact(offset: int | None, masked: float) -> None:
+    """But in the first tile that has far keys: none before it was asked."""
+    inputs = make_inputs(300, heads=4, kv_heads=2, features=16, masked=masked)
+    rules = {**HYPER, "threshold": 1e-4, "scale": 0.25}
+    call = inputs.call(causal_offset=offset, **rules)
+    with_far = [tile for tile in tiles(call) if tile.far]
+    got, want = (
+        inputs.run(causal_offset=offset, **rules),
+        inputs.oracle(causal_offset=offset, algorithm="exact", scale=0.25),
+    )
+    for mine, theirs in zip(got, want, strict=True):
+        later = slice(with_far[1].start, None)
+        torch.testing.assert_close(mine[:, :, later].double(), theirs[:, :, later], atol=1e-5, rtol=1e-5)
+    unasked = slice(with_far[0].start, with_far[0].stop)
+    assert not torch.allclose(got[0][:, :, unasked].double(), want[0][:, :, unasked], atol=1e-4)
 
 
 @pytest.mark.parametrize("place", [40, 64, 100, 149])

@@ -13,11 +13,13 @@ from typing import Any
 
 from torch import fx
 
+from .generated_code import generated_for
 from .options import Options
+from .passes.canonical import CanonicalView
 from .passes.expand import expand
 from .passes.held import Triangle, held_tensors
 from .passes.region import Regions
-from .passes.rewrite import Rewritten, rewrite
+from .passes.rewrite import Rewritten, call_dtype, rewrite
 from .passes.sites import find_sites, rejection
 from .passes.spec import AttentionSite
 from .policy import decide
@@ -67,7 +69,8 @@ def analyse(
         decided = [(s, d) for s, d in decided if s.anchor not in left]
         changed = any(d.lowering is not None for _, d in decided)
         rewritten = done.module if changed else module
-        rows = [site_row(s, d, code) for s, d in decided]
+        view = CanonicalView(expanded)
+        rows = [site_row(s, d, generated_for(s.spec, d, call_dtype(view, s)) if code else None) for s, d in decided]
         sites = fold(_drawn(rows, [s for s, _ in decided], Regions(expanded, rewritten)))
     except Exception as error:  # whatever it is: the model compiles as Inductor would compile it
         failure = f"{type(error).__name__}: {error}"

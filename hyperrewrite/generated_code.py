@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from .kernels.call import AttentionCall
 from .kernels.curve import Curve
 from .kernels.fused.generated import name_of
@@ -29,8 +31,9 @@ class Generated:
         return f"{self.name}.py ({self.words})" if self.source else f"none, {self.words}"
 
 
-def generated_for(spec: AttentionSpec, decision: Decision) -> Generated:
-    """For a site of this spec and what was decided about it. The source is that of the kernel of exact attention."""
+def generated_for(spec: AttentionSpec, decision: Decision, dtype: torch.dtype) -> Generated:
+    """For a site of this spec, what was decided about it and the dtype that its call runs in. The source is that of the
+    kernel of exact attention."""
     lowering = decision.lowering
     if lowering is None:
         return _none("the call stays as it stands")
@@ -39,15 +42,15 @@ def generated_for(spec: AttentionSpec, decision: Decision) -> Generated:
     algorithm = str(lowering.arguments["algorithm"])
     if algorithm != "exact":
         return _none(f"{algorithm} has neither a curve nor a mask that its own kernels do not know")
-    rule = rule_of(spec)
+    rule = rule_of(spec, dtype)
     if rule in (Rule(), Rule(causal=True)) and spec.mask.causal_offset in (None, 0):
         return _none("it is plain attention, which PyTorch's own kernels compute")
     text = source(rule)
     return Generated(name_of(text), rule.in_words(), text)
 
 
-def rule_of(spec: AttentionSpec) -> Rule:
-    """The rule of the exact call that is written for a spec. Numbers that are known at run time only do not matter."""
+def rule_of(spec: AttentionSpec, dtype: torch.dtype) -> Rule:
+    """The rule of the exact call in this dtype that is written for a spec. Numbers that are known at run time only do not matter."""
     mask, curve = spec.mask, spec.curve
     call = AttentionCall(
         num_queries=0,
@@ -60,7 +63,7 @@ def rule_of(spec: AttentionSpec) -> Rule:
     )
     return Rule.of(
         call,
-        spec.dtype,
+        dtype,
         key_mask=mask.key_mask is not None,
         bias=spec.bias is not None or mask.other is not None,
         first_key=mask.first_key is not None,

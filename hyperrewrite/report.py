@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path, PurePath
 from typing import Any
 
-from .generated_code import Generated, generated_for
+from .generated_code import Generated
 from .passes.region import Step
 from .passes.spec import AttentionSite, Rejection, Source
 from .policy import Decision
@@ -148,8 +148,8 @@ class Report:
         Path(path).write_text(page(self), encoding="utf-8")
 
 
-def site_row(site: AttentionSite, decision: Decision, code: bool = False) -> SiteRow:
-    """A site and its decision as a row; code: with the source that is generated for it."""
+def site_row(site: AttentionSite, decision: Decision, generated: Generated | None = None) -> SiteRow:
+    """A site, its decision and, where that is asked for, the source that is generated for it, as a row."""
     spec, source = site.spec, site.source
 
     def shape(*sizes: Any) -> tuple[int | str, ...]:
@@ -168,7 +168,7 @@ def site_row(site: AttentionSite, decision: Decision, code: bool = False) -> Sit
         action=decision.action,
         code=str(decision.code),
         reason=decision.sentence,
-        generated=generated_for(site.spec, decision) if code else None,
+        generated=generated,
         source=source.code,
         sentences=sentences(spec),
     )

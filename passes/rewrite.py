@@ -6,6 +6,7 @@ call follows from the site's spec. The original module is never changed.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Mapping, Sequence
@@ -94,12 +95,8 @@ def _attention(
         emitter.operand(site.key, roots.key_position, roots.feature),
         emitter.operand(site.value, roots.key_position, roots.value_feature),
     ]
+    common = call_dtype(view, site)
     dtypes = [view.tensor(o.node).dtype for o in (site.query, site.key, site.value)]
-    common = dtypes[0]
-    for dtype in (*dtypes[1:], *_term_dtypes(view, site)):
-        common = torch.promote_types(common, dtype)
-    if common == torch.float16 and holds_too_low(view, site.spec, common):
-        common = site.spec.score_dtype  # its lowest number swallows no score where kernels add in float32
     query, key, value = (
         t if d == common else emitter.method("to", t, common) for t, d in zip(tensors, dtypes, strict=True)
     )
@@ -124,6 +121,15 @@ def _multiplied(emitter: Emitter, query: fx.Node, factor: Expr, site: AttentionS
         scale = emitter.query_tensor(factor)
         return emitter.method("to", emitter.call(operator.mul, query, scale), dtype)
     return emitter.call(operator.mul, query, emitter.tensor(factor, emitter.score_axes))
+
+
+def call_dtype(view: CanonicalView, site: AttentionSite) -> torch.dtype:
+    """What queries, keys and values are cast to for the call that is written."""
+    held = [view.tensor(o.node).dtype for o in (site.query, site.key, site.value)]
+    common = functools.reduce(torch.promote_types, [*held, *_term_dtypes(view, site)])
+    if common == torch.float16 and holds_too_low(view, site.spec, common):
+        return site.spec.score_dtype  # its lowest number swallows no score where kernels add in float32
+    return common
 
 
 def _term_dtypes(view: CanonicalView, site: AttentionSite) -> list[torch.dtype]:

@@ -58,6 +58,11 @@ def biased(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return softmax((q @ k.mT - 0.1 * distance).masked_fill(distance < 0, float("-inf")), v)
 
 
+def row_term(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT + torch.linspace(0.0, 1.0, N)[:, None]  # float32, as the term is
+    return softmax(torch.tanh(scores / 30) * 30, v.float()).to(v.dtype)
+
+
 def plain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return softmax(q @ k.mT, v)
 
@@ -76,6 +81,7 @@ def explained(model: Callable[..., Tensor], dtype: torch.dtype = torch.float32, 
     [
         (softcap, torch.float32, Rule(causal=True, softcap=True, precise=True)),
         (softcap, torch.bfloat16, Rule(causal=True, softcap=True)),
+        (row_term, torch.bfloat16, Rule(softcap=True, precise=True)),
         (clamped, torch.float32, Rule(score_max=True, scaled=True)),
         (window, torch.float32, Rule(causal=True, window=True)),
         (documents, torch.float32, Rule(groups=1)),

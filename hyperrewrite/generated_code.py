@@ -50,7 +50,8 @@ def generated_for(spec: AttentionSpec, decision: Decision, dtype: torch.dtype) -
 
 
 def rule_of(spec: AttentionSpec, dtype: torch.dtype) -> Rule:
-    """The rule of the exact call in this dtype that is written for a spec. Numbers that are known at run time only do not matter."""
+    """The rule of the exact call that is written for a spec, in this dtype. Numbers that are known at run time only do
+    not matter."""
     mask, curve = spec.mask, spec.curve
     call = AttentionCall(
         num_queries=0,

@@ -23,8 +23,8 @@ from .arguments import batch_stride, dense_bytes, on_device, outputs, padded, pr
 from .attention import attend_tile
 from .config import Config, device_of
 from .configure import config_of
+from .prepare import prepare_keys
 from .search import search_keys, sketch_queries
-from .table import table_of_blocks
 
 LOG2_E = 1.0 / math.log(2.0)
 SKETCH_RANGE = 16.0  # where the largest number of a usual key's sketch stands
@@ -90,7 +90,7 @@ def hyper(
     sketched = {"SKETCH_MOST": SKETCH_MOST if config.sketch.itemsize <= 2 else math.inf}
     precision = {"PRECISION": precision_of(query.dtype)}
     with on_device(query.device):
-        table_of_blocks[(blocks, lines)](
+        prepare_keys[(blocks, lines)](
             key, value, mask, *means, key_sketch, power,
             *key.stride(), *value.stride(), mask_stride, units, n_k, blocks, sinks // block, sketch_rows,
             SEARCHES=searches, PAD_BLOCK=triton.next_power_of_2(block), D_V=value_features, PAD_V=value_wide,

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("triton")
 WITHOUT_PRODUCTS = (
-    "table_of_blocks", "find_spans", "find_read", "draw_planes", "sort_chunks", "place_buckets", "place_rows",
+    "prepare_keys", "find_spans", "find_read", "draw_planes", "sort_chunks", "place_buckets", "place_rows",
     "draw_ranks",
 )  # fmt: skip
 KERNELS = (

@@ -12,7 +12,7 @@ from processes import NO_TRITON, ROOT, run_python
 ROOMS = {"hyperrewrite": [], "passes": ["hyperrewrite"], "kernels": ["hyperrewrite"]}
 TRITON_NAMES = (
     "arguments", "attention", "bits", "buckets", "exact", "geometry", "launch", "launch_exact", "launch_paper",
-    "paper", "search", "spans", "table",
+    "paper", "prepare", "search", "spans",
 )  # fmt: skip
 TRITON = {ROOT / "kernels" / "fused" / f"{name}.py" for name in TRITON_NAMES}
 

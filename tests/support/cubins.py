@@ -34,10 +34,10 @@ from hyperrewrite.kernels.fused.configure import config_of, exact_config_of
 from hyperrewrite.kernels.fused.exact import attend_exactly
 from hyperrewrite.kernels.fused.generated import module_of
 from hyperrewrite.kernels.fused.paper import attend_areas, attend_blocks
+from hyperrewrite.kernels.fused.prepare import prepare_keys
 from hyperrewrite.kernels.fused.rules import Rule
 from hyperrewrite.kernels.fused.search import search_keys, sketch_queries
 from hyperrewrite.kernels.fused.spans import find_read, find_spans
-from hyperrewrite.kernels.fused.table import table_of_blocks
 from hyperrewrite.kernels.lsh import RANKS, ROUNDS
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
@@ -74,7 +74,7 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[
     }  # fmt: skip
     rows = []
     for kernel, phase in (
-        (table_of_blocks, None), (sketch_queries, config.near),
+        (prepare_keys, None), (sketch_queries, config.near),
         (search_keys, config.search), (attend_tile, config.attend),
     ):  # fmt: skip
         more = {} if phase is None else {"KEYS": phase.keys, "STAGES": phase.stages, "PACKED": target != "gfx942"}

@@ -13,7 +13,7 @@ import triton.language as tl
 
 
 @triton.jit
-def table_of_blocks(
+def prepare_keys(
     key_ptr,  # [B, H_kv, n_k, D]
     value_ptr,  # [B, H_kv, n_k, D_v]
     mask_ptr,  # bool [B or 1, n_k]

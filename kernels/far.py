@@ -25,8 +25,8 @@ from torch.nn.functional import pad
 
 from .attend import NEG_INF, attend, attend_backward, gather_rows, log_weight_of, merge_
 from .call import AttentionCall
-from .selection import Found
-from .tiling import Tile, block_of, tiles
+from .selection import NEVER, Found
+from .tiling import STRIP, Tile, block_of, tiles
 
 SCORE_BUDGET = 1 << 20  # scores that one `Far` may hold
 STEP = 32  # keys; whole vectors on every machine
@@ -39,9 +39,10 @@ OFF_CPU = 32  # times as much elsewhere, where calls cost more than caches gain
 class Far:
     """N tiles, each of one query head: R queries against F found keys.
 
-    query_rows  int64 [N, R], b·H·n_q + h·n_q + i; B·H·n_q = no query.
+    query_rows  int64 [N, R], b·H·n_q + h·n_q + i; B·H·n_q = no query. R = rows of a whole tile.
     key_rows    int64 [N, F], b·H_kv·n_k + u·n_k + j; B·H_kv·n_k = no key.
-    first       int64 [N, F], the row of the tile from which on the key is read; R = never.
+    first       int64 [N, S, F], for each strip of STRIP rows the row of the tile from which on the key is read; R and
+                above = never.
     block_rows  int64 [N, F], b·H_kv·m + u·m + number of the key's block, m blocks a sequence; B·H_kv·m = none.
     """
 
@@ -52,8 +53,13 @@ class Far:
 
     def reads(self) -> Tensor:
         """Which query reads which key by itself, bool [N, R, F]."""
-        rows = torch.arange(self.query_rows.shape[1], device=self.first.device)
-        return rows[:, None] >= self.first.unsqueeze(1)
+        rows = torch.arange(self.first.shape[1] * STRIP, device=self.first.device).view(-1, STRIP, 1)
+        return (rows >= self.first.unsqueeze(2)).flatten(1, 2)[:, : self.query_rows.shape[1]]
+
+    def reads_none(self) -> Tensor:
+        """Which query reads none of the keys, bool [N, R]."""
+        rows = torch.arange(self.first.shape[1] * STRIP, device=self.first.device).view(-1, STRIP)
+        return (rows < self.first.amin(2, keepdim=True)).flatten(1, 2)[:, : self.query_rows.shape[1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +134,21 @@ def _packed(held: list[tuple[Tile, Found]], batch: int, heads: int, units: int, 
     own, and a `Far` is as wide as each of its tiles would need it alone: what is added are exact zeros behind.
     """
     n_q, n_k, rows, block = call.num_queries, call.num_keys, call.parameters.tile, block_of(call)
-    orders = [torch.sort(mine.head * (rows + 1) + mine.first, stable=True).indices for _, mine in held]
+    strips = -(-rows // STRIP)
+    orders = [torch.sort(mine.head * (rows + 1) + mine.first.amin(1), stable=True).indices for _, mine in held]
     key = torch.cat([mine.key[order] for (_, mine), order in zip(held, orders, strict=True)])
-    first = torch.cat([mine.first[order] for (_, mine), order in zip(held, orders, strict=True)])
+    firsts = [
+        pad(mine.first[order] + tile.skip, (0, strips - tile.strips), value=NEVER)
+        for (tile, mine), order in zip(held, orders, strict=True)
+    ]
+    first = torch.cat(firsts)
     counts = torch.cat([torch.bincount(mine.head, minlength=batch * heads) for _, mine in held])
     starts = counts.cumsum(0) - counts
     lists = [torch.arange(tile.start, tile.stop, device=key.device) for tile, _ in held]
-    queries = torch.stack([pad(row, (0, rows - row.numel()), value=-1) for row in lists])
+    skips = [tile.skip for tile, _ in held]
+    queries = torch.stack(
+        [pad(row, (skip, rows - skip - row.numel()), value=-1) for row, skip in zip(lists, skips, strict=True)]
+    )
     order = counts.argsort(descending=True, stable=True)
     widths = [_rounded(width) for width in counts[order].tolist() if width]
     at = 0
@@ -150,7 +164,7 @@ def _packed(held: list[tuple[Tile, Found]], batch: int, heads: int, units: int, 
         yield Far(
             _flat(queries[tile], head * n_q, batch * heads * n_q),
             _flat(keys, unit * n_k, batch * units * n_k),
-            _at(first, index, rows),
+            _at(first, index, NEVER).transpose(1, 2).contiguous(),
             _flat(torch.where(keys < 0, -1, keys // block), unit * -(-n_k // block), batch * units * -(-n_k // block)),
         )
 
@@ -171,8 +185,8 @@ def _flat(rows: Tensor, base: Tensor, spare: int) -> Tensor:
 
 
 def _at(numbers: Tensor, index: Tensor, absent: int) -> Tensor:
-    """numbers [M] at index [N, F]; M stands for `absent`."""
-    return pad(numbers, (0, 1), value=absent)[index]
+    """numbers [M, ...] at index [N, F]; M stands for `absent`."""
+    return torch.cat([numbers, numbers.new_full((1, *numbers.shape[1:]), absent)])[index]
 
 
 def _groups(batch: int, blocks: Blocks, call: AttentionCall) -> Iterator[tuple[slice, Tensor]]:
@@ -224,8 +238,7 @@ def found_forward(
         mine = gather_rows(query, part.query_rows).unsqueeze(1)
         keys, values = (gather_rows(flat, part.key_rows).unsqueeze(1) for flat in (key, value))
         reads = log_weight_of(part.reads(), mine).unsqueeze(1)  # [N, 1, R, F]
-        places = torch.arange(reads.shape[2], device=reads.device)
-        empty = (places < part.first.amin(1, keepdim=True)).unsqueeze(1)
+        empty = part.reads_none().unsqueeze(1)
         _collect(added, part, attend(mine, keys, values, reads, scale, empty=empty))
         if taken is not None and blocks is not None:
             means = gather_rows(blocks.keys.flatten(0, 2), part.block_rows).unsqueeze(1)

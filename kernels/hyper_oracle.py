@@ -63,10 +63,11 @@ def _of_head(query: Tensor, key: Tensor, seen: Tensor, call: AttentionCall) -> T
             limit = torch.logsumexp(scores[here].masked_fill(~close, NEG_INF), -1, keepdim=True) + share
             passes = distant & (scores[here] >= torch.maximum(limit, centre[here] + LEAST))
             for i in range(1, len(rows)):
-                passes[i] |= passes[i - 1]
+                if (rows[i] + (call.causal_offset or 0)) % call.parameters.tile % 16:  # not the first of a strip
+                    passes[i] |= passes[i - 1]
             read = close | (distant if dense else passes)
             ends = key.shape[0] if call.causal_offset is None else rows[-1] + call.causal_offset + 1
-            dense = 10 * int(passes[-1].sum()) > 9 * int((seen & torch.tensor(far, device=key.device))[:ends].sum())
+            dense = 10 * int(passes.any(0).sum()) > 9 * int((seen & torch.tensor(far, device=key.device))[:ends].sum())
         stand_in = mean_scores[here] - scores[here] if call.parameters.means else torch.full_like(scores[here], NEG_INF)
         mine = torch.where(read, 0.0, torch.where(distant, stand_in, NEG_INF))
         weight = weight.index_copy(0, here, mine)

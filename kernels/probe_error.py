@@ -169,7 +169,7 @@ def read_bits(
             continue
         _add_tiles(found, part.query_rows[b, h], part.key_rows[b, h // part.group()], part)
     for piece in far:
-        own = piece.query_rows[:, 0] // n_q == b * heads + h  # a tile is of one head, and its first row is a query
+        own = piece.query_rows.amin(1) // n_q == b * heads + h  # a tile is of one head; larger numbers are no queries
         tiles = Far(piece.query_rows[own], piece.key_rows[own], piece.first[own], piece.block_rows[own])
         tile, row, column = tiles.reads().nonzero(as_tuple=True)
         q = tiles.query_rows[tile, row] - (b * heads + h) * n_q

@@ -1,10 +1,10 @@
 """Which far keys a tile of queries reads one by one: the protocol of the selectors, their names, and their union.
 
 A selector is one short file in `selectors/`. It is made once a call, from the call's tensors, and asked for each tile
-in order of position. What it finds is a set of (query head, key, first row): the key is read by the tile's queries from
-that row on. With causality a selector must let nothing that a query reads depend on a later token: whether row r reads
+in order of position. What it finds is a set of (query head, key, first row of each strip): the key is read by a strip's
+queries from that row on. With causality a selector must let nothing that a query reads depend on a later token: whether row r reads
 key j may depend on tokens up to r's position only. A rule that looks at the tile's own queries thus says from which
-row on, and one that looks at earlier tiles alone says 0.
+row on, and one that looks at earlier tiles alone says 0. A first row before a strip is one for all of the strip.
 
 `select` of the parameters names them: "search", or several as "search+heavy"; a key found twice is read from the first
 of its rows. "none" finds nothing.
@@ -24,6 +24,8 @@ from .call import AttentionCall
 from .parameters import selectors
 from .tiling import Tile
 
+NEVER = 1 << 20  # beyond the rows of any tile
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -31,7 +33,8 @@ class Found:
 
     head   int64 [M], b·H + h.
     key    int64 [M], position of the key.
-    first  int64 [M], the row of the tile (0 = its first query) from which on the key is read.
+    first  int64 [M, strips], for each strip of the tile (`tiling.STRIP`) the row (0 = the tile's first query) from
+           which on the key is read; NEVER where that strip does not.
     """
 
     head: Tensor
@@ -75,12 +78,12 @@ class _Union:
     def find(self, tile: Tile, threshold: Tensor) -> Found:
         parts = [selector.find(tile, threshold) for selector in self.selectors]
         empty = torch.zeros(0, dtype=torch.int64, device=self.device)
-        head, key, first = (
-            torch.cat([empty, *(getattr(part, name) for part in parts)]) for name in ("head", "key", "first")
-        )
+        head, key = (torch.cat([empty, *(getattr(part, name) for part in parts)]) for name in ("head", "key"))
+        first = torch.cat([empty.new_empty(0, tile.strips), *(part.first for part in parts)])
         number, order = torch.sort(head * self.num_keys + key, stable=True)
         number, place = torch.unique_consecutive(number, return_inverse=True)
-        least = torch.full_like(number, tile.rows).scatter_reduce_(0, place, first[order], "amin")
+        least = first.new_full((number.shape[0], tile.strips), NEVER)
+        least.scatter_reduce_(0, place.unsqueeze(-1).expand(-1, tile.strips), first[order], "amin")
         return Found(number // self.num_keys, number % self.num_keys, least)
 
 
@@ -88,4 +91,9 @@ def of_mask(first: Tensor, tile: Tile) -> Found:
     """From a map: int [B, H, far], for each far key the row from which on it is read, `tile.rows` = never."""
     flat = first.flatten(0, 1)
     head, column = (flat < tile.rows).nonzero(as_tuple=True)
-    return Found(head, tile.far_keys(first.device)[column], flat[head, column].to(torch.int64))
+    return from_row(head, tile.far_keys(first.device)[column], flat[head, column].to(torch.int64), tile)
+
+
+def from_row(head: Tensor, key: Tensor, first: Tensor, tile: Tile) -> Found:
+    """Keys that all of the tile's queries read from one row on, int64 [M]."""
+    return Found(head, key, first.unsqueeze(-1).expand(-1, tile.strips))

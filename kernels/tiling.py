@@ -21,13 +21,15 @@ from torch import Tensor
 
 from .call import AttentionCall
 
+STRIP = 16  # rows of a tile that share what the search finds: as many as a GPU's warp holds of a product
 MOST_BLOCKS = 256  # with more blocks than this a sequence gets larger ones, but never larger than a tile
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
     """Queries [start, stop), their local keys [low, high), the first `sinks` keys (all below low), and `limit`: no
-    query of the tile sees a key from there on. Far keys are [sinks, low) and [high, limit)."""
+    query of the tile sees a key from there on. Far keys are [sinks, low) and [high, limit). The whole tile has `skip`
+    rows before its first query: strips of STRIP rows are counted from there."""
 
     start: int
     stop: int
@@ -35,6 +37,7 @@ class Tile:
     high: int
     sinks: int
     limit: int
+    skip: int = 0
 
     @property
     def far(self) -> int:
@@ -45,6 +48,11 @@ class Tile:
     def rows(self) -> int:
         """Number of queries."""
         return self.stop - self.start
+
+    @property
+    def strips(self) -> int:
+        """Number of strips with a query, and of those before them."""
+        return -(-(self.skip + self.rows) // STRIP)
 
     def far_keys(self, device: torch.device) -> Tensor:
         """Their positions in ascending order, int64 [far]."""
@@ -91,5 +99,5 @@ def tiles(call: AttentionCall) -> Iterator[Tile]:
         stop = min(position + size - offset, n_q)
         low = min(max(position - window, 0) // block * block, n_k)
         high = min(stop + offset, n_k)
-        yield Tile(first, stop, low, high, min(sinks, low), high)
+        yield Tile(first, stop, low, high, min(sinks, low), high, first + offset - position)
         first = stop

@@ -4,8 +4,8 @@ The definition is that of `kernels.hyper` and `kernels.far`. Scores are in log2 
 query head and keeps its queries, running maximum `peak`, sum `total` and numerator `acc` from the first key to the
 last. The search's bits become dense tiles of keys by index: `CHUNK` keys at a time, word by word, the numbers of the
 set bits go to the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is
-decided by exact scores: from the first row of the tile on whose score reaches its bound. Where the tile before was told
-most of its keys, all are near (`kernels.selectors.search`).
+decided by exact scores: in each strip of `STRIP` rows, which one warp holds, from the first row on whose score reaches
+its bound. Where the tile before was told most of its keys, all are near (`kernels.selectors.search`).
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def attend_tile(
     PAD_D: tl.constexpr,
     PAD_V: tl.constexpr,
     R: tl.constexpr,  # rows of a tile
+    STRIP: tl.constexpr,
     KEYS_NEAR: tl.constexpr,
     KEYS_FOUND: tl.constexpr,
     CHUNK: tl.constexpr,
@@ -193,8 +194,10 @@ def attend_tile(
                     )
                     scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale  # [R, KEYS_FOUND]
                     passes = (scores >= bound[:, None]) & has[None, :]
-                    first = tl.min(tl.where(passes, row[:, None], R), 0)  # the row from which on a key is read
-                    reads = row[:, None] >= first[None, :]
+                    first = tl.where(passes, row[:, None], R)
+                    first = tl.min(tl.reshape(first, [R // STRIP, STRIP, KEYS_FOUND]), 1)  # of each strip
+                    first = tl.broadcast_to(first[:, None, :], [R // STRIP, STRIP, KEYS_FOUND])
+                    reads = row[:, None] >= tl.reshape(first, [R, KEYS_FOUND])
                     read_scores = tl.where(reads, scores, float("-inf"))
                     higher = tl.maximum(peak, tl.max(read_scores, 1))
                     base = tl.where(higher == float("-inf"), 0.0, higher)

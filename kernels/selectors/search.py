@@ -3,7 +3,8 @@
 Of the keys that a query leaves out few matter, and no earlier query or mean of keys tells which: they are found by
 scoring them all (docs/estimator.md). That costs n_q·n_k·D/2 multiply-adds, but of the cheapest kind: scores in
 bfloat16 (float32 where that is not fast: see `sketch_dtype`), no exponential, no values, and of each score only
-whether it passes. A key is read from the first row of its tile that found it on: rows before that must not know of it.
+whether it passes. In each strip of STRIP rows a key is read from the first row that found it on: rows before that must
+not know of it, and those behind are like it more often than not.
 
 Keys are centred before they are rounded: what is subtracted from every key changes no comparison of one query's scores,
 and without their large common part the rest keeps more of its bits. The centre is the mean of the first far block,
@@ -22,10 +23,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..call import AttentionCall
-from ..selection import Found, Selector
-from ..tiling import Tile, block_of, first_far
+from ..selection import NEVER, Found, Selector
+from ..tiling import STRIP, Tile, block_of, first_far
 
 DENSE = 0.9  # share of its far keys that a tile must find more of, for the next one to read all
 LEAST = 0.25  # a found key's score less its query's score of the centre, at least
@@ -69,7 +71,7 @@ class Search:
             unit, key, member = (shares.amax(-1) >= ONE[self.key.dtype]).nonzero(as_tuple=True)
             heads.append(unit * group + member)
             keys.append(key + low)
-            firsts.append((shares[unit, key, member] >= ONE[self.key.dtype]).to(torch.uint8).argmax(-1))
+            firsts.append(_firsts(shares[unit, key, member] >= ONE[self.key.dtype], tile))
         head, order = torch.cat(heads).sort(stable=True)
         found = Found(head, torch.cat(keys)[order], torch.cat(firsts)[order])
         was_dense, far = self.is_dense.clone(), self._far(tile)
@@ -90,8 +92,16 @@ class Search:
         others = ~is_dense[found.head]
         head, order = torch.cat([head, found.head[others]]).sort(stable=True)
         key = torch.cat([far[column], found.key[others]])[order]
-        first = torch.cat([torch.zeros_like(column), found.first[others].to(column.dtype)])[order]
+        first = torch.cat([column.new_zeros(column.shape[0], tile.strips), found.first[others]])[order]
         return Found(head, key, first)
+
+
+def _firsts(passes: Tensor, tile: Tile) -> Tensor:
+    """Of which rows pass, bool [M, rows], the first of each strip, int64 [M, strips]; NEVER where none does."""
+    passes = pad(passes, (tile.skip, tile.strips * STRIP - tile.skip - tile.rows)).view(-1, tile.strips, STRIP)
+    starts = torch.arange(tile.strips, device=passes.device) * STRIP - tile.skip
+    first = passes.to(torch.uint8).argmax(-1) + starts
+    return first.masked_fill_(~passes.any(-1), NEVER)
 
 
 def _starts(tile: Tile, piece: int) -> list[int]:

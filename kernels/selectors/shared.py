@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..attend import NEG_INF
 from ..call import AttentionCall
-from ..selection import Found
+from ..selection import Found, from_row
 from ..tiling import Tile
 
 
@@ -30,4 +30,4 @@ def best(score: Tensor, key_mask: Tensor | None, heads: int, count: int, tile: T
     column = column.masked_fill(found == NEG_INF, tile.far).sort(-1).values
     column = column.repeat_interleave(heads // score.shape[1], 1).flatten(0, 1)
     head, place = (column < tile.far).nonzero(as_tuple=True)
-    return Found(head, keys[column[head, place]], torch.zeros_like(head))
+    return from_row(head, keys[column[head, place]], torch.zeros_like(head), tile)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from attention_cases import Inputs, check_against_oracle, make_inputs
-from hyperrewrite.kernels import far, oracle, planning
+from hyperrewrite.kernels import far, oracle, planning, selection
 from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.far import Far
 from hyperrewrite.kernels.hyper_oracle import hyper_log_weight
@@ -284,7 +284,7 @@ def test_a_threshold_of_nothing_is_exact(offset: int | None, monkeypatch: pytest
         if mask is not None:
             shown = mask[:, keys].repeat_interleave(threshold.shape[1], 0)
         head, column = shown.nonzero(as_tuple=True)
-        return search.Found(head, keys[column], torch.zeros_like(head))
+        return selection.from_row(head, keys[column], torch.zeros_like(head), tile)
 
     monkeypatch.setattr(search.Search, "find", everything)
     inputs = make_inputs(200, kv_heads=2, masked=0.2)

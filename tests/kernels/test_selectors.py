@@ -12,6 +12,7 @@ from hyperrewrite.kernels import selection, tiling
 from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.parameters import SELECTORS, Parameters
 from hyperrewrite.kernels.selection import Found
+from hyperrewrite.kernels.selectors import search
 from hyperrewrite.kernels.tiling import Tile
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,7 +61,7 @@ class Case:
 
 def as_pairs(found: Found, last: int | None = None) -> Pairs:
     """(head, key, first) of what a row reads: first <= `last`, None = any."""
-    triples = zip(found.head.tolist(), found.key.tolist(), found.first.tolist(), strict=True)
+    triples = zip(found.head.tolist(), found.key.tolist(), found.first.amin(1).tolist(), strict=True)
     return {triple for triple in triples if last is None or triple[2] <= last}
 
 
@@ -123,7 +124,8 @@ def test_found_keys_are_far_visible_and_in_order(
         number = found.head * n_k + found.key
         assert bool((number[1:] > number[:-1]).all()), "out of order or twice"
         assert bool(((found.head >= 0) & (found.head < batch * heads)).all())
-        assert bool(((found.first >= 0) & (found.first < tile.rows)).all())
+        assert found.first.shape == (found.key.shape[0], tile.strips)
+        assert bool(((found.first.amin(1) >= 0) & (found.first.amin(1) < tile.rows)).all())
         assert bool(torch.isin(found.key, tile.far_keys(found.key.device)).all()), "a near key"
         assert bool(seen[found.head // heads, found.key].all()), "a masked key"
         if offset is not None:
@@ -189,26 +191,40 @@ def check_causality(case: Case, place: float, size: float) -> int:
     return count
 
 
-@pytest.mark.parametrize("offset", [None, 0, 13])
+@pytest.mark.parametrize("offset", [None, 0, 13, 27])
 @pytest.mark.parametrize("masked", [0.0, 0.4])
-def test_search_finds_what_passes_and_nothing_else(offset: int | None, masked: float) -> None:
-    """With thresholds so far above the score of the keys' mean that what search demands besides does not matter."""
-    case = random_case("search", 77, 90, offset, masked=masked, dtype=torch.float64, seed=4)
-    case = replace(case, threshold=case.threshold.clamp(min=3.0))
+@pytest.mark.parametrize("tile", [16, 40, 64])
+def test_search_finds_what_passes_in_each_strip_and_nothing_else(
+    offset: int | None, masked: float, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key passes with a score of the threshold and a quarter above that of the first far block's mean.
+
+    Strips stand at multiples of 16 of a whole tile, of which a call may begin in the middle.
+    """
+    monkeypatch.setattr(search, "DENSE", 1.0)  # no tile reads everything because the one before found most of it
+    case = random_case("search", 177, 190, offset, masked=masked, dtype=torch.float64, seed=4, tile=tile)
     scores = case.scores().flatten(0, 1).tolist()
-    thresholds = case.threshold.flatten(0, 1).tolist()
-    some = 0
-    for tile, found in case.find().items():
-        want: Pairs = set()
+    shown = torch.ones(2, 4) if case.key_mask is None else case.key_mask[:, 4:8].float()
+    means = (case.key[:, :, 4:8] * shown[:, None, :, None]).sum(2) / shown.sum(-1).clamp(min=1.0)[:, None, None]
+    centre = 0.5 * (case.query * means.repeat_interleave(2, 1).unsqueeze(2)).sum(-1)
+    case = replace(case, threshold=case.threshold.clamp(min=3.0))
+    thresholds = case.threshold.maximum(centre + 0.25).flatten(0, 1).tolist()
+    some = again = 0
+    for cut, found in case.find().items():
+        want: dict[tuple[int, int], list[int]] = {}
+        strip_of = {row: (row + (offset or 0)) % tile // 16 for row in range(cut.start, cut.stop)}
         for head in range(len(scores)):
-            for key in [*range(tile.sinks, tile.low), *range(tile.high, tile.limit)]:
-                rows = range(tile.start, tile.stop)
-                passing = [row for row in rows if scores[head][row][key] >= thresholds[head][row]]
+            for key in [*range(cut.sinks, cut.low), *range(cut.high, cut.limit)]:
+                passing = [row for row in strip_of if scores[head][row][key] >= thresholds[head][row]]
                 if passing:
-                    want.add((head, key, passing[0] - tile.start))
-        assert as_pairs(found) == want
+                    first = want.setdefault((head, key), [selection.NEVER] * cut.strips)
+                    for row in reversed(passing):
+                        first[strip_of[row]] = row - cut.start
+        got = zip(found.head.tolist(), found.key.tolist(), found.first.tolist(), strict=True)
+        assert {(head, key): first for head, key, first in got} == want
         some += len(want)
-    assert some > 100
+        again += sum(sum(row < selection.NEVER for row in first) > 1 for first in want.values())
+    assert some > 300 and (tile == 16 or again > 30)
 
 
 def test_heavy_finds_the_column_that_earlier_probe_rows_look_at() -> None:
@@ -270,11 +286,11 @@ def test_lsh_reads_far_keys_of_a_shared_code_and_no_more_than_its_share(offset: 
     """One plane, one query that looks: half of the keys share its code, and of each round it takes the nearest two."""
     case = random_case("lsh", 256, 256, offset, heads=(1, 1), lsh_projections=1, selected=32, tile=16)
     for tile, found in case.find().items():
-        alone = (found.first == 0).sum()
+        alone = (found.first[:, 0] == 0).sum()
         assert int(alone) <= 2 * 2 * 4  # batch, selected / 16, rounds
         if tile.start >= 128:
             assert int(alone) >= 2 * 2
-            assert bool((found.key[found.first == 0] >= tile.low - 40).all())
+            assert bool((found.key[found.first[:, 0] == 0] >= tile.low - 40).all())
 
 
 def test_pooled_finds_a_block_of_alike_keys() -> None:

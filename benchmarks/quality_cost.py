@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import torch
 from hyperrewrite.kernels.call import AttentionCall
-from hyperrewrite.kernels.far import Far
+from hyperrewrite.kernels.far import Far, Whole
 from hyperrewrite.kernels.parts import Span, visible_keys
 from hyperrewrite.kernels.planning import algorithm_of
 from hyperrewrite.kernels.tiling import block_of, tiles
@@ -42,7 +42,7 @@ class Cost:
     bytes: float
 
 
-def cost(call: AttentionCall, far: list[Far], heads: int, features: int, width: int) -> Cost | None:
+def cost(call: AttentionCall, far: list[Far | Whole], heads: int, features: int, width: int) -> Cost | None:
     """heads = B·H, features = D, width = D_v; far: all that was found. None for algorithms but `hyper` and `exact`."""
     name, n_q = algorithm_of(call), call.num_queries
     if name not in ("exact", "hyper"):
@@ -67,17 +67,21 @@ def cost(call: AttentionCall, far: list[Far], heads: int, features: int, width: 
             read += tile.far * features
     if name == "exact":
         return Cost(1.0, 0.0, ELEMENT * read / n_q)
-    found, dense = 0.0, 0.0
+    found, dense, plain = 0.0, 0.0, 0.0
     for part in far:
+        if isinstance(part, Whole):
+            found += heads * part.tile.far
+            plain += part.tile.far * part.tile.rows
+            continue
         rows = part.query_rows.shape[1]
-        real = (part.first < rows).sum(-1)
+        real = (part.first.amin(1) < rows).sum(-1)
         asked = (part.query_rows < heads * n_q).sum(-1)
         found += float(real.sum())
         dense += float((real * asked).sum())
     found, dense = found / heads, dense / heads
     twice = 2 if call.parameters.means else 1
     return Cost(
-        (near + means + twice * dense) / whole,
+        (near + means + twice * dense + plain) / whole,
         looked * features / (whole * pair),
         ELEMENT * (read + found * pair) / n_q,
     )

@@ -5,7 +5,7 @@ The exceptions are forwards on a GPU that have kernels of their own (`fused`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from . import far
 from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
 from .call import AttentionCall
 from .exact import Scoring, span_backward, span_forward, span_row_backward, writes_all
-from .far import Blocks, Far
+from .far import Blocks, Far, Whole
 from .fused import forward as fused
 from .lifted import Lifted
 from .parts import Span, Tiles, without_bands
@@ -87,7 +87,10 @@ def forward(
             if blocks is not None:
                 far.blocks_forward(wide[0], blocks, call, out, lse)
             flats = _flat(wide[0]), _flat(wide[1]), _flat(wide[2])
-            far.found_forward(*flats, far_parts(*wide, key_mask, call, near), blocks, call.scale, out, lse)
+            found, whole = far_parts(*wide, key_mask, call, near), list[Whole]()
+            far.found_forward(*flats, _apart(found, whole), blocks, call.scale, out, lse)
+            for tile in whole:
+                _whole_forward(*wide, tile, scoring, call, out, lse)
     out = _fill_empty(out, lse, value, call, key_mask)
     return out.to(query.dtype).contiguous(), lse.to(torch.float32).contiguous()
 
@@ -168,7 +171,7 @@ def backward(
             assert delta is not None
             near = near_lse(*wide[:2], key_mask, call, planned)
             found = far_parts(*wide, key_mask, call, near)
-            _far_backward(wide_grad, *wide, found, key_mask, call, wide_lse, delta, (flats[0], flats[1], flats[2]))
+            _far_backward(wide_grad, *wide, found, scoring, call, wide_lse, delta, (flats[0], flats[1], flats[2]))
         _empty_backward(grad_out.to(dtype), empty, grads, call)
     else:
         for flat in flats:
@@ -235,19 +238,41 @@ def _flat(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1, tensor.shape[-1])
 
 
+def _apart(found: Iterable[Far | Whole], whole: list[Whole]) -> Iterator[Far]:
+    """What was found one by one; tiles that read everything are added to `whole`."""
+    for part in found:
+        if isinstance(part, Whole):
+            whole.append(part)
+        else:
+            yield part
+
+
+def _whole_forward(
+    query: Tensor, key: Tensor, value: Tensor, part: Whole, scoring: Scoring, call: AttentionCall, out: Tensor,
+    lse: Tensor,
+) -> None:  # fmt: skip
+    """Write the exact result of a tile over what out [B, H, n_q, D_v] and lse [B, H, n_q] hold of it."""
+    mine, rows = slice(part.batch, part.batch + 1), slice(part.tile.start, part.tile.stop)
+    found = span_forward(
+        query[mine], key[mine], value[mine], part.all_keys(call.causal_offset), scoring.without_lifted(mine)
+    )
+    out[mine, :, rows], lse[mine, :, rows] = found
+
+
 def _far_backward(
     grad_out: Tensor,
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    found: Iterator[Far],
-    key_mask: Tensor | None,
+    found: Iterator[Far | Whole],
+    scoring: Scoring,
     call: AttentionCall,
     lse: Tensor,
     delta: Tensor,
     grads: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     """Add the far parts' share to the flat gradients of query, key and value, in place."""
+    key_mask, tiles = scoring.key_mask, list[Whole]()
     blocks = Blocks.of(key, value, key_mask, call)
     grad_query, grad_key, grad_value = (
         flat[:-1].view(like.shape) for flat, like in zip(grads, (query, key, value), strict=True)
@@ -256,11 +281,19 @@ def _far_backward(
     # A query without any key has weights of zero, and so has the spare row.
     whole = pad(lse.masked_fill(lse == NEG_INF, float("inf")).reshape(-1), (0, 1), value=float("inf"))
     change, flats = pad(delta.reshape(-1), (0, 1)), (_flat(query), _flat(key), _flat(value))
-    for part in found:
+    for part in _apart(found, tiles):
         far.found_backward(_flat(grad_out), *flats, part, blocks, call.scale, whole, change, grads, grad_means)
+    without = lse.clone() if tiles else lse
+    for tile in tiles:
+        mine, rows = slice(tile.batch, tile.batch + 1), slice(tile.tile.start, tile.tile.stop)
+        without[mine, :, rows] = float("inf")  # no block stands for anything there
+        shares = (grad_query[mine], grad_key[mine], grad_value[mine])
+        for span in tile.far_keys():
+            given = (grad_out[mine], query[mine], key[mine], value[mine])
+            span_backward(*given, span, scoring.without_lifted(mine), lse[mine], delta[mine], shares)
     if blocks is not None:
         block_grads = grad_means[:-1].view(blocks.keys.shape), torch.zeros_like(blocks.values)
-        far.blocks_backward(grad_out, query, blocks, call, lse, delta, grad_query, block_grads)
+        far.blocks_backward(grad_out, query, blocks, call, without, delta, grad_query, block_grads)
         blocks.spread(*block_grads, grad_key, grad_value)
     if key_mask is not None:
         for share in (grad_key, grad_value):

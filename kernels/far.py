@@ -25,6 +25,7 @@ from torch.nn.functional import pad
 
 from .attend import NEG_INF, attend, attend_backward, gather_rows, log_weight_of, merge_
 from .call import AttentionCall
+from .parts import Span
 from .selection import NEVER, Found
 from .tiling import STRIP, Tile, block_of, tiles
 
@@ -60,6 +61,24 @@ class Far:
         """Which query reads none of the keys, bool [N, R]."""
         rows = torch.arange(self.first.shape[1] * STRIP, device=self.first.device).view(-1, STRIP)
         return (rows < self.first.amin(2, keepdim=True)).flatten(1, 2)[:, : self.query_rows.shape[1]]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A tile whose queries of one batch entry read every key that they see, in all heads: no block stands for any."""
+
+    batch: int
+    tile: Tile
+
+    def all_keys(self, causal_offset: int | None) -> Span:
+        """Near and far."""
+        return Span(self.tile.start, self.tile.stop, 0, self.tile.limit, causal_offset)
+
+    def far_keys(self) -> list[Span]:
+        """The far ones alone; every query of the tile sees them."""
+        tile = self.tile
+        edges = [(tile.sinks, tile.low), (tile.high, tile.limit)]
+        return [Span(tile.start, tile.stop, low, high) for low, high in edges if low < high]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +132,16 @@ def _blocked(rows: Tensor, block: int) -> Tensor:
     return pad(rows, (0, 0, 0, -rows.shape[-2] % block)).unflatten(-2, (-1, block))
 
 
-def pack(found: Iterable[tuple[Tile, Found]], batch: int, heads: int, units: int, call: AttentionCall) -> Iterator[Far]:
-    """What the selectors found, tile after tile, as batches of tiles with about as many keys each."""
+def pack(
+    found: Iterable[tuple[Tile, Found]], batch: int, heads: int, units: int, call: AttentionCall
+) -> Iterator[Far | Whole]:
+    """What the selectors found, tile after tile, as batches of tiles with about as many keys each, and tiles by
+    themselves that read everything."""
     held: list[tuple[Tile, Found]] = []
     size = 0
     for tile, mine in found:
+        if mine.whole is not None:
+            yield from (Whole(b, tile) for b in mine.whole.nonzero()[:, 0].tolist())
         held.append((tile, mine))
         size += call.parameters.tile * (mine.key.numel() + batch * heads)
         if size >= _times(HELD_BUDGET, mine.key):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from . import selection
 from .call import AttentionCall
-from .far import Far, pack
+from .far import Far, Whole, pack
 from .parts import Band, Plan, Span
 from .selection import Found
 from .tiling import Tile, block_of, tiles
@@ -59,7 +59,7 @@ def _shape(tile: Tile) -> tuple[int, int, int]:
 
 def far(
     query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, lse: Tensor, call: AttentionCall
-) -> Iterator[Far]:
+) -> Iterator[Far | Whole]:
     """The far keys; lse [B, H, n_q] of the near ones, −inf where a query has none. Rows of masked keys are zero."""
     if not call.parameters.means and not call.parameters.select_names:
         return

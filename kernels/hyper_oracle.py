@@ -29,13 +29,20 @@ def hyper_log_weight(query: Tensor, key: Tensor, key_mask: Tensor | None, call: 
     clean = key.double().masked_fill(~seen[:, None, :, None], 0.0)
     found = []
     for b in range(batch):
-        for h in range(heads):
-            found.append(_of_head(query[b, h].double() * call.scale, clean[b, h // group], seen[b], call))
+        mine = [query[b, h].double() * call.scale for h in range(heads)]
+        shares = [_of_head(mine[h], clean[b, h // group], seen[b], set(), call)[1] for h in range(heads)]
+        whole = {tile + 1 for tile, told in enumerate(zip(*shares, strict=True)) if sum(told) > 0}
+        found += [_of_head(mine[h], clean[b, h // group], seen[b], whole, call)[0] for h in range(heads)]
     return torch.stack(found).view(batch, heads, n_q, n_k)
 
 
-def _of_head(query: Tensor, key: Tensor, seen: Tensor, call: AttentionCall) -> Tensor:
-    """query [n_q, D] with the scale in it, key [n_k, D], seen bool [n_k]."""
+def _of_head(
+    query: Tensor, key: Tensor, seen: Tensor, whole: set[int], call: AttentionCall
+) -> tuple[Tensor, list[int]]:
+    """Log weight [n_q, n_k], and of each tile twice the far keys that some row passes less the visible ones.
+
+    query [n_q, D] with the scale in it, key [n_k, D], seen bool [n_k]; whole: numbers of the tiles that read everything.
+    """
     names = call.parameters.select_names
     assert names in ((), ("search",)), f"the oracle knows no selector {names}"
     block = block_of(call)
@@ -46,12 +53,12 @@ def _of_head(query: Tensor, key: Tensor, seen: Tensor, call: AttentionCall) -> T
     scores, mean_scores = query @ key.T, query @ means.T
     more = math.log(8192 / key.shape[0])
     share = math.log(call.parameters.threshold) + (more / 3 if more > 0 else more / 2)
-    dense = False  # whether the tile before found over nine tenths of its far keys
+    excess = []
     start = min(math.ceil(call.parameters.sinks / block) * block, max(key.shape[0] - block, 0))
     centre = query @ key[start : start + block][seen[start : start + block]].sum(0)[:, None]
     centre = centre / max(int(seen[start : start + block].sum()), 1)
     weight = torch.where(torch.zeros_like(scores) > 0, scores, NEG_INF)
-    for rows, near, far in _tiles(query.shape[0], key.shape[0], block, call):
+    for tile, (rows, near, far) in enumerate(_tiles(query.shape[0], key.shape[0], block, call)):
         here = torch.tensor(rows, device=key.device)
         allowed = seen.expand(len(rows), -1)
         if call.causal_offset is not None:
@@ -65,13 +72,14 @@ def _of_head(query: Tensor, key: Tensor, seen: Tensor, call: AttentionCall) -> T
             for i in range(1, len(rows)):
                 if (rows[i] + (call.causal_offset or 0)) % call.parameters.tile % 16:  # not the first of a strip
                     passes[i] |= passes[i - 1]
-            read = close | (distant if dense else passes)
+            read = close | (distant if tile in whole else passes)
             ends = key.shape[0] if call.causal_offset is None else rows[-1] + call.causal_offset + 1
-            dense = 10 * int(passes.any(0).sum()) > 9 * int((seen & torch.tensor(far, device=key.device))[:ends].sum())
+            visible = (seen & torch.tensor(far, device=key.device))[:ends].sum()
+            excess.append(2 * int(passes.any(0).sum()) - int(visible))
         stand_in = mean_scores[here] - scores[here] if call.parameters.means else torch.full_like(scores[here], NEG_INF)
         mine = torch.where(read, 0.0, torch.where(distant, stand_in, NEG_INF))
         weight = weight.index_copy(0, here, mine)
-    return weight
+    return weight, excess
 
 
 def _tiles(n_q: int, n_k: int, block: int, call: AttentionCall) -> list[tuple[list[int], list[bool], list[bool]]]:

@@ -17,7 +17,7 @@ from . import far
 from .attend import NEG_INF, accumulation_dtype, flat_index, merge_
 from .call import AttentionCall
 from .exact import Scoring, band_forward, span_forward
-from .far import Far
+from .far import Far, Whole
 from .lifted import Lifted
 from .parts import Plan, Span, Tiles, visible_keys, without_bands
 
@@ -56,7 +56,7 @@ def make_plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: Attenti
 
 def far_parts(
     query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall, lse: Tensor
-) -> Iterator[Far]:
+) -> Iterator[Far | Whole]:
     """What the algorithm adds once the lse [B, H, n_q] over `make_plan`'s parts is known; nothing for most."""
     if has_far(call):
         with torch.no_grad():
@@ -91,7 +91,7 @@ def near_forward(
 
 def whole_plan(
     query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall
-) -> tuple[Plan, list[Far]]:
+) -> tuple[Plan, list[Far | Whole]]:
     """Everything that a call reads: `make_plan`'s parts and all `far_parts`. For looking at, not for running."""
     key_mask = relevant_mask(key_mask)
     parts = make_plan(query, key, key_mask, call)
@@ -110,7 +110,7 @@ def count_keys(
     heads: int,
     call: AttentionCall,
     lifted: Lifted | None = None,
-    found: Iterable[Far] = (),
+    found: Iterable[Far | Whole] = (),
 ) -> Tensor:
     """Keys that each query reads by a plan and what was `found` besides, int64 [B, H, n_q]; `lifted` thins spans out.
 
@@ -120,7 +120,7 @@ def count_keys(
     known += [] if key_mask is None else [key_mask]
     known += [] if lifted is None else lifted.tensors()
     found = list(found)
-    known += [part.query_rows for part in found]
+    known += [part.query_rows for part in found if isinstance(part, Far)]
     device = known[0].device if known else torch.device("cpu")
     flat = torch.zeros(batch * heads * call.num_queries + 1, dtype=torch.int64, device=device)
     counts = flat[:-1].view(batch, heads, call.num_queries)
@@ -136,11 +136,18 @@ def count_keys(
             pair_counts = torch.full(queries.shape, width, device=device) if pairs is None else pairs.sum(-1)
             index = query_index(chunk, heads, call.num_queries)
             flat.index_add_(0, index.reshape(-1), pair_counts.expand(queries.shape).reshape(-1))
+    blocks = far.count_blocks(key_mask, call, device).expand(batch, -1).clone() if has_far(call) else None
     for more in found:
-        flat.index_add_(0, more.query_rows.reshape(-1), more.reads().sum(-1).reshape(-1))
-    if has_far(call):
-        counts += far.count_blocks(key_mask, call, device).unsqueeze(1)
-    return counts
+        if isinstance(more, Far):
+            flat.index_add_(0, more.query_rows.reshape(-1), more.reads().sum(-1).reshape(-1))
+            continue
+        mask = key_mask if key_mask is None or key_mask.shape[0] == 1 else key_mask[more.batch : more.batch + 1]
+        rows = slice(more.tile.start, more.tile.stop)
+        for span in more.far_keys():
+            counts[more.batch, :, rows] += visible_keys(span, mask, device)
+        if blocks is not None:
+            blocks[more.batch, rows] = 0
+    return counts if blocks is None else counts + blocks.unsqueeze(1)
 
 
 def relevant_mask(key_mask: Tensor | None) -> Tensor | None:

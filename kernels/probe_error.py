@@ -37,7 +37,7 @@ from torch import Tensor
 from . import parts
 from .attend import accumulation_dtype
 from .call import AttentionCall
-from .far import Far
+from .far import Far, Whole
 from .parts import Plan, Span, Tiles, without_bands
 from .planning import algorithm_of, whole_plan
 
@@ -148,16 +148,17 @@ def read_bits(
     head: tuple[int, int],
     query_shape: torch.Size,
     key_shape: torch.Size,
-    far: Iterable[Far] = (),
+    far: Iterable[Far | Whole] = (),
 ) -> Tensor:
     """Which keys each query of one (batch, head) reads: int64 [n_q, ⌈n_k / BLOCK⌉], key j is bit j mod BLOCK.
 
-    A plan's pairs are disjoint, so that adding their bits is the union of them. O(n_q · n_k / BLOCK) memory.
+    A plan's pairs are disjoint, so that adding their bits is the union of them. O(n_q · n_k / BLOCK) memory. Only for
+    what `leaves_out` allows: without a search no tile is read whole.
     """
     heads, n_q = query_shape[1:3]
     units, n_k = key_shape[1:3]
     b, h = head
-    far = list(far)
+    far = [part for part in far if isinstance(part, Far)]
     tensors = [part.query_rows for part in [*plan, *far] if isinstance(part, Tiles | Far)]
     device = tensors[0].device if tensors else torch.device("cpu")
     found = torch.zeros(n_q + 1, -(-n_k // BLOCK), dtype=torch.int64, device=device)

@@ -35,11 +35,14 @@ class Found:
     key    int64 [M], position of the key.
     first  int64 [M, strips], for each strip of the tile (`tiling.STRIP`) the row (0 = the tile's first query) from
            which on the key is read; NEVER where that strip does not.
+    whole  bool [B], whether all queries of a batch entry read every key that they see, and none of its keys is listed
+           here; None = of none.
     """
 
     head: Tensor
     key: Tensor
     first: Tensor
+    whole: Tensor | None = None
 
 
 class Selector(Protocol):
@@ -64,7 +67,7 @@ def make(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, cal
     for name in selectors(call.parameters.select):
         maker: Callable[..., Selector] = import_module(f".selectors.{name}", __package__).make
         chosen.append(maker(query, key, value, key_mask, call))
-    return chosen[0] if len(chosen) == 1 else _Union(tuple(chosen), call.num_keys, query.device)
+    return chosen[0] if len(chosen) == 1 else _Union(tuple(chosen), call.num_keys, query.shape[1], query.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class _Union:
 
     selectors: tuple[Selector, ...]
     num_keys: int
+    heads: int
     device: torch.device
 
     def find(self, tile: Tile, threshold: Tensor) -> Found:
@@ -84,7 +88,17 @@ class _Union:
         number, place = torch.unique_consecutive(number, return_inverse=True)
         least = first.new_full((number.shape[0], tile.strips), NEVER)
         least.scatter_reduce_(0, place.unsqueeze(-1).expand(-1, tile.strips), first[order], "amin")
-        return Found(number // self.num_keys, number % self.num_keys, least)
+        found = Found(number // self.num_keys, number % self.num_keys, least)
+        for part in parts:
+            found = found if part.whole is None else with_whole(found, part.whole, self.heads)
+        return found
+
+
+def with_whole(found: Found, whole: Tensor, heads: int) -> Found:
+    """Where `whole`, bool [B], every key is read instead of what was found."""
+    rest = ~whole[found.head // heads]
+    whole = whole if found.whole is None else whole | found.whole
+    return Found(found.head[rest], found.key[rest], found.first[rest], whole)
 
 
 def of_mask(first: Tensor, tile: Tile) -> Found:

@@ -5,7 +5,8 @@ query head and keeps its queries, running maximum `peak`, sum `total` and numera
 last. The search's bits become dense tiles of keys by index: `CHUNK` keys at a time, word by word, the numbers of the
 set bits go to the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is
 decided by exact scores: in each strip of `STRIP` rows, which one warp holds, from the first row on whose score reaches
-its bound. Where the tile before was told most of its keys, all are near (`kernels.selectors.search`).
+its bound. Where the heads of the tile before were told over half of their keys, all are near
+(`kernels.selectors.search`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def attend_tile(
     lse_ptr,  # float32 [B, H, n_q]
     bound_ptr,  # float32 [B·H, tiles · R]
     bits_ptr,  # int32 [B·H, tiles, sketch_rows / 32]
-    dense_ptr,  # int8 [B·H, all tiles]: 1 where the search told most of a tile's far keys
+    excess_ptr,  # int32 [B, all tiles, H]: how many more keys a tile was told of than lets the next read them one by one
     list_ptr,  # int16 [B·H, tiles, CHUNK]
     stride_qb,
     stride_qh,
@@ -75,6 +76,7 @@ def attend_tile(
     HAS_MASK: tl.constexpr,
     HAS_MEANS: tl.constexpr,
     SEARCHES: tl.constexpr,
+    PAD_HEADS: tl.constexpr,
     BLOCK: tl.constexpr,
     D: tl.constexpr,
     D_V: tl.constexpr,
@@ -102,8 +104,9 @@ def attend_tile(
     if SEARCHES:
         # Where the tile before was told most of its far keys, this one reads them all, as if they were near.
         order = first_place + place
-        line = head.to(tl.int64) * places
-        is_dense = tl.load(dense_ptr + line + order - 1, mask=order > 0, other=0) != 0
+        member = tl.arange(0, PAD_HEADS)
+        told = excess_ptr + (batch * places + order - 1) * heads + member
+        is_dense = tl.sum(tl.load(told, mask=(member < heads) & (order > 0), other=0), 0) > 0
         low = tl.where(is_dense, sinks, low)
         high = tl.where(is_dense, limit, high)
     query = start + row

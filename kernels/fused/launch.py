@@ -80,7 +80,7 @@ def hyper(
     searched = batch * heads * width if searches else 0
     query_sketch = room(searched, rows, wide, dtype=config.sketch)
     bound, bits = room(searched, rows, dtype=torch.float32), room(searched, sketch_rows // 32, dtype=torch.int32)
-    dense = room(batch * heads * tiles if searches else 0, dtype=torch.int8)
+    excess = room(batch * heads * tiles if searches else 0, dtype=torch.int32)
     found = room(searched, config.chunk, dtype=torch.int16)
 
     group, scale, sinks = heads // units, call.scale * LOG2_E, first_far(call)
@@ -108,17 +108,17 @@ def hyper(
                     num_warps=config.near.warps, **sketched, **precision, **known, **tile,
                 )  # fmt: skip
                 search_keys[grid](
-                    query_sketch, key_sketch, bits, means[2], dense, heads, group, n_q, n_k, blocks, *edges, *place,
+                    query_sketch, key_sketch, bits, means[2], excess, heads, group, n_q, n_k, blocks, *edges, *place,
                     sketch_rows, HIT * (1 - MARGIN), HAS_MASK=key_mask is not None, DENSE=DENSE, WORDS=WORDS,
                     KEYS=config.search.keys, STAGES=config.search.stages, num_warps=config.search.warps,
                     BLOCK=block, PAD_D=wide, PACKED=is_packed, **tile,
                 )  # fmt: skip
             attend_tile[grid](
-                query, key, value, mask, *means, out, lse, bound, bits, dense, found,
+                query, key, value, mask, *means, out, lse, bound, bits, excess, found,
                 *query.stride(), *key.stride(), *value.stride(), mask_stride,
                 heads, group, n_q, n_k, blocks, *edges, *place, sketch_rows, scale,
                 HAS_MEANS=parameters.means > 0, SEARCHES=searches, D_V=value_features, PAD_V=value_wide,
                 KEYS_NEAR=config.attend.keys, KEYS_FOUND=config.attend.keys, CHUNK=config.chunk,
-                STRIP=STRIP, num_warps=config.attend.warps, **precision, **known, **tile,
+                STRIP=STRIP, PAD_HEADS=triton.next_power_of_2(heads), num_warps=config.attend.warps, **precision, **known, **tile,
             )  # fmt: skip
     return out, lse

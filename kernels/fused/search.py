@@ -5,7 +5,8 @@ HIT·(s − s_c) / max(limit − s_c, least). So the search is one matrix produc
 comparison. Its sums are float16, which holds 500 times a threshold and costs half as much to fold. `MARGIN` below `HIT`
 a key is still told: attention judges with the exact score, and float8 rounds.
 
-Where most of a tile's far keys are told, every key matters a little: that is said too, and the next tile reads all.
+Where a tile's heads are told over a share `DENSE` of their far keys, every key matters a little, and the next tile reads
+all: by how much a head is above that share is said too.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def search_keys(
     key_ptr,  # sketches [B·H_kv, sketch_rows, PAD_D]
     bits_ptr,  # int32 [B·H, tiles, sketch_rows / 32]; bit j of word w: key 32·w + j may be read
     log_count_ptr,  # float32 [B·H_kv, m]: log2 of a block's visible keys
-    dense_ptr,  # int8 [B·H, all tiles]: 1 where over DENSE of the visible far keys may be read
+    excess_ptr,  # int32 [B, all tiles, H]: keys that may be read / DENSE less the visible far keys
     heads,
     group,
     n_q,
@@ -200,5 +201,6 @@ def search_keys(
                 is_far = is_far | ((block >= tl.cdiv(high, BLOCK)) & (block < tl.cdiv(limit, BLOCK)))
             visible += tl.exp2(tl.load(log_count_ptr + unit * blocks + block, mask=is_far, other=float("-inf")))
         far = tl.sum(visible, 0)
-    is_dense = tl.sum(told, 0).to(tl.float32) > DENSE * far
-    tl.store(dense_ptr + head.to(tl.int64) * places + first_place + place, is_dense.to(tl.int8))
+    excess = tl.sum(told, 0).to(tl.float32) / DENSE - far
+    line = (head // heads).to(tl.int64) * places + first_place + place
+    tl.store(excess_ptr + line * heads + head % heads, tl.floor(excess + 0.5).to(tl.int32))

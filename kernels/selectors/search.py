@@ -11,8 +11,9 @@ and without their large common part the rest keeps more of its bits. The centre 
 which lies in the past of every query that has far keys. A key must also score LEAST above the centre: what lies below
 is told by the blocks' means. With every limit positive, rows are divided by it, and "passes" is one comparison with 1.
 
-Where a tile finds more than DENSE of its far keys, every key of that head matters a little: the next tile reads all of
-them, which costs less than reading most of them one by one, and misses nothing.
+Where a tile's heads find more than DENSE of their far keys, every key matters a little: the next tile reads all of them,
+which costs less than reading most of them one by one, and misses nothing. In such a layer (the first of many models)
+what is left out is much of the output, for values of many keys nearly cancel out there.
 """
 
 from __future__ import annotations
@@ -26,14 +27,22 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..call import AttentionCall
-from ..selection import NEVER, Found, Selector
+from ..selection import NEVER, Found, Selector, with_whole
 from ..tiling import STRIP, Tile, block_of, first_far
 
-DENSE = 0.9  # share of its far keys that a tile must find more of, for the next one to read all
+DENSE = 0.5  # share of their far keys that a tile's heads must find more of, for the next one to read all
 LEAST = 0.25  # a found key's score less its query's score of the centre, at least
 ONE = {torch.bfloat16: 0x3F80, torch.float32: 0x3F800000, torch.float64: 0x3FF0000000000000}  # the bits of 1
 PIECE = 2048  # keys scored at a time: their scores stay in a CPU's cache
 OFF_CPU = 16  # times as many elsewhere
+
+
+@dataclass(slots=True)
+class Asked:
+    """The tile that was asked for last: its first query behind it, and bool [B], whose heads found over DENSE."""
+
+    stop: int
+    is_dense: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +53,7 @@ class Search:
     key       [B·H_kv, n_k, D], centred, rows of masked keys zero; rounded already.
     centre    [B, H, n_q]: what centring took off each query's scores.
     seen      bool [B, n_k]: keys that are not masked; None = all.
-    is_dense  bool [B·H]: which heads found over DENSE of their far keys in the tile that was asked for last; `find`
-              writes it.
+    asked     `find` writes it.
     scratch   room for the scores of `piece` keys with one tile.
     """
 
@@ -53,7 +61,7 @@ class Search:
     key: Tensor
     centre: Tensor
     seen: Tensor | None
-    is_dense: Tensor
+    asked: Asked
     scratch: Tensor
     piece: int
 
@@ -74,26 +82,16 @@ class Search:
             firsts.append(_firsts(shares[unit, key, member] >= ONE[self.key.dtype], tile))
         head, order = torch.cat(heads).sort(stable=True)
         found = Found(head, torch.cat(keys)[order], torch.cat(firsts)[order])
-        was_dense, far = self.is_dense.clone(), self._far(tile)
-        self.is_dense.copy_(torch.bincount(head, minlength=was_dense.numel()) > DENSE * far.sum(-1))
-        return self._with_all(found, was_dense, far, tile) if bool(was_dense.any()) else found
+        before, stop, heads = self.asked.is_dense, self.asked.stop, units * group // self.asked.is_dense.shape[0]
+        counts = torch.bincount(head // heads, minlength=before.shape[0])
+        self.asked.stop, self.asked.is_dense = tile.stop, counts > DENSE * heads * self._far(tile)
+        return with_whole(found, before, heads) if stop == tile.start and bool(before.any()) else found
 
-    def _far(self, tile: Tile) -> Tensor:
-        """Which of the tile's far keys are visible, bool [B·H, far]."""
-        heads, keys = self.is_dense.numel(), tile.far_keys(self.key.device)
+    def _far(self, tile: Tile) -> int | Tensor:
+        """How many of the tile's far keys are visible; int64 [B] with a mask."""
         if self.seen is None:
-            return keys.new_ones(1, dtype=torch.bool).expand(heads, tile.far)
-        return self.seen[:, keys].repeat_interleave(heads // self.seen.shape[0], 0)
-
-    def _with_all(self, found: Found, is_dense: Tensor, is_far: Tensor, tile: Tile) -> Found:
-        """Every far key from the first row on for dense heads, what was found for the others."""
-        far = tile.far_keys(is_dense.device)
-        head, column = (is_far & is_dense.unsqueeze(-1)).nonzero(as_tuple=True)
-        others = ~is_dense[found.head]
-        head, order = torch.cat([head, found.head[others]]).sort(stable=True)
-        key = torch.cat([far[column], found.key[others]])[order]
-        first = torch.cat([column.new_zeros(column.shape[0], tile.strips), found.first[others]])[order]
-        return Found(head, key, first)
+            return tile.far
+        return self.seen[:, tile.sinks : tile.low].sum(-1) + self.seen[:, tile.high : tile.limit].sum(-1)
 
 
 def _firsts(passes: Tensor, tile: Tile) -> Tensor:
@@ -124,8 +122,8 @@ def make(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, cal
     piece = min(PIECE if key.device.type == "cpu" else PIECE * OFF_CPU, n_k)
     scratch = sketch.new_empty(batch * heads * call.parameters.tile * piece)
     rows = scaled.reshape(batch * units, heads // units, n_q, -1)
-    is_dense = torch.zeros(batch * heads, dtype=torch.bool, device=key.device)
-    return Search(rows, sketch.flatten(0, 1), common, key_mask, is_dense, scratch, piece)
+    asked = Asked(-1, torch.zeros(batch, dtype=torch.bool, device=key.device))
+    return Search(rows, sketch.flatten(0, 1), common, key_mask, asked, scratch, piece)
 
 
 def _mean(rows: Tensor, mask: Tensor | None, start: int) -> Tensor:

@@ -57,7 +57,7 @@ LENGTH = 8192
 FLOATS = ("scale", "log_threshold", "least", "passing")
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.float8_e4m3fn: "fp8e4nv"}
 SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "power_ptr": "fp32", "mask_ptr": "u8",
-          "bits_ptr": "i32", "list_ptr": "i16", "dense_ptr": "i8", "span_ptr": "i32", "codes_ptr": "i16"}  # fmt: skip
+          "bits_ptr": "i32", "list_ptr": "i16", "excess_ptr": "i32", "span_ptr": "i32", "codes_ptr": "i16"}  # fmt: skip
 SHARED |= {f"{name}_ptr": "i32" for name in ("items", "counts", "places", "order", "valid", "ranks")}
 GIVEN = {"key_mask": "u8"} | dict.fromkeys(("first_key", "stop_key", "query_group", "key_group"), "i64")
 
@@ -68,7 +68,7 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[
     wide = padded(features)
     constants = {
         "CAUSAL": causal, "HAS_MASK": False, "HAS_MEANS": True, "SEARCHES": True, "BLOCK": 64, "PAD_BLOCK": 64,
-        "R": 128, "STRIP": STRIP, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide, "PRECISION": "ieee", "HIT": launch.HIT,
+        "R": 128, "STRIP": STRIP, "PAD_HEADS": 32, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide, "PRECISION": "ieee", "HIT": launch.HIT,
         "SKETCH_RANGE": launch.SKETCH_RANGE, "SKETCH_MOST": launch.SKETCH_MOST,
         "CHUNK": config.chunk, "WORDS": launch.WORDS, "DENSE": launch.DENSE,
         "KEYS_NEAR": config.attend.keys, "KEYS_FOUND": config.attend.keys,

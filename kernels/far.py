@@ -42,7 +42,7 @@ class Far:
 
     query_rows  int64 [N, R], b·H·n_q + h·n_q + i; B·H·n_q = no query. R = rows of a whole tile.
     key_rows    int64 [N, F], b·H_kv·n_k + u·n_k + j; B·H_kv·n_k = no key.
-    first       int64 [N, S, F], for each strip of STRIP rows the row of the tile from which on the key is read; R and
+    first       int16 [N, S, F], for each strip of STRIP rows the row of the tile from which on the key is read; R and
                 above = never.
     block_rows  int64 [N, F], b·H_kv·m + u·m + number of the key's block, m blocks a sequence; B·H_kv·m = none.
     """
@@ -54,13 +54,18 @@ class Far:
 
     def reads(self) -> Tensor:
         """Which query reads which key by itself, bool [N, R, F]."""
-        rows = torch.arange(self.first.shape[1] * STRIP, device=self.first.device).view(-1, STRIP, 1)
+        rows = _rows(self.first).unsqueeze(-1)
         return (rows >= self.first.unsqueeze(2)).flatten(1, 2)[:, : self.query_rows.shape[1]]
 
     def reads_none(self) -> Tensor:
         """Which query reads none of the keys, bool [N, R]."""
-        rows = torch.arange(self.first.shape[1] * STRIP, device=self.first.device).view(-1, STRIP)
+        rows = _rows(self.first)
         return (rows < self.first.amin(2, keepdim=True)).flatten(1, 2)[:, : self.query_rows.shape[1]]
+
+
+def _rows(first: Tensor) -> Tensor:
+    """Row numbers of strips, int16 [S, STRIP]."""
+    return torch.arange(first.shape[1] * STRIP, device=first.device, dtype=first.dtype).view(-1, STRIP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +164,7 @@ def _packed(held: list[tuple[Tile, Found]], batch: int, heads: int, units: int, 
     """
     n_q, n_k, rows, block = call.num_queries, call.num_keys, call.parameters.tile, block_of(call)
     strips = -(-rows // STRIP)
-    orders = [torch.sort(mine.head * (rows + 1) + mine.first.amin(1), stable=True).indices for _, mine in held]
+    orders = [torch.sort(mine.head * (rows + 1) + mine.starts(), stable=True).indices for _, mine in held]
     key = torch.cat([mine.key[order] for (_, mine), order in zip(held, orders, strict=True)])
     firsts = [
         pad(mine.first[order] + tile.skip, (0, strips - tile.strips), value=NEVER)

@@ -12,6 +12,7 @@ of its rows. "none" finds nothing.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -24,7 +25,7 @@ from .call import AttentionCall
 from .parameters import selectors
 from .tiling import Tile
 
-NEVER = 1 << 20  # beyond the rows of any tile
+NEVER = 1 << 14  # beyond the rows of any tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Found:
 
     head   int64 [M], b·H + h.
     key    int64 [M], position of the key.
-    first  int64 [M, strips], for each strip of the tile (`tiling.STRIP`) the row (0 = the tile's first query) from
+    first  int16 [M, strips], for each strip of the tile (`tiling.STRIP`) the row (0 = the tile's first query) from
            which on the key is read; NEVER where that strip does not.
     whole  bool [B], whether all queries of a batch entry read every key that they see, and none of its keys is listed
            here; None = of none.
@@ -43,6 +44,10 @@ class Found:
     key: Tensor
     first: Tensor
     whole: Tensor | None = None
+
+    def starts(self) -> Tensor:
+        """The first row of all that reads the key, int16 [M]."""
+        return functools.reduce(torch.minimum, self.first.unbind(1))
 
 
 class Selector(Protocol):
@@ -83,7 +88,7 @@ class _Union:
         parts = [selector.find(tile, threshold) for selector in self.selectors]
         empty = torch.zeros(0, dtype=torch.int64, device=self.device)
         head, key = (torch.cat([empty, *(getattr(part, name) for part in parts)]) for name in ("head", "key"))
-        first = torch.cat([empty.new_empty(0, tile.strips), *(part.first for part in parts)])
+        first = torch.cat([empty.new_empty(0, tile.strips, dtype=torch.int16), *(part.first for part in parts)])
         number, order = torch.sort(head * self.num_keys + key, stable=True)
         number, place = torch.unique_consecutive(number, return_inverse=True)
         least = first.new_full((number.shape[0], tile.strips), NEVER)
@@ -105,9 +110,9 @@ def of_mask(first: Tensor, tile: Tile) -> Found:
     """From a map: int [B, H, far], for each far key the row from which on it is read, `tile.rows` = never."""
     flat = first.flatten(0, 1)
     head, column = (flat < tile.rows).nonzero(as_tuple=True)
-    return from_row(head, tile.far_keys(first.device)[column], flat[head, column].to(torch.int64), tile)
+    return from_row(head, tile.far_keys(first.device)[column], flat[head, column], tile)
 
 
 def from_row(head: Tensor, key: Tensor, first: Tensor, tile: Tile) -> Found:
-    """Keys that all of the tile's queries read from one row on, int64 [M]."""
-    return Found(head, key, first.unsqueeze(-1).expand(-1, tile.strips))
+    """Keys that all of the tile's queries read from one row on, int [M]."""
+    return Found(head, key, first.to(torch.int16).unsqueeze(-1).expand(-1, tile.strips))

@@ -106,7 +106,7 @@ def attend_tile(
         order = first_place + place
         member = tl.arange(0, PAD_HEADS)
         told = excess_ptr + (batch * places + order - 1) * heads + member
-        is_dense = tl.sum(tl.load(told, mask=(member < heads) & (order > 0), other=0), 0) > 0
+        is_dense = tl.sum(tl.load(told, mask=member < tl.where(order > 0, heads, 0), other=0), 0) > 0
         low = tl.where(is_dense, sinks, low)
         high = tl.where(is_dense, limit, high)
     query = start + row

@@ -95,11 +95,12 @@ class Search:
 
 
 def _firsts(passes: Tensor, tile: Tile) -> Tensor:
-    """Of which rows pass, bool [M, rows], the first of each strip, int64 [M, strips]; NEVER where none does."""
+    """Of which rows pass, bool [M, rows], the first of each strip, int16 [M, strips]; NEVER where none does."""
     passes = pad(passes, (tile.skip, tile.strips * STRIP - tile.skip - tile.rows)).view(-1, tile.strips, STRIP)
-    starts = torch.arange(tile.strips, device=passes.device) * STRIP - tile.skip
-    first = passes.to(torch.uint8).argmax(-1) + starts
-    return first.masked_fill_(~passes.any(-1), NEVER)
+    starts = torch.arange(tile.strips, device=passes.device, dtype=torch.int16) * STRIP - tile.skip
+    bits = passes.view(torch.int64).any(-1)  # eight rows at once
+    first = passes.view(torch.uint8).argmax(-1).to(torch.int16) + starts
+    return first.masked_fill_(~bits, NEVER)
 
 
 def _starts(tile: Tile, piece: int) -> list[int]:

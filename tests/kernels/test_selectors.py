@@ -120,7 +120,7 @@ def test_found_keys_are_far_visible_and_in_order(
     batch, heads = case.query.shape[:2]
     seen = torch.ones(batch, n_k, dtype=torch.bool) if case.key_mask is None else case.key_mask
     for tile, found in case.find().items():
-        assert found.head.dtype == found.key.dtype == found.first.dtype == torch.int64
+        assert found.head.dtype == found.key.dtype == torch.int64 and found.first.dtype == torch.int16
         number = found.head * n_k + found.key
         assert bool((number[1:] > number[:-1]).all()), "out of order or twice"
         assert bool(((found.head >= 0) & (found.head < batch * heads)).all())

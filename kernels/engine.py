@@ -87,9 +87,9 @@ def forward(
             if blocks is not None:
                 far.blocks_forward(wide[0], blocks, call, out, lse)
             flats = _flat(wide[0]), _flat(wide[1]), _flat(wide[2])
-            found, whole = far_parts(*wide, key_mask, call, near), list[Whole]()
-            far.found_forward(*flats, _apart(found, whole), blocks, call.scale, out, lse)
-            for tile in whole:
+            found, tiles = far_parts(*wide, key_mask, call, near), list[Whole]()
+            far.found_forward(*flats, _apart(found, tiles), blocks, call.scale, out, lse)
+            for tile in tiles:
                 _whole_forward(*wide, tile, scoring, call, out, lse)
     out = _fill_empty(out, lse, value, call, key_mask)
     return out.to(query.dtype).contiguous(), lse.to(torch.float32).contiguous()

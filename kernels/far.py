@@ -27,7 +27,7 @@ from .attend import NEG_INF, attend, attend_backward, gather_rows, log_weight_of
 from .call import AttentionCall
 from .parts import Span
 from .selection import NEVER, Found
-from .tiling import STRIP, Tile, block_of, tiles
+from .tiling import Tile, block_of, strip_of, tiles
 
 SCORE_BUDGET = 1 << 20  # scores that one `Far` may hold
 STEP = 32  # keys; whole vectors on every machine
@@ -42,8 +42,9 @@ class Far:
 
     query_rows  int64 [N, R], b·H·n_q + h·n_q + i; B·H·n_q = no query. R = rows of a whole tile.
     key_rows    int64 [N, F], b·H_kv·n_k + u·n_k + j; B·H_kv·n_k = no key.
-    first       int16 [N, S, F], for each strip of STRIP rows the row of the tile from which on the key is read; R and
+    first       int16 [N, S, F], for each strip of the tile the row of the tile from which on the key is read; R and
                 above = never.
+    strip       rows of a strip.
     block_rows  int64 [N, F], b·H_kv·m + u·m + number of the key's block, m blocks a sequence; B·H_kv·m = none.
     """
 
@@ -51,21 +52,20 @@ class Far:
     key_rows: Tensor
     first: Tensor
     block_rows: Tensor
+    strip: int
 
     def reads(self) -> Tensor:
         """Which query reads which key by itself, bool [N, R, F]."""
-        rows = _rows(self.first).unsqueeze(-1)
-        return (rows >= self.first.unsqueeze(2)).flatten(1, 2)[:, : self.query_rows.shape[1]]
+        return (self._rows().unsqueeze(-1) >= self.first.unsqueeze(2)).flatten(1, 2)[:, : self.query_rows.shape[1]]
+
+    def _rows(self) -> Tensor:
+        """Row numbers, int16 [S, strip]."""
+        count = self.first.shape[1] * self.strip
+        return torch.arange(count, device=self.first.device, dtype=self.first.dtype).view(-1, self.strip)
 
     def reads_none(self) -> Tensor:
         """Which query reads none of the keys, bool [N, R]."""
-        rows = _rows(self.first)
-        return (rows < self.first.amin(2, keepdim=True)).flatten(1, 2)[:, : self.query_rows.shape[1]]
-
-
-def _rows(first: Tensor) -> Tensor:
-    """Row numbers of strips, int16 [S, STRIP]."""
-    return torch.arange(first.shape[1] * STRIP, device=first.device, dtype=first.dtype).view(-1, STRIP)
+        return (self._rows() < self.first.amin(2, keepdim=True)).flatten(1, 2)[:, : self.query_rows.shape[1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,8 @@ def _packed(held: list[tuple[Tile, Found]], batch: int, heads: int, units: int, 
     own, and a `Far` is as wide as each of its tiles would need it alone: what is added are exact zeros behind.
     """
     n_q, n_k, rows, block = call.num_queries, call.num_keys, call.parameters.tile, block_of(call)
-    strips = -(-rows // STRIP)
+    strip = strip_of(call)
+    strips = -(-rows // strip)
     orders = [torch.sort(mine.head * (rows + 1) + mine.starts(), stable=True).indices for _, mine in held]
     key = torch.cat([mine.key[order] for (_, mine), order in zip(held, orders, strict=True)])
     firsts = [
@@ -195,6 +196,7 @@ def _packed(held: list[tuple[Tile, Found]], batch: int, heads: int, units: int, 
             _flat(keys, unit * n_k, batch * units * n_k),
             _at(first, index, NEVER).transpose(1, 2).contiguous(),
             _flat(torch.where(keys < 0, -1, keys // block), unit * -(-n_k // block), batch * units * -(-n_k // block)),
+            strip,
         )
 
 

@@ -21,7 +21,7 @@ from .selection import Found
 from .tiling import Tile, block_of, tiles
 
 THRESHOLD_LENGTH = 8192
-SHORTER, LONGER = 1 / 3, 1 / 2  # with which power of the number of keys a threshold falls, below that length and above
+SHORTER, LONGER = 1 / 3, 1.0  # with which power of the number of keys a threshold falls, below that length and above
 
 
 def selected_keys(call: AttentionCall) -> int:

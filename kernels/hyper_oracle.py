@@ -41,7 +41,7 @@ def _of_head(
 ) -> tuple[Tensor, list[int]]:
     """Log weight [n_q, n_k], and of each tile twice the far keys that some row passes less the visible ones.
 
-    query [n_q, D] with the scale in it, key [n_k, D], seen bool [n_k]; whole: numbers of the tiles that read everything.
+    query [n_q, D] with the scale in it, key [n_k, D], seen bool [n_k]; whole: numbers of tiles that read everything.
     """
     names = call.parameters.select_names
     assert names in ((), ("search",)), f"the oracle knows no selector {names}"
@@ -52,8 +52,9 @@ def _of_head(
     means = (sums / counts.clamp(min=1.0).unsqueeze(-1))[number]
     scores, mean_scores = query @ key.T, query @ means.T
     more = math.log(8192 / key.shape[0])
-    share = math.log(call.parameters.threshold) + (more / 3 if more > 0 else more / 2)
-    excess = []
+    share = math.log(call.parameters.threshold) + (more / 3 if more > 0 else more)
+    strip = 16 if key.shape[0] > 16384 else 32 if key.shape[0] > 8192 else call.parameters.tile
+    strip, excess = call.parameters.strip or strip, []
     start = min(math.ceil(call.parameters.sinks / block) * block, max(key.shape[0] - block, 0))
     centre = query @ key[start : start + block][seen[start : start + block]].sum(0)[:, None]
     centre = centre / max(int(seen[start : start + block].sum()), 1)
@@ -70,7 +71,7 @@ def _of_head(
             limit = torch.logsumexp(scores[here].masked_fill(~close, NEG_INF), -1, keepdim=True) + share
             passes = distant & (scores[here] >= torch.maximum(limit, centre[here] + LEAST))
             for i in range(1, len(rows)):
-                if (rows[i] + (call.causal_offset or 0)) % call.parameters.tile % 16:  # not the first of a strip
+                if (rows[i] + (call.causal_offset or 0)) % call.parameters.tile % strip:  # not a strip's first
                     passes[i] |= passes[i - 1]
             read = close | (distant if tile in whole else passes)
             ends = key.shape[0] if call.causal_offset is None else rows[-1] + call.causal_offset + 1

@@ -20,7 +20,7 @@ _RULES = (
     "float softcap=0.0, float? score_min=None, float? score_max=None, float scale=1.0, "
     'str empty_rows="zero", '
     'str algorithm="hyper", int min_seq_len=4096, int block_size=256, int sample_size=256, int lsh_projections=7, '
-    "int tile=128, int window=128, int sinks=64, "
+    "int tile=128, int strip=0, int window=128, int sinks=64, "
     'str select="search", float threshold=0.005, int selected=256, int means=64, int seed=0'
 )
 _LIFTED = "Tensor? first_key=None, Tensor? stop_key=None, Tensor? query_group=None, Tensor? key_group=None"

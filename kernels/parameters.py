@@ -27,11 +27,13 @@ class Parameters:
     sample_size      uniform residual samples per query block (`paper`).
     lsh_projections  hyperplanes of the angular hash; 2**lsh_projections buckets.
     tile             queries of `hyper` that choose their keys together.
+    strip            queries of a tile that read a key because one of them found it; 0 = all of the tile up to 8,192
+                     keys, 32 up to 16,384 and 16 with more.
     window           most recent keys that each query of `hyper` sees in any case, at least.
     sinks            first keys that each query of `hyper` sees in any case, at least.
     select           how `hyper` chooses among the other keys: names of selectors joined by "+", or "none".
     threshold        "search" of `hyper` finds the keys with a weight above this share of what sinks and window sum to,
-                     at 8,192 keys; with more it falls as their square root grows, with fewer it rises by the cube root.
+                     at 8,192 keys; with more it falls as their number grows, with fewer it rises by the cube root.
     selected         keys that each selector but "search" adds to a tile, or to a query.
     means            block of keys that one mean stands for where `hyper` does not read them; 0 = they are left out.
     seed             of every random draw; the same seed gives the same bits.
@@ -43,6 +45,7 @@ class Parameters:
     sample_size: int = 256
     lsh_projections: int = 7
     tile: int = 128
+    strip: int = 0
     window: int = 128
     sinks: int = 64
     select: str = "search"
@@ -78,6 +81,7 @@ LIMITS: tuple[tuple[str, int, int], ...] = (
     ("sample_size", 0, 65536),
     ("lsh_projections", 1, 16),
     ("tile", 16, 4096),
+    ("strip", 0, 4096),
     ("window", 0, 2**31 - 1),
     ("sinks", 0, 65536),
     ("selected", 0, 65536),

@@ -158,8 +158,8 @@ def read_bits(
     heads, n_q = query_shape[1:3]
     units, n_k = key_shape[1:3]
     b, h = head
-    far = [part for part in far if isinstance(part, Far)]
-    tensors = [part.query_rows for part in [*plan, *far] if isinstance(part, Tiles | Far)]
+    pieces = [part for part in far if isinstance(part, Far)]
+    tensors = [part.query_rows for part in [*plan, *pieces] if isinstance(part, Tiles | Far)]
     device = tensors[0].device if tensors else torch.device("cpu")
     found = torch.zeros(n_q + 1, -(-n_k // BLOCK), dtype=torch.int64, device=device)
     for part in without_bands(plan):
@@ -169,9 +169,9 @@ def read_bits(
             found[part.query_start : part.query_stop] += mine
             continue
         _add_tiles(found, part.query_rows[b, h], part.key_rows[b, h // part.group()], part)
-    for piece in far:
+    for piece in pieces:
         own = piece.query_rows.amin(1) // n_q == b * heads + h  # a tile is of one head; larger numbers are no queries
-        tiles = Far(piece.query_rows[own], piece.key_rows[own], piece.first[own], piece.block_rows[own])
+        tiles = Far(piece.query_rows[own], piece.key_rows[own], piece.first[own], piece.block_rows[own], piece.strip)
         tile, row, column = tiles.reads().nonzero(as_tuple=True)
         q = tiles.query_rows[tile, row] - (b * heads + h) * n_q
         j = tiles.key_rows[tile, column] - (b * units + h * units // heads) * n_k

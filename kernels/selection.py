@@ -2,9 +2,9 @@
 
 A selector is one short file in `selectors/`. It is made once a call, from the call's tensors, and asked for each tile
 in order of position. What it finds is a set of (query head, key, first row of each strip): the key is read by a strip's
-queries from that row on. With causality a selector must let nothing that a query reads depend on a later token: whether row r reads
-key j may depend on tokens up to r's position only. A rule that looks at the tile's own queries thus says from which
-row on, and one that looks at earlier tiles alone says 0. A first row before a strip is one for all of the strip.
+queries from that row on. With causality a selector must let nothing that a query reads depend on a later token: whether
+row r reads key j may depend on tokens up to r's position only. A rule that looks at the tile's own queries thus says
+from which row on, and one that looks at earlier tiles alone says 0. A first row before a strip is one for all of it.
 
 `select` of the parameters names them: "search", or several as "search+heavy"; a key found twice is read from the first
 of its rows. "none" finds nothing.
@@ -34,7 +34,7 @@ class Found:
 
     head   int64 [M], b·H + h.
     key    int64 [M], position of the key.
-    first  int16 [M, strips], for each strip of the tile (`tiling.STRIP`) the row (0 = the tile's first query) from
+    first  int16 [M, strips], for each strip of the tile (`tiling.strip_of`) the row (0 = the tile's first query) from
            which on the key is read; NEVER where that strip does not.
     whole  bool [B], whether all queries of a batch entry read every key that they see, and none of its keys is listed
            here; None = of none.

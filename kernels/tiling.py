@@ -21,7 +21,8 @@ from torch import Tensor
 
 from .call import AttentionCall
 
-STRIP = 16  # rows of a tile that share what the search finds: as many as a GPU's warp holds of a product
+STRIPS = ((8192, 4096), (16384, 32))  # up to so many keys, strips of so many rows
+LEAST_STRIP = 16  # beyond; as many rows as one warp of a GPU holds of a product, so that they decide by themselves
 MOST_BLOCKS = 256  # with more blocks than this a sequence gets larger ones, but never larger than a tile
 
 
@@ -29,7 +30,7 @@ MOST_BLOCKS = 256  # with more blocks than this a sequence gets larger ones, but
 class Tile:
     """Queries [start, stop), their local keys [low, high), the first `sinks` keys (all below low), and `limit`: no
     query of the tile sees a key from there on. Far keys are [sinks, low) and [high, limit). The whole tile has `skip`
-    rows before its first query: strips of STRIP rows are counted from there."""
+    rows before its first query: strips of `strip` rows are counted from there."""
 
     start: int
     stop: int
@@ -37,6 +38,7 @@ class Tile:
     high: int
     sinks: int
     limit: int
+    strip: int
     skip: int = 0
 
     @property
@@ -52,7 +54,7 @@ class Tile:
     @property
     def strips(self) -> int:
         """Number of strips with a query, and of those before them."""
-        return -(-(self.skip + self.rows) // STRIP)
+        return -(-(self.skip + self.rows) // self.strip)
 
     def far_keys(self, device: torch.device) -> Tensor:
         """Their positions in ascending order, int64 [far]."""
@@ -75,6 +77,18 @@ def block_of(call: AttentionCall) -> int:
     return block
 
 
+def strip_of(call: AttentionCall) -> int:
+    """Queries of a tile that read a key because one of them found it, from that one on.
+
+    For a tile's products it makes no difference how many they are, and the keys that they add are likely ones. But
+    these are many, and fewer are as good where the threshold is lower: with strips of 16 at half the threshold a query
+    reads a fifth fewer keys at 32,768 (docs/estimator.md).
+    """
+    tile = call.parameters.tile
+    rows = next((rows for keys, rows in STRIPS if call.num_keys <= keys), LEAST_STRIP)
+    return min(call.parameters.strip or rows, tile)
+
+
 def first_far(call: AttentionCall) -> int:
     """The first key that is far to any query with causality: the sinks' edge."""
     block = block_of(call)
@@ -85,13 +99,13 @@ def tiles(call: AttentionCall) -> Iterator[Tile]:
     """The tiles in order of position; queries that see no key at all are in none."""
     n_q, n_k, size = call.num_queries, call.num_keys, call.parameters.tile
     window, offset, block = call.parameters.window, call.causal_offset, block_of(call)
-    sinks = first_far(call)
+    sinks, strip = first_far(call), strip_of(call)
     if offset is None:
         for start in range(0, n_q, size):
             stop = min(start + size, n_q)
             low = max(start * n_k // n_q - window // 2, 0) // block * block
             high = min(-(-(-(-stop * n_k // n_q) + window // 2) // block) * block, n_k)
-            yield Tile(start, stop, low, high, min(sinks, low), n_k)
+            yield Tile(start, stop, low, high, min(sinks, low), n_k, strip)
         return
     first = max(0, -offset)
     while first < n_q:
@@ -99,5 +113,5 @@ def tiles(call: AttentionCall) -> Iterator[Tile]:
         stop = min(position + size - offset, n_q)
         low = min(max(position - window, 0) // block * block, n_k)
         high = min(stop + offset, n_k)
-        yield Tile(first, stop, low, high, min(sinks, low), high, first + offset - position)
+        yield Tile(first, stop, low, high, min(sinks, low), high, strip, first + offset - position)
         first = stop

@@ -4,8 +4,8 @@ The definition is that of `kernels.hyper` and `kernels.far`. Scores are in log2 
 query head and keeps its queries, running maximum `peak`, sum `total` and numerator `acc` from the first key to the
 last. The search's bits become dense tiles of keys by index: `CHUNK` keys at a time, word by word, the numbers of the
 set bits go to the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is
-decided by exact scores: in each strip of `STRIP` rows, which one warp holds, from the first row on whose score reaches
-its bound. Where the heads of the tile before were told over half of their keys, all are near
+decided by exact scores: in each strip of `STRIP` rows (16: what one warp holds), from the first row on whose score
+reaches its bound. Where the heads of the tile before were told over half of their keys, all are near
 (`kernels.selectors.search`).
 """
 
@@ -44,7 +44,7 @@ def attend_tile(
     lse_ptr,  # float32 [B, H, n_q]
     bound_ptr,  # float32 [B·H, tiles · R]
     bits_ptr,  # int32 [B·H, tiles, sketch_rows / 32]
-    excess_ptr,  # int32 [B, all tiles, H]: how many more keys a tile was told of than lets the next read them one by one
+    excess_ptr,  # int32 [B, all tiles, H]: a sum above 0 over the heads of a tile lets the next one read all
     list_ptr,  # int16 [B·H, tiles, CHUNK]
     stride_qb,
     stride_qh,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..call import AttentionCall
-from ..tiling import block_of
+from ..tiling import block_of, strip_of
 from .config import device_of
 
 TILES = (16, 32, 64, 128)
@@ -39,6 +39,8 @@ def reason_against(query: Tensor, key: Tensor, value: Tensor, call: AttentionCal
     parameters = call.parameters
     if parameters.tile not in TILES:
         return f"tile is {parameters.tile}, none of {', '.join(map(str, TILES))}"
+    if parameters.tile % strip_of(call):
+        return f"tile is {parameters.tile}, no multiple of strip, {strip_of(call)}"
     if block_of(call) > MOST_BLOCK:
         return f"a mean stands for {block_of(call)} keys, over {MOST_BLOCK}"
     if parameters.select_names not in ((), ("search",)):

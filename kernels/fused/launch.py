@@ -18,7 +18,7 @@ from torch import Tensor
 from ..call import AttentionCall
 from ..hyper import threshold
 from ..selectors.search import DENSE, LEAST
-from ..tiling import STRIP, block_of, first_far
+from ..tiling import block_of, first_far, strip_of
 from .arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
 from .attention import attend_tile
 from .config import Config, device_of
@@ -119,6 +119,7 @@ def hyper(
                 heads, group, n_q, n_k, blocks, *edges, *place, sketch_rows, scale,
                 HAS_MEANS=parameters.means > 0, SEARCHES=searches, D_V=value_features, PAD_V=value_wide,
                 KEYS_NEAR=config.attend.keys, KEYS_FOUND=config.attend.keys, CHUNK=config.chunk,
-                STRIP=STRIP, PAD_HEADS=triton.next_power_of_2(heads), num_warps=config.attend.warps, **precision, **known, **tile,
+                STRIP=strip_of(call), PAD_HEADS=triton.next_power_of_2(heads), num_warps=config.attend.warps,
+                **precision, **known, **tile,
             )  # fmt: skip
     return out, lse

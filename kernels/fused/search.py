@@ -5,8 +5,8 @@ HIT·(s − s_c) / max(limit − s_c, least). So the search is one matrix produc
 comparison. Its sums are float16, which holds 500 times a threshold and costs half as much to fold. `MARGIN` below `HIT`
 a key is still told: attention judges with the exact score, and float8 rounds.
 
-Where a tile's heads are told over a share `DENSE` of their far keys, every key matters a little, and the next tile reads
-all: by how much a head is above that share is said too.
+Where a tile's heads are told over a share `DENSE` of their far keys, every key matters a little, and the next tile
+reads all: by how much a head is above that share is said too.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Of the keys that a query leaves out few matter, and no earlier query or mean of keys tells which: they are found by
 scoring them all (docs/estimator.md). That costs n_q·n_k·D/2 multiply-adds, but of the cheapest kind: scores in
 bfloat16 (float32 where that is not fast: see `sketch_dtype`), no exponential, no values, and of each score only
-whether it passes. In each strip of STRIP rows a key is read from the first row that found it on: rows before that must
+whether it passes. In each strip of a tile a key is read from the first row that found it on: rows before that must
 not know of it, and those behind are like it more often than not.
 
 Keys are centred before they are rounded: what is subtracted from every key changes no comparison of one query's scores,
@@ -11,9 +11,9 @@ and without their large common part the rest keeps more of its bits. The centre 
 which lies in the past of every query that has far keys. A key must also score LEAST above the centre: what lies below
 is told by the blocks' means. With every limit positive, rows are divided by it, and "passes" is one comparison with 1.
 
-Where a tile's heads find more than DENSE of their far keys, every key matters a little: the next tile reads all of them,
-which costs less than reading most of them one by one, and misses nothing. In such a layer (the first of many models)
-what is left out is much of the output, for values of many keys nearly cancel out there.
+Where a tile's heads find more than DENSE of their far keys, every key matters a little: the next tile reads all of
+them, which costs less than reading most of them one by one, and misses nothing. In such a layer (the first of many
+models) what is left out is much of the output, for values of many keys nearly cancel out there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torch.nn.functional import pad
 
 from ..call import AttentionCall
 from ..selection import NEVER, Found, Selector, with_whole
-from ..tiling import STRIP, Tile, block_of, first_far
+from ..tiling import Tile, block_of, first_far
 
 DENSE = 0.5  # share of their far keys that a tile's heads must find more of, for the next one to read all
 LEAST = 0.25  # a found key's score less its query's score of the centre, at least
@@ -82,10 +82,11 @@ class Search:
             firsts.append(_firsts(shares[unit, key, member] >= ONE[self.key.dtype], tile))
         head, order = torch.cat(heads).sort(stable=True)
         found = Found(head, torch.cat(keys)[order], torch.cat(firsts)[order])
-        before, stop, heads = self.asked.is_dense, self.asked.stop, units * group // self.asked.is_dense.shape[0]
-        counts = torch.bincount(head // heads, minlength=before.shape[0])
-        self.asked.stop, self.asked.is_dense = tile.stop, counts > DENSE * heads * self._far(tile)
-        return with_whole(found, before, heads) if stop == tile.start and bool(before.any()) else found
+        before, stop = self.asked.is_dense, self.asked.stop
+        each = units * group // before.shape[0]  # heads of a batch entry
+        counts = torch.bincount(head // each, minlength=before.shape[0])
+        self.asked.stop, self.asked.is_dense = tile.stop, counts > DENSE * each * self._far(tile)
+        return with_whole(found, before, each) if stop == tile.start and bool(before.any()) else found
 
     def _far(self, tile: Tile) -> int | Tensor:
         """How many of the tile's far keys are visible; int64 [B] with a mask."""
@@ -96,11 +97,11 @@ class Search:
 
 def _firsts(passes: Tensor, tile: Tile) -> Tensor:
     """Of which rows pass, bool [M, rows], the first of each strip, int16 [M, strips]; NEVER where none does."""
-    passes = pad(passes, (tile.skip, tile.strips * STRIP - tile.skip - tile.rows)).view(-1, tile.strips, STRIP)
-    starts = torch.arange(tile.strips, device=passes.device, dtype=torch.int16) * STRIP - tile.skip
-    bits = passes.view(torch.int64).any(-1)  # eight rows at once
+    passes = pad(passes, (tile.skip, tile.strips * tile.strip - tile.skip - tile.rows))
+    passes = passes.view(-1, tile.strips, tile.strip)
+    starts = torch.arange(tile.strips, device=passes.device, dtype=torch.int16) * tile.strip - tile.skip
     first = passes.view(torch.uint8).argmax(-1).to(torch.int16) + starts
-    return first.masked_fill_(~bits, NEVER)
+    return first.masked_fill_(~passes.any(-1), NEVER)
 
 
 def _starts(tile: Tile, piece: int) -> list[int]:

@@ -52,7 +52,7 @@ def check(inputs: Inputs, tolerance: float, config: Config = SMALL, **rules: Any
         (100, 100, 24, 24, 0, 0.2, {"threshold": 0.0004}),  # tiles that read everything
         (80, 100, 24, 24, None, 0.0, {"threshold": 0.0004}),
         (100, 100, 24, 24, 0, 0.4, {"means": 12, "tile": 32}),  # blocks that are no power of two
-        (150, 170, 24, 24, 20, 0.0, {"tile": 64}),  # strips; the first tile begins in its second one
+        (150, 170, 24, 24, 20, 0.0, {"tile": 64, "strip": 16}),  # strips; the first tile begins in its second one
     ],
 )
 def test_matches_oracle(

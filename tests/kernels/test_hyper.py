@@ -11,9 +11,10 @@ from hyperrewrite.kernels import far, oracle, planning, selection
 from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.far import Far, Whole
 from hyperrewrite.kernels.hyper_oracle import hyper_log_weight
+from hyperrewrite.kernels.parameters import Parameters
 from hyperrewrite.kernels.parts import Span, without_bands
 from hyperrewrite.kernels.selectors import search
-from hyperrewrite.kernels.tiling import block_of, tiles
+from hyperrewrite.kernels.tiling import block_of, strip_of, tiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -47,9 +48,9 @@ def dense(inputs: Inputs, call: AttentionCall) -> Tensor:
     for piece in found:
         if isinstance(piece, Whole):
             for span in piece.far_keys():
-                assert not count[piece.batch, :, span.query_start : span.query_stop, span.key_start : span.key_stop].any()
                 seen = 1 if inputs.key_mask is None else inputs.key_mask[piece.batch, span.key_start : span.key_stop]
-                count[piece.batch, :, span.query_start : span.query_stop, span.key_start : span.key_stop] += seen
+                rows, columns = slice(span.query_start, span.query_stop), slice(span.key_start, span.key_stop)
+                count[piece.batch, :, rows, columns] += seen
             continue
         for tile, row, column in piece.reads().nonzero().tolist():
             flat, number = int(piece.query_rows[tile, row]), int(piece.key_rows[tile, column])
@@ -110,12 +111,15 @@ def test_strided_inputs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tile", "window", "sinks", "means"), [(16, 0, 0, 16), (24, 5, 9, 7), (16, 40, 3, 1), (48, 8, 1, 8)]
+    ("tile", "strip", "window", "sinks", "means"),
+    [(16, 0, 0, 0, 16), (24, 16, 5, 9, 7), (16, 5, 40, 3, 1), (48, 1, 8, 1, 8), (48, 16, 8, 1, 8), (32, 99, 0, 3, 4)],
 )
 @pytest.mark.parametrize("offset", [None, 0, 37])
-def test_edges_that_are_no_multiples(tile: int, window: int, sinks: int, means: int, offset: int | None) -> None:
+def test_edges_that_are_no_multiples(
+    tile: int, strip: int, window: int, sinks: int, means: int, offset: int | None
+) -> None:
     inputs = make_inputs(150 - (offset or 0), 150, heads=2, features=16, masked=0.2)
-    rules = {**HYPER, "tile": tile, "window": window, "sinks": sinks, "means": means}
+    rules = {**HYPER, "tile": tile, "strip": strip, "window": window, "sinks": sinks, "means": means}
     check_against_oracle(inputs, causal_offset=offset, **rules)
 
 
@@ -149,17 +153,18 @@ def test_a_search_of_rounded_scores_finds_nearly_the_same(monkeypatch: pytest.Mo
     sinks=st.integers(0, 9),
     means=st.integers(0, 12),
     threshold=st.sampled_from([0.0005, 0.004, 0.03]),
+    strip=st.integers(0, 50),
     masked=st.sampled_from([0.0, 0.3, 0.95]),
     seed=st.integers(0, 1000),
 )
 def test_plan_is_disjoint_visible_and_counted(
     n_q: int, n_k: int, offset: int | None, tile: int, window: int, sinks: int, means: int, threshold: float,
-    masked: float, seed: int,
+    strip: int, masked: float, seed: int,
 ) -> None:  # fmt: skip
     """No pair twice, no masked or future key; every query sees its own tile's past; the counts are the matrix's."""
     inputs = make_inputs(n_q, n_k, heads=2, kv_heads=1, features=8, masked=masked, seed=seed)
     rules = {**HYPER, "tile": tile, "window": window, "sinks": sinks, "means": means, "threshold": threshold}
-    call = inputs.call(causal_offset=offset, **rules)
+    call = inputs.call(causal_offset=offset, strip=strip, **rules)
     if planning.algorithm_of(call) != "hyper":
         return
     read = dense(inputs, call)
@@ -335,6 +340,13 @@ def test_blocks_of_alike_keys_need_no_search() -> None:
     near_miss = Inputs(inputs.query, inputs.key, inputs.value)
     got, want = near_miss.run(**rules)[0], near_miss.run(**{**rules, "algorithm": "exact"})[0]
     assert float((got - want).norm() / want.norm()) > 0.05
+
+
+def test_shorter_strips_of_longer_texts() -> None:
+    for n, strip in ((8192, 128), (8193, 32), (16384, 32), (16385, 16), (131072, 16)):
+        assert strip_of(AttentionCall(n, n)) == strip
+    assert strip_of(AttentionCall(131072, 131072, parameters=Parameters(strip=64))) == 64
+    assert strip_of(AttentionCall(8192, 8192, parameters=Parameters(tile=32))) == 32
 
 
 def test_larger_blocks_where_there_would_be_too_many() -> None:

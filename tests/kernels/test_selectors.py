@@ -97,7 +97,8 @@ lengths = st.integers(1, 150)
 offsets = st.integers(-160, 160)
 RULES = st.fixed_dictionaries(
     {
-        "tile": st.integers(16, 40), "window": st.integers(0, 30), "sinks": st.integers(0, 9),
+        "tile": st.integers(16, 40), "strip": st.integers(0, 50), "window": st.integers(0, 30),
+        "sinks": st.integers(0, 9),
         "means": st.integers(0, 8), "selected": st.integers(0, 80), "lsh_projections": st.integers(1, 4),
     }
 )  # fmt: skip
@@ -202,7 +203,7 @@ def test_search_finds_what_passes_in_each_strip_and_nothing_else(
     Strips stand at multiples of 16 of a whole tile, of which a call may begin in the middle.
     """
     monkeypatch.setattr(search, "DENSE", 1.0)  # no tile reads everything because the one before found most of it
-    case = random_case("search", 177, 190, offset, masked=masked, dtype=torch.float64, seed=4, tile=tile)
+    case = random_case("search", 177, 190, offset, masked=masked, dtype=torch.float64, seed=4, tile=tile, strip=16)
     scores = case.scores().flatten(0, 1).tolist()
     shown = torch.ones(2, 4) if case.key_mask is None else case.key_mask[:, 4:8].float()
     means = (case.key[:, :, 4:8] * shown[:, None, :, None]).sum(2) / shown.sum(-1).clamp(min=1.0)[:, None, None]

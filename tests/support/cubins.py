@@ -39,7 +39,6 @@ from hyperrewrite.kernels.fused.rules import Rule
 from hyperrewrite.kernels.fused.search import search_keys, sketch_queries
 from hyperrewrite.kernels.fused.spans import find_read, find_spans
 from hyperrewrite.kernels.lsh import RANKS, ROUNDS
-from hyperrewrite.kernels.tiling import STRIP
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
@@ -68,7 +67,8 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[
     wide = padded(features)
     constants = {
         "CAUSAL": causal, "HAS_MASK": False, "HAS_MEANS": True, "SEARCHES": True, "BLOCK": 64, "PAD_BLOCK": 64,
-        "R": 128, "STRIP": STRIP, "PAD_HEADS": 32, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide, "PRECISION": "ieee", "HIT": launch.HIT,
+        "R": 128, "STRIP": 16, "PAD_HEADS": 32, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide,
+        "PRECISION": "ieee", "HIT": launch.HIT,
         "SKETCH_RANGE": launch.SKETCH_RANGE, "SKETCH_MOST": launch.SKETCH_MOST,
         "CHUNK": config.chunk, "WORDS": launch.WORDS, "DENSE": launch.DENSE,
         "KEYS_NEAR": config.attend.keys, "KEYS_FOUND": config.attend.keys,

@@ -152,17 +152,18 @@ def read_bits(
 ) -> Tensor:
     """Which keys each query of one (batch, head) reads: int64 [n_q, ⌈n_k / BLOCK⌉], key j is bit j mod BLOCK.
 
-    A plan's pairs are disjoint, so that adding their bits is the union of them. O(n_q · n_k / BLOCK) memory. Only for
-    what `leaves_out` allows: without a search no tile is read whole.
+    A plan's pairs are disjoint, so that adding their bits is the union of them. O(n_q · n_k / BLOCK) memory.
     """
     heads, n_q = query_shape[1:3]
     units, n_k = key_shape[1:3]
     b, h = head
+    far = list(far)
     pieces = [part for part in far if isinstance(part, Far)]
     tensors = [part.query_rows for part in [*plan, *pieces] if isinstance(part, Tiles | Far)]
     device = tensors[0].device if tensors else torch.device("cpu")
     found = torch.zeros(n_q + 1, -(-n_k // BLOCK), dtype=torch.int64, device=device)
-    for part in without_bands(plan):
+    spans = [span for part in far if isinstance(part, Whole) and part.batch == b for span in part.far_keys()]
+    for part in [*without_bands(plan), *spans]:
         if isinstance(part, Span):
             low, high = part.key_edges(device)
             mine = _bits_below(torch.maximum(high, low), n_k) - _bits_below(low, n_k)

@@ -210,7 +210,7 @@ def _flex(query: Any, key: Any, value: Any, causal: bool) -> Callable[[], Any]:
 
 
 def _keys(name: str, query: Any, key: Any, value: Any, causal: bool) -> float:
-    """Keys that a query reads, by the plan of some heads."""
+    """Keys that a query reads, by the plan of some heads; whether a tile reads everything, these decide among them."""
     import torch
     from hyperrewrite.kernels import planning
     from hyperrewrite.kernels.call import AttentionCall

@@ -6,6 +6,7 @@ Multiply-adds are counted over pairs of a query and a key or a mean, D for a sco
   found keys   all rows of the tile times what any of them found, once with their own scores and, where there are means,
                once more with their blocks', to take them out of these
   means        those that the query reads
+  whole tiles  all keys, once, and no means
   search       the score alone, of all far keys; apart from the rest, as it is of low precision
   others       what a chooser other than search does to choose is not counted
 
@@ -15,6 +16,7 @@ what leaves the caches or the memory of a GPU, if heads share nothing. Exact att
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -42,8 +44,9 @@ class Cost:
     bytes: float
 
 
-def cost(call: AttentionCall, far: list[Far | Whole], heads: int, features: int, width: int) -> Cost | None:
-    """heads = B·H, features = D, width = D_v; far: all that was found. None for algorithms but `hyper` and `exact`."""
+def cost(call: AttentionCall, far: list[Far | Whole], batch: int, heads: int, features: int, width: int) -> Cost | None:
+    """batch = B, heads = B·H, features = D, width = D_v; far: all that was found. None for algorithms but `hyper` and
+    `exact`."""
     name, n_q = algorithm_of(call), call.num_queries
     if name not in ("exact", "hyper"):
         return None
@@ -51,6 +54,7 @@ def cost(call: AttentionCall, far: list[Far | Whole], heads: int, features: int,
     pair, whole = features + width, float(seen.sum())
     block = block_of(call)
     means, looked, near, read = 0.0, 0.0, 0.0, 0.0
+    whole_share = Counter(part.tile for part in far if isinstance(part, Whole))
     for tile in tiles(call):
         if name == "exact":
             read += tile.limit * pair
@@ -60,8 +64,9 @@ def cost(call: AttentionCall, far: list[Far | Whole], heads: int, features: int,
         read += (tile.limit - tile.far) * pair
         if call.parameters.means:
             blocks = tile.far_blocks(block, CPU).numel()
-            means += blocks * tile.rows
-            read += blocks * pair
+            kept = 1.0 - whole_share[tile] / batch
+            means += kept * blocks * tile.rows
+            read += kept * blocks * pair
         if "search" in call.parameters.select_names:
             looked += far_keys
             read += tile.far * features
@@ -70,8 +75,8 @@ def cost(call: AttentionCall, far: list[Far | Whole], heads: int, features: int,
     found, dense, plain = 0.0, 0.0, 0.0
     for part in far:
         if isinstance(part, Whole):
-            found += heads * part.tile.far
-            plain += part.tile.far * part.tile.rows
+            found += heads / batch * part.tile.far
+            plain += part.tile.far * part.tile.rows / batch
             continue
         rows = part.query_rows.shape[1]
         real = (part.first.amin(1) < rows).sum(-1)

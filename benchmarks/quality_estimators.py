@@ -193,7 +193,9 @@ def _reading(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> 
     plan, far = planning.whole_plan(query, key, value, None, call)
     counts = planning.count_keys(plan, None, *query.shape[:2], call, found=far)
     heads = query.shape[0] * query.shape[1]
-    return Reading(float(counts.double().mean()), cost(call, far, heads, query.shape[-1], value.shape[-1]))
+    return Reading(
+        float(counts.double().mean()), cost(call, far, query.shape[0], heads, query.shape[-1], value.shape[-1])
+    )
 
 
 def _selected(function: Callable[..., Tensor], kept: int, settings: Fields) -> Attend:

@@ -26,7 +26,7 @@ class Parameters:
     block_size       edge of a sorted diagonal block (`paper`).
     sample_size      uniform residual samples per query block (`paper`).
     lsh_projections  hyperplanes of the angular hash; 2**lsh_projections buckets.
-    tile             queries of `hyper` that choose their keys together.
+    tile             queries of `hyper` that are searched for and computed together.
     strip            queries of a tile that read a key because one of them found it; 0 = all of the tile up to 8,192
                      keys, 32 up to 16,384 and 16 with more.
     window           most recent keys that each query of `hyper` sees in any case, at least.

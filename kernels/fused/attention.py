@@ -102,7 +102,7 @@ def attend_tile(
         place, n_q, n_k, offset, first_tile, window, first_far, CAUSAL, BLOCK, R
     )
     if SEARCHES:
-        # Where the tile before was told most of its far keys, this one reads them all, as if they were near.
+        # Where the heads of the tile before were told over half, this one reads all keys, as if they were near.
         order = first_place + place
         member = tl.arange(0, PAD_HEADS)
         told = excess_ptr + (batch * places + order - 1) * heads + member

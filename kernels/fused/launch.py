@@ -2,8 +2,9 @@
 
 Nothing here waits for the device, so a call can be captured in a CUDA graph. Beside the outputs a call takes: means of
 blocks, sketches of keys (one byte a number in float8), and what the tiles of one slice need: sketches of their queries,
-a bit for each pair of a tile and a key, a list of `Config.chunk` numbers of two bytes. Slices of `PROGRAMS` tiles use
-the same room one after the other; else the bits alone would grow with the square of the length.
+a bit for each pair of a tile and a key, a list of `Config.chunk` numbers of two bytes; and a number for each tile and
+head of the call. Slices of `PROGRAMS` tiles use the same room one after the other; else the bits alone would grow with
+the square of the length.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ is told by the blocks' means. With every limit positive, rows are divided by it,
 
 Where a tile's heads find more than DENSE of their far keys, every key matters a little: the next tile reads all of
 them, which costs less than reading most of them one by one, and misses nothing. In such a layer (the first of many
-models) what is left out is much of the output, for values of many keys nearly cancel out there.
+models) what is left out is much of the output, for values of many keys nearly cancel out there. The first tile of a
+call has none before it: a few queries after a cache are never read so.
 """
 
 from __future__ import annotations
@@ -144,7 +145,8 @@ def _sortable(scores: Tensor) -> Tensor:
 def sketch_dtype(query: Tensor) -> torch.dtype:
     """bfloat16 on a CPU where its matrix products are fast, else float32; float64 for float64, so that tests are exact.
 
-    On a GPU the fused kernels run the forward and judge by exact scores; their backward must find the same keys.
+    On a GPU the fused kernels run the forward and judge by exact scores; their backward must find the same keys. Which
+    tiles read everything it may see otherwise where their heads find close to DENSE: the kernels count rounded scores.
     """
     if query.dtype == torch.float64:
         return torch.float64

@@ -53,6 +53,20 @@ def test_cost_is_what_the_plan_reads() -> None:
     assert 0.0 < costs["all"].search < 0.5
 
 
+def test_tiles_that_read_everything_cost_each_key_once() -> None:
+    """In a batch of alike entries as by themselves."""
+    fields = {"tile": 16, "window": 16, "sinks": 8, "means": 8, "min_seq_len": 64, "threshold": 1e-6}
+    estimator = known.by_op("hyper", "", {**fields, "algorithm": "hyper"})
+    query = torch.randn(1, 2, 256, 8, generator=torch.Generator().manual_seed(0))
+    costs = []
+    for batch in (1, 3):
+        queries = query.repeat(batch, 1, 1, 1)
+        costs.append(estimator.attend(queries, queries[:, :1], queries[:, :1], 0.3, True)[1]().cost)
+    assert costs[0] is not None and costs[1] is not None
+    assert costs[0].work == pytest.approx(costs[1].work) and costs[0].bytes == pytest.approx(costs[1].bytes)
+    assert 1.0 <= costs[0].work < 1.02  # the first tile with far keys reads them one by one
+
+
 def test_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     made = {"fast": {"window": 128}, "default": {}}
     monkeypatch.setattr(parameters, "PRESETS", made, raising=False)

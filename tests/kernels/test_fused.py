@@ -20,7 +20,7 @@ from poisoned import poison  # noqa: F401  (fixture)
 needs_interpreter = pytest.mark.skipif(torch.cuda.is_available(), reason="interpreted only where there is no GPU")
 SMALL = Config(Phase(16, 4), Phase(32, 4), Phase(16, 4), chunk=64, sketch=torch.float32)
 HYPER: dict[str, Any] = {
-    "algorithm": "hyper", "min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "means": 4, "threshold": 0.006,
+    "algorithm": "hyper", "min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "means": 4, "threshold": 0.2,
 }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def check(inputs: Inputs, tolerance: float, config: Config = SMALL, **rules: Any
     [
         (63, 63, 40, 40, 0, 0.0, {}),
         (63, 63, 40, 24, None, 0.0, {}),
-        (111, 111, 80, 80, 0, 0.4, {}),
+        (111, 111, 80, 80, 0, 0.4, {"threshold": 0.4}),  # else one tile finds close to half of its keys
         (70, 111, 96, 33, None, 0.4, {}),
         (60, 111, 20, 20, 51, 0.0, {}),  # the last queries of a longer sequence
         (111, 80, 16, 16, -20, 0.0, {}),  # queries that see no key

@@ -87,7 +87,8 @@ def forward(
             if blocks is not None:
                 far.blocks_forward(wide[0], blocks, call, out, lse)
             flats = _flat(wide[0]), _flat(wide[1]), _flat(wide[2])
-            found, tiles = far_parts(*wide, key_mask, call, near), list[Whole]()
+            found = far_parts(*wide, key_mask, call, near)
+            tiles: list[Whole] = []
             far.found_forward(*flats, _apart(found, tiles), blocks, call.scale, out, lse)
             for tile in tiles:
                 _whole_forward(*wide, tile, scoring, call, out, lse)
@@ -252,11 +253,9 @@ def _whole_forward(
     lse: Tensor,
 ) -> None:  # fmt: skip
     """Write the exact result of a tile over what out [B, H, n_q, D_v] and lse [B, H, n_q] hold of it."""
-    mine, rows = slice(part.batch, part.batch + 1), slice(part.tile.start, part.tile.stop)
-    found = span_forward(
-        query[mine], key[mine], value[mine], part.all_keys(call.causal_offset), scoring.without_lifted(mine)
-    )
-    out[mine, :, rows], lse[mine, :, rows] = found
+    mine, span = part.entry, part.all_keys(call.causal_offset)
+    found = span_forward(query[mine], key[mine], value[mine], span, scoring.without_lifted(mine))
+    out[mine, :, part.rows], lse[mine, :, part.rows] = found
 
 
 def _far_backward(
@@ -272,7 +271,7 @@ def _far_backward(
     grads: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     """Add the far parts' share to the flat gradients of query, key and value, in place."""
-    key_mask, tiles = scoring.key_mask, list[Whole]()
+    key_mask = scoring.key_mask
     blocks = Blocks.of(key, value, key_mask, call)
     grad_query, grad_key, grad_value = (
         flat[:-1].view(like.shape) for flat, like in zip(grads, (query, key, value), strict=True)
@@ -281,15 +280,16 @@ def _far_backward(
     # A query without any key has weights of zero, and so has the spare row.
     whole = pad(lse.masked_fill(lse == NEG_INF, float("inf")).reshape(-1), (0, 1), value=float("inf"))
     change, flats = pad(delta.reshape(-1), (0, 1)), (_flat(query), _flat(key), _flat(value))
+    tiles: list[Whole] = []
     for part in _apart(found, tiles):
         far.found_backward(_flat(grad_out), *flats, part, blocks, call.scale, whole, change, grads, grad_means)
     without = lse.clone() if tiles else lse
     for tile in tiles:
-        mine, rows = slice(tile.batch, tile.batch + 1), slice(tile.tile.start, tile.tile.stop)
-        without[mine, :, rows] = float("inf")  # no block stands for anything there
+        mine = tile.entry
+        without[mine, :, tile.rows] = float("inf")  # no block stands for anything there
+        given = (grad_out[mine], query[mine], key[mine], value[mine])
         shares = (grad_query[mine], grad_key[mine], grad_value[mine])
         for span in tile.far_keys():
-            given = (grad_out[mine], query[mine], key[mine], value[mine])
             span_backward(*given, span, scoring.without_lifted(mine), lse[mine], delta[mine], shares)
     if blocks is not None:
         block_grads = grad_means[:-1].view(blocks.keys.shape), torch.zeros_like(blocks.values)

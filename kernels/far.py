@@ -75,6 +75,16 @@ class Whole:
     batch: int
     tile: Tile
 
+    @property
+    def entry(self) -> slice:
+        """The batch entry, of a tensor's first dimension."""
+        return slice(self.batch, self.batch + 1)
+
+    @property
+    def rows(self) -> slice:
+        """The tile's queries."""
+        return slice(self.tile.start, self.tile.stop)
+
     def all_keys(self, causal_offset: int | None) -> Span:
         """Near and far."""
         return Span(self.tile.start, self.tile.stop, 0, self.tile.limit, causal_offset)

@@ -141,12 +141,10 @@ def count_keys(
         if isinstance(more, Far):
             flat.index_add_(0, more.query_rows.reshape(-1), more.reads().sum(-1).reshape(-1))
             continue
-        mask = key_mask if key_mask is None or key_mask.shape[0] == 1 else key_mask[more.batch : more.batch + 1]
-        rows = slice(more.tile.start, more.tile.stop)
         for span in more.far_keys():
-            counts[more.batch, :, rows] += visible_keys(span, mask, device)
+            counts[more.batch, :, more.rows] += visible_keys(span, key_mask, device).expand(batch, -1)[more.batch]
         if blocks is not None:
-            blocks[more.batch, rows] = 0
+            blocks[more.batch, more.rows] = 0
     return counts if blocks is None else counts + blocks.unsqueeze(1)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .call import AttentionCall
 
-STRIPS = ((8192, 4096), (16384, 32))  # up to so many keys, strips of so many rows
+STRIPS = ((8192, 4096), (16384, 32))  # up to so many keys, strips of so many rows; 4096: any tile is one
 LEAST_STRIP = 16  # beyond; as many rows as one warp of a GPU holds of a product, so that they decide by themselves
 MOST_BLOCKS = 256  # with more blocks than this a sequence gets larger ones, but never larger than a tile
 

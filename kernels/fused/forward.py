@@ -24,9 +24,10 @@ def forward(
     query: Tensor, key: Tensor, value: Tensor, scoring: Scoring, call: AttentionCall
 ) -> tuple[Tensor, Tensor] | None:
     """(out, lse) as `engine.forward` returns them; None where no kernel takes the call, or PyTorch has a faster one."""
+    algorithm = algorithm_of(call)
     kind = (scoring.curve, scoring.key_mask is None, scoring.bias is None, scoring.lifted is None)
-    attempt = _attempt(algorithm_of(call), *_kind_of(query, value, call), *kind)
-    return _or_none(attempt, lambda: _launched(query, key, value, scoring, call))
+    attempt = _attempt(algorithm, *_kind_of(query, value, call), *kind)
+    return _or_none(attempt, lambda: _launched(algorithm, query, key, value, scoring, call))
 
 
 def paper_codes(query: Tensor, key: Tensor, call: AttentionCall) -> tuple[Tensor, Tensor] | None:
@@ -77,9 +78,9 @@ def _or_none(attempt: Attempt, run: Callable[[], tuple[Tensor, Tensor] | None]) 
 
 
 def _launched(
-    query: Tensor, key: Tensor, value: Tensor, scoring: Scoring, call: AttentionCall
+    algorithm: str, query: Tensor, key: Tensor, value: Tensor, scoring: Scoring, call: AttentionCall
 ) -> tuple[Tensor, Tensor] | None:
-    algorithm, tensors = algorithm_of(call), (query, key, value)
+    tensors = (query, key, value)
     if algorithm == "hyper" and reason_against(*tensors, call) is None:
         from . import launch  # Triton need not be there
 

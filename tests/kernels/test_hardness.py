@@ -18,7 +18,7 @@ from torch import Tensor
 
 SMALL = {
     "min_seq_len": 16, "block_size": 32, "sample_size": 32, "tile": 32, "window": 32, "sinks": 8, "selected": 16,
-    "means": 0, "threshold": 0.02,
+    "means": 0, "threshold": 0.1,
 }  # fmt: skip
 N = 300
 

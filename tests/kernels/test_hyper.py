@@ -134,7 +134,7 @@ def test_dtypes(dtype: torch.dtype) -> None:
 
 def test_a_search_of_rounded_scores_finds_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = make_inputs(600, heads=2, features=32)
-    rules = {**HYPER, "tile": 32, "means": 16, "scale": 0.35, "threshold": 0.03}
+    rules = {**HYPER, "tile": 32, "means": 16, "scale": 0.35}
     call = inputs.call(causal_offset=0, **rules)
     exactly = dense(inputs, call)
     monkeypatch.setattr(search, "sketch_dtype", lambda query: torch.bfloat16)
@@ -176,7 +176,7 @@ def test_plan_is_disjoint_visible_and_counted(
     blocks = blocks.expand(2, -1, -1).clone()
     for piece in found:
         if isinstance(piece, Whole):
-            blocks[piece.batch, :, piece.tile.start : piece.tile.stop] = 0
+            blocks[piece.batch, :, piece.rows] = 0
     counted = planning.count_keys(parts, inputs.key_mask, 2, 2, call, found=found)
     assert torch.equal(counted, read.sum(-1) + blocks)
     if offset is not None:

@@ -3,8 +3,7 @@
 Multiply-adds are counted over pairs of a query and a key or a mean, D for a score and D_v for a value:
 
   near keys    visible ones
-  found keys   all rows of the tile times what any of them found, once with their own scores and, where there are means,
-               once more with their blocks', to take them out of these
+  found keys   all rows of the tile times what any of them found
   means        those that the query reads
   whole tiles  all keys, once, and no means
   search       the score alone, of all far keys; apart from the rest, as it is of low precision
@@ -84,9 +83,8 @@ def cost(call: AttentionCall, far: list[Far | Whole], batch: int, heads: int, fe
         found += float(real.sum())
         dense += float((real * asked).sum())
     found, dense = found / heads, dense / heads
-    twice = 2 if call.parameters.means else 1
     return Cost(
-        (near + means + twice * dense + plain) / whole,
+        (near + means + dense + plain) / whole,
         looked * features / (whole * pair),
         ELEMENT * (read + found * pair) / n_q,
     )

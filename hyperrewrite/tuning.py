@@ -209,13 +209,12 @@ def table(done: list[Tuned]) -> Table:
 
 
 def in_words(config: AnyConfig) -> list[str]:
-    """Like ["near 64·8", "search 128·4·3", "attend 32·4", "chunk 4096"]."""
+    """Like ["near 64·8", "search 128·4·3", "attend 32·4"]."""
     attend = f"attend {config.attend.keys}·{config.attend.warps}"
     if isinstance(config, ExactConfig):
         return [f"{attend}·{config.attend.stages}", f"rows {config.rows}"]
     near, search = config.near, config.search
-    phases = [f"near {near.keys}·{near.warps}", f"search {search.keys}·{search.warps}·{search.stages}", attend]
-    return [*phases, f"chunk {config.chunk}"]
+    return [f"near {near.keys}·{near.warps}", f"search {search.keys}·{search.warps}·{search.stages}", attend]
 
 
 def _print(console: Console, found: Tuned) -> None:

@@ -15,9 +15,10 @@ from . import far
 from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
 from .call import AttentionCall
 from .exact import Scoring, span_backward, span_forward, span_row_backward, writes_all
-from .far import Blocks, Far, Whole
+from .far import Far, Whole
 from .fused import forward as fused
 from .lifted import Lifted
+from .means import Table
 from .parts import Span, Tiles, without_bands
 from .planning import (
     TILE_BUDGET,
@@ -83,13 +84,9 @@ def forward(
             if isinstance(part, Tiles):
                 _tiles_forward(*wide, part, call.scale, flat_out, flat_lse, is_first=place == 0 and is_untouched)
         if has_far(call):
-            near, blocks = lse.clone(), Blocks.of(wide[1], wide[2], key_mask, call)
-            if blocks is not None:
-                far.blocks_forward(wide[0], blocks, call, out, lse)
-            flats = _flat(wide[0]), _flat(wide[1]), _flat(wide[2])
-            found = far_parts(*wide, key_mask, call, near)
             tiles: list[Whole] = []
-            far.found_forward(*flats, _apart(found, tiles), blocks, call.scale, out, lse)
+            parts_far = _apart(far_parts(*wide, key_mask, call, lse), tiles)
+            far.far_forward(_flat(wide[0]), Table.of(*wide[1:], key_mask, call), parts_far, call.scale, out, lse)
             for tile in tiles:
                 _whole_forward(*wide, tile, scoring, call, out, lse)
     out = _fill_empty(out, lse, value, call, key_mask)
@@ -272,29 +269,22 @@ def _far_backward(
 ) -> None:
     """Add the far parts' share to the flat gradients of query, key and value, in place."""
     key_mask = scoring.key_mask
-    blocks = Blocks.of(key, value, key_mask, call)
+    table, tiles = Table.of(key, value, key_mask, call), list[Whole]()
     grad_query, grad_key, grad_value = (
         flat[:-1].view(like.shape) for flat, like in zip(grads, (query, key, value), strict=True)
     )
-    grad_means = key.new_zeros(1 if blocks is None else blocks.keys[..., 0].numel() + 1, key.shape[-1])
-    # A query without any key has weights of zero, and so has the spare row.
-    whole = pad(lse.masked_fill(lse == NEG_INF, float("inf")).reshape(-1), (0, 1), value=float("inf"))
-    change, flats = pad(delta.reshape(-1), (0, 1)), (_flat(query), _flat(key), _flat(value))
-    tiles: list[Whole] = []
+    grad_table = table.grads()
+    flats = (_flat(grad_out), _flat(query))
+    spare_lse, spare_delta = pad(lse.reshape(-1), (0, 1), value=NEG_INF), pad(delta.reshape(-1), (0, 1))
     for part in _apart(found, tiles):
-        far.found_backward(_flat(grad_out), *flats, part, blocks, call.scale, whole, change, grads, grad_means)
-    without = lse.clone() if tiles else lse
+        far.far_backward(*flats, table, part, call.scale, spare_lse, spare_delta, grads[0], grad_table)
     for tile in tiles:
         mine = tile.entry
-        without[mine, :, tile.rows] = float("inf")  # no block stands for anything there
         given = (grad_out[mine], query[mine], key[mine], value[mine])
         shares = (grad_query[mine], grad_key[mine], grad_value[mine])
         for span in tile.far_keys():
             span_backward(*given, span, scoring.without_lifted(mine), lse[mine], delta[mine], shares)
-    if blocks is not None:
-        block_grads = grad_means[:-1].view(blocks.keys.shape), torch.zeros_like(blocks.values)
-        far.blocks_backward(grad_out, query, blocks, call, without, delta, grad_query, block_grads)
-        blocks.spread(*block_grads, grad_key, grad_value)
+    table.spread(grad_table, grad_key, grad_value)
     if key_mask is not None:
         for share in (grad_key, grad_value):
             share.masked_fill_(~key_mask[:, None, :, None], 0.0)

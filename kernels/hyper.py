@@ -73,4 +73,4 @@ def far(
             if tile.far:
                 yield tile, selector.find(tile, limit[:, :, tile.start : tile.stop])
 
-    yield from pack(found(), query.shape[0], query.shape[1], key.shape[1], call)
+    yield from pack(found(), key_mask, query.shape[0], query.shape[1], key.shape[1], call, query.device)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .call import AttentionCall
 from .selectors.search import LEAST
-from .tiling import block_of
+from .tiling import block_of, section_of
 
 NEG_INF = float("-inf")
 
@@ -77,8 +77,15 @@ def _of_head(
             ends = key.shape[0] if call.causal_offset is None else rows[-1] + call.causal_offset + 1
             visible = (seen & torch.tensor(far, device=key.device))[:ends].sum()
             excess.append(2 * int(passes.any(0).sum()) - int(visible))
-        stand_in = mean_scores[here] - scores[here] if call.parameters.means else torch.full_like(scores[here], NEG_INF)
-        mine = torch.where(read, 0.0, torch.where(distant, stand_in, NEG_INF))
+        mine = torch.zeros_like(scores[here]).masked_fill(~read, NEG_INF)
+        if call.parameters.means:
+            section = number // section_of(call)
+            unread = torch.zeros(len(rows), int(section[-1]) + 1, dtype=torch.float64, device=key.device)
+            total = unread.index_add(1, section, distant.double())
+            unread = unread.index_add(1, section, (distant & ~read).double())
+            standing = (unread / total.clamp(min=1.0)).log()[:, section]
+            mean = torch.where(distant, mean_scores[here] - scores[here] + standing, NEG_INF)
+            mine = torch.logaddexp(mine, mean)
         weight = weight.index_copy(0, here, mine)
     return weight, excess
 

@@ -13,7 +13,6 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from . import far
 from .attend import NEG_INF, accumulation_dtype, flat_index, merge_
 from .call import AttentionCall
 from .exact import Scoring, band_forward, span_forward
@@ -136,16 +135,14 @@ def count_keys(
             pair_counts = torch.full(queries.shape, width, device=device) if pairs is None else pairs.sum(-1)
             index = query_index(chunk, heads, call.num_queries)
             flat.index_add_(0, index.reshape(-1), pair_counts.expand(queries.shape).reshape(-1))
-    blocks = far.count_blocks(key_mask, call, device).expand(batch, -1).clone() if has_far(call) else None
     for more in found:
         if isinstance(more, Far):
-            flat.index_add_(0, more.query_rows.reshape(-1), more.reads().sum(-1).reshape(-1))
+            read = more.reads().sum(-1) + (more.log_stands_for() > NEG_INF).sum(-1)
+            flat.index_add_(0, more.query_rows.reshape(-1), read.reshape(-1))
             continue
         for span in more.far_keys():
             counts[more.batch, :, more.rows] += visible_keys(span, key_mask, device).expand(batch, -1)[more.batch]
-        if blocks is not None:
-            blocks[more.batch, more.rows] = 0
-    return counts if blocks is None else counts + blocks.unsqueeze(1)
+    return counts
 
 
 def relevant_mask(key_mask: Tensor | None) -> Tensor | None:

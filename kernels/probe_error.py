@@ -172,7 +172,7 @@ def read_bits(
         _add_tiles(found, part.query_rows[b, h], part.key_rows[b, h // part.group()], part)
     for piece in pieces:
         own = piece.query_rows.amin(1) // n_q == b * heads + h  # a tile is of one head; larger numbers are no queries
-        tiles = Far(piece.query_rows[own], piece.key_rows[own], piece.first[own], piece.block_rows[own], piece.strip)
+        tiles = piece.of(own)
         tile, row, column = tiles.reads().nonzero(as_tuple=True)
         q = tiles.query_rows[tile, row] - (b * heads + h) * n_q
         j = tiles.key_rows[tile, column] - (b * units + h * units // heads) * n_k

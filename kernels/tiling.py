@@ -23,6 +23,8 @@ from .call import AttentionCall
 
 STRIPS = ((8192, 4096), (16384, 32))  # up to so many keys, strips of so many rows; 4096: any tile is one
 LEAST_STRIP = 16  # beyond; as many rows as one warp of a GPU holds of a product, so that they decide by themselves
+SECTION = 4096  # keys; see `section_of`
+LEAST_SECTION = 32  # blocks
 MOST_BLOCKS = 256  # with more blocks than this a sequence gets larger ones, but never larger than a tile
 
 
@@ -75,6 +77,15 @@ def block_of(call: AttentionCall) -> int:
     while parameters.means and call.num_keys > block * MOST_BLOCKS and 2 * block <= parameters.tile:
         block *= 2
     return block
+
+
+def section_of(call: AttentionCall) -> int:
+    """Blocks whose means stand together for those of their keys that a query does not read, in equal shares.
+
+    A power of two; SECTION keys for usual blocks. Sections are cut at multiples of it in the positions of the keys.
+    """
+    blocks = SECTION // block_of(call)
+    return max(1 << max(blocks, 1).bit_length() - 1, LEAST_SECTION)
 
 
 def strip_of(call: AttentionCall) -> int:

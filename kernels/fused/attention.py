@@ -1,6 +1,6 @@
 """Attention of one tile of queries: near keys, block means, then the keys that the search told, in one online softmax.
 
-The definition is that of `kernels.hyper` and `kernels.far`. Scores are in log2 units. One program does one tile of one
+The definition is that of `kernels.hyper` and `kernels.far`. One program does one tile of one
 query head and keeps its queries, running maximum `peak`, sum `total` and numerator `acc` from the first key to the
 last. The search's bits become dense tiles of keys by index: `CHUNK` keys at a time, word by word, the numbers of the
 set bits go to the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is
@@ -15,15 +15,15 @@ import triton
 import triton.language as tl
 
 from .bits import count_bits, load_far
-from .geometry import near_keys, near_steps, tile_edges
+from .geometry import is_far_block, near_keys, near_steps, plain_steps, tile_edges
 
 
 @triton.jit
-def _online(acc, peak, total, scores, v, PRECISION: tl.constexpr):
-    """Add keys with scores [R, N] (−inf: not read) and values v [N, D_v]."""
-    higher = tl.maximum(peak, tl.max(scores, 1))
+def _online(acc, peak, total, scores, scale, v, PRECISION: tl.constexpr):
+    """Add keys with scores [R, N] (−inf: not read), which `scale` > 0 makes log2 units, and values v [N, D_v]."""
+    higher = tl.maximum(peak, tl.max(scores, 1) * scale)
     base = tl.where(higher == float("-inf"), 0.0, higher)
-    weights = tl.exp2(scores - base[:, None])
+    weights = tl.exp2(scores * scale - base[:, None])
     fade = tl.exp2(peak - base)
     total = total * fade + tl.sum(weights, 1)
     acc = acc * fade[:, None]
@@ -39,13 +39,13 @@ def attend_tile(
     mask_ptr,  # bool [B or 1, n_k]
     mean_key_ptr,  # [B·H_kv, m, D]
     mean_value_ptr,  # [B·H_kv, m, D_v]
-    log_count_ptr,  # float32 [B·H_kv, m]
+    log_count_ptr,  # float32 [B·H_kv, m]: log2 of a block's visible keys
     out_ptr,  # [B, H, n_q, D_v] contiguous
     lse_ptr,  # float32 [B, H, n_q]
     bound_ptr,  # float32 [B·H, tiles · R]
     bits_ptr,  # int32 [B·H, tiles, sketch_rows / 32]
     excess_ptr,  # int32 [B, all tiles, H]: a sum above 0 over the heads of a tile lets the next one read all
-    list_ptr,  # int16 [B·H, tiles, CHUNK]
+    list_ptr,  # int16 [B·H, tiles, BLOCKS · BLOCK]
     stride_qb,
     stride_qh,
     stride_qn,
@@ -71,7 +71,7 @@ def attend_tile(
     first_place,  # of the first tile among all of the call
     places,  # all tiles of the call
     sketch_rows,
-    scale,  # · log2(e)
+    scale,  # · log2(e), above 0
     CAUSAL: tl.constexpr,
     HAS_MASK: tl.constexpr,
     HAS_MEANS: tl.constexpr,
@@ -84,9 +84,9 @@ def attend_tile(
     PAD_V: tl.constexpr,
     R: tl.constexpr,  # rows of a tile
     STRIP: tl.constexpr,
-    KEYS_NEAR: tl.constexpr,
-    KEYS_FOUND: tl.constexpr,
-    CHUNK: tl.constexpr,
+    KEYS: tl.constexpr,
+    BLOCKS: tl.constexpr,  # of a section: its keys are listed at once
+    PAD_WORDS: tl.constexpr,  # of 32 keys each, a power of two
     PRECISION: tl.constexpr,
 ):
     # The longest tiles first; tiles of one head run side by side and share its keys in the L2 cache.
@@ -131,50 +131,48 @@ def attend_tile(
     total = tl.zeros([R], tl.float32)
     acc = tl.zeros([R, PAD_V], tl.float32)
 
-    # Near keys: the sinks, then the local ones.
-    for step in tl.range(0, near_steps(sinks, low, high, KEYS_NEAR), num_stages=2):
-        key, seen = near_keys(step, sinks, low, high, KEYS_NEAR)
+    # Near keys: the sinks, then the local ones; first the steps of which every row sees every key.
+    steps = near_steps(sinks, low, high, KEYS)
+    plain = 0
+    if not HAS_MASK:
+        plain = plain_steps(sinks, low, tl.minimum(start + offset + 1, high) if CAUSAL else high, KEYS)
+        for step in tl.range(0, plain, num_stages=2):
+            key, _ = near_keys(step, sinks, low, high, KEYS)
+            rows = key.to(tl.int64)[:, None]
+            k = tl.load(key_base + rows * stride_kn + d[None, :] * stride_kd, mask=has_d, other=0.0)
+            v = tl.load(value_base + rows * stride_vn + e[None, :] * stride_vd, mask=has_e, other=0.0)
+            scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
+            acc, peak, total = _online(acc, peak, total, scores, scale, v, PRECISION)
+    for step in tl.range(plain, steps, num_stages=2):
+        key, seen = near_keys(step, sinks, low, high, KEYS)
         if HAS_MASK:
             seen = seen & (tl.load(mask_base + key, mask=seen, other=0) != 0)
         rows = key.to(tl.int64)[:, None]
         k = tl.load(key_base + rows * stride_kn + d[None, :] * stride_kd, mask=seen[:, None] & has_d, other=0.0)
         v = tl.load(value_base + rows * stride_vn + e[None, :] * stride_vd, mask=seen[:, None] & has_e, other=0.0)
-        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale  # [R, KEYS_NEAR]
+        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
         allowed = seen[None, :]
         if CAUSAL:
             allowed = allowed & (key[None, :] <= last[:, None])
         scores = tl.where(allowed, scores, float("-inf"))
-        acc, peak, total = _online(acc, peak, total, scores, v, PRECISION)
+        acc, peak, total = _online(acc, peak, total, scores, scale, v, PRECISION)
 
-    far = low - sinks + limit - high
-    if far > 0:
-        if HAS_MEANS:
-            # Every far key by its block's mean, those too that are found later: these are taken off then.
-            number = tl.arange(0, KEYS_NEAR)
-            behind = tl.cdiv(high, BLOCK)
-            for start in tl.range(sinks // BLOCK, tl.cdiv(limit, BLOCK), KEYS_NEAR, num_stages=2):
-                mean = start + number
-                is_far = mean < tl.cdiv(low, BLOCK)
-                if not CAUSAL:
-                    is_far = is_far | ((mean >= behind) & (mean < tl.cdiv(limit, BLOCK)))
-                rows = (table + mean)[:, None]
-                k = tl.load(mean_key_ptr + rows * D + d[None, :], mask=is_far[:, None] & has_d, other=0.0)
-                v = tl.load(mean_value_ptr + rows * D_V + e[None, :], mask=is_far[:, None] & has_e, other=0.0)
-                counts = tl.load(log_count_ptr + table + mean, mask=is_far, other=float("-inf"))
-                scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale + counts[None, :]
-                acc, peak, total = _online(acc, peak, total, scores, v, PRECISION)
-
+    if low - sinks + limit - high > 0:
+        program = head.to(tl.int64) * tl.num_programs(0) + place
         if SEARCHES:
-            program = head.to(tl.int64) * tl.num_programs(0) + place
-            bound = tl.load(bound_ptr + program * R + row)
+            bound = tl.load(bound_ptr + program * R + row) / scale
             bits = bits_ptr + program * (sketch_rows // 32)
-            found = list_ptr + program * CHUNK
-            taken = tl.arange(0, KEYS_FOUND)
-            word = tl.arange(0, CHUNK // 32)
-            end = low if CAUSAL else limit
-            for chunk in tl.range(0, end, CHUNK, num_stages=1):
-                at = chunk + word * 32
-                words = load_far(bits, at, sinks, low, high, limit, CAUSAL)
+            found = list_ptr + program * (BLOCKS * BLOCK)
+            taken = tl.arange(0, KEYS)
+            word = tl.arange(0, PAD_WORDS)
+        stop = low if CAUSAL else limit
+        for section in tl.range(0, stop, BLOCKS * BLOCK, num_stages=1):
+            end = section + BLOCKS * BLOCK
+            read = tl.zeros([R, 4], tl.int32)  # keys of the section, by lanes
+            if SEARCHES:
+                words = load_far(
+                    bits, section + word * 32, sinks, tl.minimum(low, end), high, tl.minimum(limit, end), CAUSAL
+                )
                 counts = count_bits(words)
                 count = tl.sum(counts, 0)
                 place_in_list = tl.cumsum(counts, 0) - counts
@@ -185,9 +183,9 @@ def attend_tile(
                     words = words ^ lowest
                     place_in_list += 1
                 tl.debug_barrier()
-                for start in tl.range(0, count, KEYS_FOUND, num_stages=2):
+                for start in tl.range(0, count, KEYS, num_stages=2):
                     has = start + taken < count
-                    key = chunk + tl.load(found + start + taken, mask=has, other=0).to(tl.int32)
+                    key = section + tl.load(found + start + taken, mask=has, other=0).to(tl.int32)
                     rows = key.to(tl.int64)[:, None]
                     k = tl.load(
                         key_base + rows * stride_kn + d[None, :] * stride_kd, mask=has[:, None] & has_d, other=0.0
@@ -195,27 +193,35 @@ def attend_tile(
                     v = tl.load(
                         value_base + rows * stride_vn + e[None, :] * stride_vd, mask=has[:, None] & has_e, other=0.0
                     )
-                    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale  # [R, KEYS_FOUND]
+                    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
                     passes = (scores >= bound[:, None]) & has[None, :]
                     first = tl.where(passes, row[:, None], R)
-                    first = tl.min(tl.reshape(first, [R // STRIP, STRIP, KEYS_FOUND]), 1)  # of each strip
-                    first = tl.broadcast_to(first[:, None, :], [R // STRIP, STRIP, KEYS_FOUND])
-                    reads = row[:, None] >= tl.reshape(first, [R, KEYS_FOUND])
-                    read_scores = tl.where(reads, scores, float("-inf"))
-                    higher = tl.maximum(peak, tl.max(read_scores, 1))
-                    base = tl.where(higher == float("-inf"), 0.0, higher)
-                    weights = tl.exp2(read_scores - base[:, None])
-                    if HAS_MEANS:
-                        rows = (table + key // BLOCK)[:, None]
-                        k = tl.load(mean_key_ptr + rows * D + d[None, :], mask=has[:, None] & has_d, other=0.0)
-                        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
-                        weights -= tl.where(reads, tl.exp2(scores - base[:, None]), 0.0)
-                    fade = tl.exp2(peak - base)
-                    total = total * fade + tl.sum(weights, 1)
-                    acc = acc * fade[:, None]
-                    acc = tl.dot(weights.to(v.dtype), v, acc, input_precision=PRECISION)
-                    peak = higher
+                    first = tl.min(tl.reshape(first, [R // STRIP, STRIP, KEYS]), 1)  # of each strip
+                    first = tl.broadcast_to(first[:, None, :], [R // STRIP, STRIP, KEYS])
+                    reads = row[:, None] >= tl.reshape(first, [R, KEYS])
+                    scores = tl.where(reads, scores, float("-inf"))
+                    acc, peak, total = _online(acc, peak, total, scores, scale, v, PRECISION)
+                    if HAS_MEANS:  # summed as a product's columns lie: within a thread
+                        some = tl.reshape(reads.to(tl.int32), [R, KEYS // 8, 4, 2])
+                        read += tl.sum(tl.sum(some, 3), 1)
                 tl.debug_barrier()
+            if HAS_MEANS:
+                block = section // BLOCK + tl.arange(0, BLOCKS)
+                filled = is_far_block(block, sinks, low, high, limit, CAUSAL, BLOCK)
+                visible = tl.sum(tl.exp2(tl.load(log_count_ptr + table + block, mask=filled, other=float("-inf"))), 0)
+                share = tl.sum(read, 1).to(tl.float32) / tl.maximum(visible, 1.0)
+                log_left = tl.log2(tl.maximum(1.0 - share, 0.0))  # −inf where all are read
+                last_block = tl.cdiv(tl.minimum(stop, end), BLOCK)
+                for start in tl.range(tl.maximum(section, sinks) // BLOCK, last_block, KEYS, num_stages=2):
+                    mean = start + tl.arange(0, KEYS)
+                    is_far = is_far_block(mean, sinks, low, high, limit, CAUSAL, BLOCK) & (mean < last_block)
+                    rows = (table + mean)[:, None]
+                    k = tl.load(mean_key_ptr + rows * D + d[None, :], mask=is_far[:, None] & has_d, other=0.0)
+                    v = tl.load(mean_value_ptr + rows * D_V + e[None, :], mask=is_far[:, None] & has_e, other=0.0)
+                    sizes = tl.load(log_count_ptr + table + mean, mask=is_far, other=float("-inf"))
+                    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale + sizes[None, :]
+                    scores += log_left[:, None]
+                    acc, peak, total = _online(acc, peak, total, scores, 1.0, v, PRECISION)
 
     is_empty = total == 0.0
     out = acc / tl.where(is_empty, 1.0, total)[:, None]

@@ -36,6 +36,8 @@ def reason_against(query: Tensor, key: Tensor, value: Tensor, call: AttentionCal
         return reason
     if (reason := _reason_against_width(query, value, SHARED_BYTES, SHARED_BYTES_FLOAT32)) is not None:
         return reason
+    if (reason := _reason_against_scale(call)) is not None:
+        return reason
     parameters = call.parameters
     if parameters.tile not in TILES:
         return f"tile is {parameters.tile}, none of {', '.join(map(str, TILES))}"
@@ -65,9 +67,12 @@ def reason_against_paper(query: Tensor, key: Tensor, value: Tensor, call: Attent
         return f"batch times heads of queries and keys is over {MOST_HEADS}"
     if call.parameters.lsh_projections > MOST_PROJECTIONS:
         return f"a hash has {call.parameters.lsh_projections} projections, over {MOST_PROJECTIONS}"
-    if not call.scale > 0.0:
-        return f"the scale is {call.scale}, not above 0"
-    return None
+    return _reason_against_scale(call)
+
+
+def _reason_against_scale(call: AttentionCall) -> str | None:
+    """What would turn the order of scores round."""
+    return None if call.scale > 0.0 else f"the scale is {call.scale}, not above 0"
 
 
 def _reason_against_tensors(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> str | None:

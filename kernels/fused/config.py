@@ -32,14 +32,12 @@ class Config:
     """How the kernels of `hyper` run.
 
     near, search, attend   their phases.
-    chunk                  of what the search told, the keys listed at once.
     sketch                 dtype that the search multiplies.
     """
 
     near: Phase = Phase(32, 4)
     search: Phase = Phase(128, 4, 3)
     attend: Phase = Phase(32, 4)
-    chunk: int = 4096
     sketch: torch.dtype = torch.float8_e4m3fn
 
 
@@ -138,8 +136,8 @@ def search_bytes(config: Config, widest: int) -> int:
 
 
 def attend_bytes(config: Config, dtype: torch.dtype, widest: int) -> int:
-    """Bytes that the attention of a tile takes: keys, values and means of two steps."""
-    return SLACK + dtype.itemsize * width_of(widest) * (TILE + 6 * config.attend.keys)
+    """Bytes that the attention of a tile takes: keys and values of two steps, or means and their values."""
+    return SLACK + dtype.itemsize * width_of(widest) * (TILE + 4 * config.attend.keys)
 
 
 def exact_bytes(config: ExactConfig, dtype: torch.dtype, widest: int, in_pairs: bool) -> int:

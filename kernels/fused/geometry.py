@@ -51,3 +51,18 @@ def near_keys(step, sinks, low, high, KEYS: tl.constexpr):
 def near_steps(sinks, low, high, KEYS: tl.constexpr):
     """Steps of `near_keys`."""
     return tl.cdiv(sinks, KEYS) + tl.cdiv(high - low, KEYS)
+
+
+@triton.jit
+def plain_steps(sinks, low, edge, KEYS: tl.constexpr):
+    """How many of the first steps of `near_keys` hold sinks, and local keys below `edge`, and nothing else."""
+    return tl.where(sinks % KEYS == 0, sinks // KEYS + tl.maximum(edge - low, 0) // KEYS, 0)
+
+
+@triton.jit
+def is_far_block(block, sinks, low, high, limit, CAUSAL: tl.constexpr, BLOCK: tl.constexpr):
+    """Which of these blocks a tile's far keys fill."""
+    far = (block >= sinks // BLOCK) & (block < tl.cdiv(low, BLOCK))
+    if not CAUSAL:
+        far = far | ((block >= tl.cdiv(high, BLOCK)) & (block < tl.cdiv(limit, BLOCK)))
+    return far

@@ -2,7 +2,7 @@
 
 Nothing here waits for the device, so a call can be captured in a CUDA graph. Beside the outputs a call takes: means of
 blocks, sketches of keys (one byte a number in float8), and what the tiles of one slice need: sketches of their queries,
-a bit for each pair of a tile and a key, a list of `Config.chunk` numbers of two bytes; and a number for each tile and
+a bit for each pair of a tile and a key, a list of a section's keys, of two bytes each; and a number for each tile and
 head of the call. Slices of `PROGRAMS` tiles use the same room one after the other; else the bits alone would grow with
 the square of the length.
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 from ..call import AttentionCall
 from ..hyper import threshold
 from ..selectors.search import DENSE, LEAST
-from ..tiling import block_of, first_far, strip_of
+from ..tiling import block_of, first_far, section_of, strip_of
 from .arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
 from .attention import attend_tile
 from .config import Config, device_of
@@ -82,7 +82,8 @@ def hyper(
     query_sketch = room(searched, rows, wide, dtype=config.sketch)
     bound, bits = room(searched, rows, dtype=torch.float32), room(searched, sketch_rows // 32, dtype=torch.int32)
     excess = room(batch * heads * tiles if searches else 0, dtype=torch.int32)
-    found = room(searched, config.chunk, dtype=torch.int16)
+    section = section_of(call)
+    found = room(searched, section * block, dtype=torch.int16)
 
     group, scale, sinks = heads // units, call.scale * LOG2_E, first_far(call)
     known: dict[str, Any] = {"HAS_MASK": key_mask is not None, "BLOCK": block, "D": features, "PAD_D": wide}
@@ -119,7 +120,7 @@ def hyper(
                 *query.stride(), *key.stride(), *value.stride(), mask_stride,
                 heads, group, n_q, n_k, blocks, *edges, *place, sketch_rows, scale,
                 HAS_MEANS=parameters.means > 0, SEARCHES=searches, D_V=value_features, PAD_V=value_wide,
-                KEYS_NEAR=config.attend.keys, KEYS_FOUND=config.attend.keys, CHUNK=config.chunk,
+                KEYS=config.attend.keys, BLOCKS=section, PAD_WORDS=triton.next_power_of_2(section * block // 32),
                 STRIP=strip_of(call), PAD_HEADS=triton.next_power_of_2(heads), num_warps=config.attend.warps,
                 **precision, **known, **tile,
             )  # fmt: skip

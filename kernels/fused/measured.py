@@ -2,7 +2,7 @@
 
     {"format": 1, "rows": [{"device": "NVIDIA H100*", "capability": [9, 0], "kernel": "hyper", "dtype": "bfloat16",
      "features": 64, "length": 8192, "causal": true, "near": [64, 8], "search": [128, 4, 3], "attend": [32, 4],
-     "chunk": 4096, "milliseconds": 0.641, "torch": "2.11", "triton": "3.6"}]}
+     "milliseconds": 0.641, "torch": "2.11", "triton": "3.6"}]}
 
 A phase is its keys, its warps and, for the search, its stages. Kernels are "hyper", "exact", and "exact_pairs" for
 exact attention with a bias or groups; those two have "rows", and stages in "attend". What nobody measured is null.
@@ -27,12 +27,11 @@ KERNELS = ("hyper", "exact", "exact_pairs")
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 WIDTHS = (64, 128, 256)
 MOST_KEYS = 256
-LEAST_CHUNK, MOST_CHUNK = 64, 32768  # its keys are numbered in int16
 WARPS = (1, 2, 4, 8, 16)
 MOST_STAGES = 8
 HEAD = ("device", "capability", "kernel", "dtype", "features", "length", "causal")
 FOOT = ("milliseconds", "torch", "triton")
-BODY = dict.fromkeys(KERNELS, ("rows", "attend")) | {"hyper": ("near", "search", "attend", "chunk")}
+BODY = dict.fromkeys(KERNELS, ("rows", "attend")) | {"hyper": ("near", "search", "attend")}
 
 
 class TableError(ValueError):
@@ -127,8 +126,7 @@ def _told(row: Row) -> dict[str, Any]:
         body = {"rows": config.rows, "attend": [*attend, config.attend.stages]}
     else:
         search = [config.search.keys, config.search.warps, config.search.stages]
-        body = {"near": [config.near.keys, config.near.warps], "search": search, **body,
-                "chunk": config.chunk}  # fmt: skip
+        body = {"near": [config.near.keys, config.near.warps], "search": search, **body}
     return {**head, **body, "milliseconds": row.milliseconds, "torch": row.torch_version,
             "triton": row.triton_version}  # fmt: skip
 
@@ -181,9 +179,8 @@ def _row(line: Any) -> Row:
 
 
 def _hyper(line: Mapping[str, Any]) -> Config:
-    chunk = _power(line, "chunk", LEAST_CHUNK, MOST_CHUNK)
     search = _phase(line, "search", LEAST_SEARCHED, 3)
-    return Config(_phase(line, "near", LEAST_KEYS, 2), search, _phase(line, "attend", LEAST_KEYS, 2), chunk)
+    return Config(_phase(line, "near", LEAST_KEYS, 2), search, _phase(line, "attend", LEAST_KEYS, 2))
 
 
 def _exact(line: Mapping[str, Any]) -> ExactConfig:

@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 
 from .bits import count_bits, load_far
-from .geometry import near_keys, near_steps, tile_edges
+from .geometry import is_far_block, near_keys, near_steps, tile_edges
 
 
 @triton.jit(do_not_specialize=["first_tile"])  # one kernel for every slice
@@ -196,9 +196,7 @@ def search_keys(
         visible = tl.zeros([WORDS], tl.float32)
         for start in tl.range(sinks // BLOCK, tl.cdiv(stop, BLOCK), WORDS):
             block = start + step
-            is_far = block < tl.cdiv(low, BLOCK)
-            if not CAUSAL:
-                is_far = is_far | ((block >= tl.cdiv(high, BLOCK)) & (block < tl.cdiv(limit, BLOCK)))
+            is_far = is_far_block(block, sinks, low, high, limit, CAUSAL, BLOCK)
             visible += tl.exp2(tl.load(log_count_ptr + unit * blocks + block, mask=is_far, other=float("-inf")))
         far = tl.sum(visible, 0)
     excess = tl.sum(told, 0).to(tl.float32) / DENSE - far

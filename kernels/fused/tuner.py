@@ -114,7 +114,7 @@ def axes_of(case: Case, device: Device, known: Sequence[Config | ExactConfig] = 
     first: Axis[Config | ExactConfig] = Axis("known", lambda best: [other for other in known if other != best], 0.2)
     if case.kernel != "hyper":
         return [first, *(_exact_axis(case, device, name, until) for name, until in (("attend", 0.8), ("rows", 1.0)))]
-    told = (("near", 0.3), ("search", 0.6), ("attend", 0.9), ("chunk", 1.0))
+    told = (("near", 0.3), ("search", 0.7), ("attend", 1.0))
     return [first, *(_hyper_axis(case, device, name, until) for name, until in told)]
 
 
@@ -124,19 +124,18 @@ HYPER_PHASES = {
     "attend": [Phase(keys, warps) for keys in (LEAST_KEYS, 32, 64, 128) for warps in (4, 8)],
 }
 EXACT_PHASES = [Phase(keys, warps, stages) for keys in (32, 64, 128) for warps in (4, 8) for stages in (2, 3)]
-CHUNKS, ROWS = (1024, 2048, 4096, 8192, 16384), (64, TILE)
+ROWS = (64, TILE)
 
 
 def _hyper_axis(case: Case, device: Device, name: str, until: float) -> Axis[Config | ExactConfig]:
     def fits(config: Config) -> bool:
         needed = {"near": near_bytes(config, case.dtype, case.features), "search": search_bytes(config, case.features),
-                  "attend": attend_bytes(config, case.dtype, case.features)}.get(name, 0)  # fmt: skip
+                  "attend": attend_bytes(config, case.dtype, case.features)}[name]  # fmt: skip
         return needed <= device.shared
 
     def variants(best: Config | ExactConfig) -> Sequence[Config | ExactConfig]:
         assert isinstance(best, Config)
-        values = HYPER_PHASES.get(name, CHUNKS)
-        return [config for config in _changed(best, name, values) if fits(config)]
+        return [config for config in _changed(best, name, HYPER_PHASES[name]) if fits(config)]
 
     return Axis(name, variants, until)
 

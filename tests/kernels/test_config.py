@@ -31,7 +31,7 @@ H100 = Device("NVIDIA H100 80GB HBM3", (9, 0), 232_448, torch.float8_e4m3fn)
 A100 = Device("NVIDIA A100-SXM4-80GB", (8, 0), 166_912, torch.float16)
 LAPTOP = Device("NVIDIA GeForce RTX 3080 Laptop GPU", (8, 6), 101_376, torch.float16)
 BF16, FP16, FP32 = torch.bfloat16, torch.float16, torch.float32
-OWN = Config(Phase(32, 4), Phase(64, 4, 4), Phase(64, 8), 2048)
+OWN = Config(Phase(32, 4), Phase(64, 4, 4), Phase(64, 8))
 
 
 def row(**more: Any) -> Row:
@@ -109,7 +109,7 @@ def test_analytic_default(device: Device) -> None:
     slim = Config(near=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8), sketch=device.sketch)
     assert analytic(device, FP32, 64) == slim
     wide = analytic(device, BF16, 256)
-    assert wide == slim if device.shared > 200_000 else wide.attend.keys < 32
+    assert wide == slim if device.shared > 200_000 else wide.search.keys < 64
     for dtype, widest, in_pairs in ((BF16, 64, True), (FP32, 64, False), (BF16, 256, True), (FP32, 256, True)):
         config = analytic_exact(device, dtype, widest, in_pairs)
         assert exact_bytes(config, dtype, widest, in_pairs) <= device.shared
@@ -184,7 +184,7 @@ BAD = [
     ([line(dtype="float64")], "dtype must be one of"),
     ([line(dtype=["float16"])], "dtype must be one of"),
     ([line(warps=4)], "'warps' is no field of a row of hyper"),
-    ([line(kernel="exact")], "'chunk' is no field of a row of exact"),
+    ([line(kernel="exact")], "'near' is no field of a row of exact"),
     ([line(device=3)], "device must be a name"),
     ([line(capability=[9])], "capability must be two whole numbers"),
     ([line(capability=[9, True])], "capability must be two whole numbers"),
@@ -197,7 +197,6 @@ BAD = [
     ([line(search=[16, 4, 3])], "keys of search must be a power of two from 32 to 256, not 16"),
     ([line(search=[64, 4, 0])], "stages of search must be from 1 to 8, not 0"),
     ([line(attend=[64, 3])], "warps of attend must be one of 1, 2, 4, 8, 16, not 3"),
-    ([line(chunk=65536)], "chunk must be a power of two from 64 to 32768, not 65536"),
     ([line(milliseconds=-1)], "milliseconds must be a number above 0 or null, not -1"),
     ([line(torch=2.11)], "torch and triton must be versions or null"),
 ]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from attention_cases import Inputs, make_inputs
+from hyperrewrite.kernels import tiling
 from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.fused import choice
 from hyperrewrite.kernels.parameters import Parameters
@@ -18,10 +19,17 @@ from hyperrewrite.kernels.fused.config import Config, Phase
 from poisoned import poison  # noqa: F401  (fixture)
 
 needs_interpreter = pytest.mark.skipif(torch.cuda.is_available(), reason="interpreted only where there is no GPU")
-SMALL = Config(Phase(16, 4), Phase(32, 4), Phase(16, 4), chunk=64, sketch=torch.float32)
+SMALL = Config(Phase(16, 4), Phase(32, 4), Phase(16, 4), sketch=torch.float32)
 HYPER: dict[str, Any] = {
     "algorithm": "hyper", "min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "means": 4, "threshold": 0.2,
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def short_sections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that short texts have several."""
+    monkeypatch.setattr(tiling, "SECTION", 64)
+    monkeypatch.setattr(tiling, "LEAST_SECTION", 8)
 
 
 def fused(inputs: Inputs, call: AttentionCall, config: Config = SMALL) -> tuple[Tensor, Tensor]:
@@ -70,7 +78,7 @@ def test_matches_oracle(
 def test_half_precision(sketch: torch.dtype) -> None:
     """In float16: the interpreter multiplies the bits of bfloat16 (triton 3.9)."""
     inputs = make_inputs(100, heads=2, kv_heads=1, features=32).to(torch.float16)
-    config = Config(SMALL.near, SMALL.search, SMALL.attend, SMALL.chunk, sketch)
+    config = Config(SMALL.near, SMALL.search, SMALL.attend, sketch)
     rules = {**HYPER, "scale": 0.2, "causal_offset": 0}
     if sketch.itemsize > 1:
         check(inputs, 4e-3, config, **rules)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import torch
 from attention_cases import Inputs, check_against_oracle, make_inputs
-from hyperrewrite.kernels import far, oracle, planning, selection
+from hyperrewrite.kernels import oracle, planning, selection, tiling
 from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.far import Far, Whole
 from hyperrewrite.kernels.hyper_oracle import hyper_log_weight
 from hyperrewrite.kernels.parameters import Parameters
 from hyperrewrite.kernels.parts import Span, without_bands
 from hyperrewrite.kernels.selectors import search
-from hyperrewrite.kernels.tiling import block_of, strip_of, tiles
+from hyperrewrite.kernels.tiling import block_of, section_of, strip_of, tiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -28,8 +28,10 @@ HYPER: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The search judges unrounded scores, as the oracle does."""
+    """The search judges unrounded scores, as the oracle does, and short texts have several sections."""
     monkeypatch.setattr(search, "sketch_dtype", lambda query: torch.float64)
+    monkeypatch.setattr(tiling, "SECTION", 40)
+    monkeypatch.setattr(tiling, "LEAST_SECTION", 2)
 
 
 def dense(inputs: Inputs, call: AttentionCall) -> Tensor:
@@ -57,12 +59,26 @@ def dense(inputs: Inputs, call: AttentionCall) -> Tensor:
             if flat < batch * heads * n_q and number < batch * units * n_k:
                 b, h = flat // (heads * n_q), flat // n_q % heads
                 assert number // n_k == b * units + h // (heads // units), "a key of another head"
-                assert int(piece.block_rows[tile, column]) == (number // n_k) * -(-n_k // block_of(call)) + (
-                    number % n_k // block_of(call)
-                )
+                assert int(piece.key_section[tile, column]) == number % n_k // (section_of(call) * block_of(call))
                 count[b, h, flat % n_q, number % n_k] += 1
     assert int(count.max()) <= 1, "a pair is planned twice"
     return count > 0
+
+
+def means_read(read: Tensor, inputs: Inputs, call: AttentionCall) -> Tensor:
+    """Blocks with a far key, of those sections of which a query sees a far key that it does not read: int64
+    [B, H, n_q]."""
+    if not call.parameters.means:
+        return torch.zeros(read.shape[:3], dtype=torch.int64)
+    far = torch.zeros(read.shape[0], 1, call.num_queries, call.num_keys, dtype=torch.bool)
+    for tile in tiles(call):
+        far[:, :, tile.start : tile.stop, tile.far_keys(far.device)] = True
+    far = far if inputs.key_mask is None else far & inputs.key_mask[:, None, None]
+    block, section = block_of(call), section_of(call)
+    whole = (0, -call.num_keys % (block * section))
+    blocks = torch.nn.functional.pad(far, whole).unflatten(-1, (-1, section, block)).any(-1)
+    left = torch.nn.functional.pad(far & ~read, whole).unflatten(-1, (-1, section, block)).any((-1, -2))
+    return (blocks & left.unsqueeze(-1)).sum((-1, -2))
 
 
 @pytest.mark.parametrize(("n", "features"), [(63, 40), (111, 80), (250, 96)])
@@ -172,13 +188,8 @@ def test_plan_is_disjoint_visible_and_counted(
     assert not bool((read & ~allowed).any())
     leaves = (inputs.query.detach(), inputs.key.detach(), inputs.value.detach())
     parts, found = planning.whole_plan(*leaves, inputs.key_mask, call)
-    blocks = far.count_blocks(inputs.key_mask, call, torch.device("cpu")).unsqueeze(1)
-    blocks = blocks.expand(2, -1, -1).clone()
-    for piece in found:
-        if isinstance(piece, Whole):
-            blocks[piece.batch, :, piece.rows] = 0
     counted = planning.count_keys(parts, inputs.key_mask, 2, 2, call, found=found)
-    assert torch.equal(counted, read.sum(-1) + blocks)
+    assert torch.equal(counted, read.sum(-1) + means_read(read, inputs, call))
     if offset is not None:
         rows, keys = torch.arange(n_q)[:, None] + offset, torch.arange(n_k)
         recent = (keys > rows - max(window, 1)) | (keys < sinks)
@@ -349,6 +360,13 @@ def test_shorter_strips_of_longer_texts() -> None:
         assert strip_of(AttentionCall(n, n)) == strip
     assert strip_of(AttentionCall(131072, 131072, parameters=Parameters(strip=64))) == 64
     assert strip_of(AttentionCall(8192, 8192, parameters=Parameters(tile=32))) == 32
+
+
+def test_sections_of_some_thousand_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    for means, blocks in ((64, 64), (32, 128), (256, 32), (100, 32), (4096, 32), (0, 64)):
+        assert section_of(AttentionCall(8192, 8192, parameters=Parameters(means=means))) == blocks
+    assert section_of(AttentionCall(32768, 32768)) * block_of(AttentionCall(32768, 32768)) == 4096
 
 
 def test_larger_blocks_where_there_would_be_too_many() -> None:

@@ -73,11 +73,10 @@ def test_variants_of_a_configuration() -> None:
         variants = axis.variants(start)
         assert len(set(variants)) == len(variants) and start not in variants
         assert all(replace(other, **{axis.name: getattr(start, axis.name)}) == start for other in variants)
-    near, search, attend, chunk = (axis.variants(start) for axis in axes_of(CASE, H100)[1:])
+    near, search, attend = (axis.variants(start) for axis in axes_of(CASE, H100)[1:])
     assert Config(near=Phase(64, 4)) in near[:3] and len(search) == 17 and len(attend) == 7
-    assert len(chunk) == 4
     wide = axes_of(replace(CASE, features=256), H100)[3]
-    assert max(other.attend.keys for other in wide.variants(start)) == 32  # what cannot fit is not even compiled
+    assert max(other.attend.keys for other in wide.variants(start)) == 64  # what cannot fit is not even compiled
     exact = axes_of(replace(CASE, kernel="exact"), H100, [ExactConfig(), ExactConfig(64)])
     assert [axis.name for axis in exact] == ["known", "attend", "rows"]
     assert exact[0].variants(ExactConfig()) == [ExactConfig(64)]
@@ -89,11 +88,11 @@ def test_the_one_in_use_stays_where_the_second_look_says_so() -> None:
     def measure(config: Config | ExactConfig) -> float:
         seen.append(config)
         assert isinstance(config, Config)
-        lucky = config.chunk == 8192 and seen.count(config) == 1
+        lucky = config.attend.keys == 64 and seen.count(config) == 1
         return 0.9 if lucky else 1.0
 
     found = tune(CASE, H100, measure, 1e9, [], lambda count: None)
-    assert found.descent.best.chunk == 8192  # type: ignore[union-attr]
+    assert found.descent.best.attend.keys == 64  # type: ignore[union-attr]
     assert found.best == found.before and found.best_ms == found.before_ms == 1.0
 
 

@@ -70,8 +70,7 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[
         "R": 128, "STRIP": 16, "PAD_HEADS": 32, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide,
         "PRECISION": "ieee", "HIT": launch.HIT,
         "SKETCH_RANGE": launch.SKETCH_RANGE, "SKETCH_MOST": launch.SKETCH_MOST,
-        "CHUNK": config.chunk, "WORDS": launch.WORDS, "DENSE": launch.DENSE,
-        "KEYS_NEAR": config.attend.keys, "KEYS_FOUND": config.attend.keys,
+        "BLOCKS": 64, "PAD_WORDS": 128, "WORDS": launch.WORDS, "DENSE": launch.DENSE,
     }  # fmt: skip
     rows = []
     for kernel, phase in (

@@ -31,6 +31,32 @@ def _online(acc, peak, total, scores, scale, v, PRECISION: tl.constexpr):
     return acc, higher, total
 
 
+@triton.jit
+def _either(one, other):
+    return one | other
+
+
+@triton.jit
+def _from_first_on(passes, R: tl.constexpr, STRIP: tl.constexpr, KEYS: tl.constexpr):
+    """bool [R, KEYS]: in each strip of rows, from the first on that passes."""
+    row = tl.arange(0, R)
+    if STRIP <= 16:  # a bit for each row of the strip, two keys to a word: half as many to exchange
+        one, other = tl.split(tl.reshape(passes.to(tl.int32), [R, KEYS // 2, 2]))
+        words = (one << (row % STRIP)[:, None]) | (other << (row % STRIP + 16)[:, None])
+        words = tl.reduce(tl.reshape(words, [R // STRIP, STRIP, KEYS // 2]), 1, _either)
+        words = tl.broadcast_to(words[:, None, :], [R // STRIP, STRIP, KEYS // 2])
+        words = tl.reshape(words, [R, KEYS // 2])
+        until = (2 << (row % STRIP)) - 1
+        one = (words & until[:, None]) != 0
+        other = (words & (until << 16)[:, None]) != 0
+        return tl.reshape(tl.join(one, other), [R, KEYS])
+    else:
+        first = tl.where(passes, row[:, None], R)
+        first = tl.min(tl.reshape(first, [R // STRIP, STRIP, KEYS]), 1)
+        first = tl.broadcast_to(first[:, None, :], [R // STRIP, STRIP, KEYS])
+        return row[:, None] >= tl.reshape(first, [R, KEYS])
+
+
 @triton.jit(do_not_specialize=["first_tile", "first_place"])  # one kernel for every slice
 def attend_tile(
     query_ptr,  # [B, H, n_q, D]
@@ -137,7 +163,7 @@ def attend_tile(
     if not HAS_MASK:
         plain = plain_steps(sinks, low, tl.minimum(start + offset + 1, high) if CAUSAL else high, KEYS)
         for step in tl.range(0, plain, num_stages=2):
-            key, _ = near_keys(step, sinks, low, high, KEYS)
+            key, seen = near_keys(step, sinks, low, high, KEYS)
             rows = key.to(tl.int64)[:, None]
             k = tl.load(key_base + rows * stride_kn + d[None, :] * stride_kd, mask=has_d, other=0.0)
             v = tl.load(value_base + rows * stride_vn + e[None, :] * stride_vd, mask=has_e, other=0.0)
@@ -195,10 +221,7 @@ def attend_tile(
                     )
                     scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
                     passes = (scores >= bound[:, None]) & has[None, :]
-                    first = tl.where(passes, row[:, None], R)
-                    first = tl.min(tl.reshape(first, [R // STRIP, STRIP, KEYS]), 1)  # of each strip
-                    first = tl.broadcast_to(first[:, None, :], [R // STRIP, STRIP, KEYS])
-                    reads = row[:, None] >= tl.reshape(first, [R, KEYS])
+                    reads = _from_first_on(passes, R, STRIP, KEYS)
                     scores = tl.where(reads, scores, float("-inf"))
                     acc, peak, total = _online(acc, peak, total, scores, scale, v, PRECISION)
                     if HAS_MEANS:  # summed as a product's columns lie: within a thread

@@ -15,7 +15,16 @@ import triton
 import triton.language as tl
 
 from .bits import count_bits, load_far
-from .geometry import is_far_block, near_keys, near_steps, tile_edges
+from .geometry import is_far_block, near_keys, near_steps, plain_steps, tile_edges
+
+
+@triton.jit
+def _sum_up(peak, total, scores, scale):
+    """Add the weights of scores [R, N] (−inf: not read), which `scale` > 0 makes log2 units."""
+    higher = tl.maximum(peak, tl.max(scores, 1) * scale)
+    base = tl.where(higher == float("-inf"), 0.0, higher)
+    total = total * tl.exp2(peak - base) + tl.sum(tl.exp2(scores * scale - base[:, None]), 1)
+    return higher, total
 
 
 @triton.jit(do_not_specialize=["first_tile"])  # one kernel for every slice
@@ -45,7 +54,7 @@ def sketch_queries(
     first_tile,  # number of the first tile, in positions of the keys
     window,
     first_far,  # edge of the sinks, a multiple of BLOCK
-    scale,  # · log2(e)
+    scale,  # · log2(e), above 0
     log_threshold,  # log2
     least,  # in log2 units
     CAUSAL: tl.constexpr,
@@ -81,21 +90,27 @@ def sketch_queries(
     key_base = key_ptr + batch * stride_kb + unit * stride_kh
     peak = tl.full([R], float("-inf"), tl.float32)
     total = tl.zeros([R], tl.float32)
-    for step in tl.range(0, near_steps(sinks, low, high, KEYS), num_stages=2):
+    plain = 0
+    if not HAS_MASK:  # the steps of which every row sees every key
+        plain = plain_steps(sinks, low, tl.minimum(start + offset + 1, high) if CAUSAL else high, KEYS)
+        for step in tl.range(0, plain, num_stages=2):
+            key, seen = near_keys(step, sinks, low, high, KEYS)
+            k = tl.load(
+                key_base + key.to(tl.int64)[:, None] * stride_kn + d[None, :] * stride_kd, mask=has_d, other=0.0
+            )
+            scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
+            peak, total = _sum_up(peak, total, scores, scale)
+    for step in tl.range(plain, near_steps(sinks, low, high, KEYS), num_stages=2):
         key, seen = near_keys(step, sinks, low, high, KEYS)
         if HAS_MASK:
             seen = seen & (tl.load(mask_ptr + batch * stride_mask + key, mask=seen, other=0) != 0)
         rows = key.to(tl.int64)[:, None]
         k = tl.load(key_base + rows * stride_kn + d[None, :] * stride_kd, mask=seen[:, None] & has_d, other=0.0)
-        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale  # [R, KEYS]
+        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
         allowed = seen[None, :]
         if CAUSAL:
             allowed = allowed & (key[None, :] <= (query + offset)[:, None])
-        scores = tl.where(allowed, scores, float("-inf"))
-        higher = tl.maximum(peak, tl.max(scores, 1))
-        base = tl.where(higher == float("-inf"), 0.0, higher)
-        total = total * tl.exp2(peak - base) + tl.sum(tl.exp2(scores - base[:, None]), 1)
-        peak = higher
+        peak, total = _sum_up(peak, total, tl.where(allowed, scores, float("-inf")), scale)
     centre = tl.load(mean_key_ptr + (line * blocks + first_far // BLOCK) * D + d, mask=d < D, other=0.0)
     wide = q.to(tl.float32)
     common = tl.sum(wide * centre.to(tl.float32)[None, :], 1) * scale

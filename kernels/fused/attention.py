@@ -16,19 +16,7 @@ import triton.language as tl
 
 from .bits import count_bits, load_far
 from .geometry import is_far_block, near_keys, near_steps, plain_steps, tile_edges
-
-
-@triton.jit
-def _online(acc, peak, total, scores, scale, v, PRECISION: tl.constexpr):
-    """Add keys with scores [R, N] (−inf: not read), which `scale` > 0 makes log2 units, and values v [N, D_v]."""
-    higher = tl.maximum(peak, tl.max(scores, 1) * scale)
-    base = tl.where(higher == float("-inf"), 0.0, higher)
-    weights = tl.exp2(scores * scale - base[:, None])
-    fade = tl.exp2(peak - base)
-    total = total * fade + tl.sum(weights, 1)
-    acc = acc * fade[:, None]
-    acc = tl.dot(weights.to(v.dtype), v, acc, input_precision=PRECISION)
-    return acc, higher, total
+from .online import add_keys, load_rows, store_result
 
 
 @triton.jit
@@ -141,17 +129,11 @@ def attend_tile(
 
     d = tl.arange(0, PAD_D)
     e = tl.arange(0, PAD_V)
-    has_d = (d < D)[None, :]
-    has_e = (e < D_V)[None, :]
     query_base = query_ptr + batch * stride_qb + (head % heads).to(tl.int64) * stride_qh
     key_base = key_ptr + batch * stride_kb + unit * stride_kh
     value_base = value_ptr + batch * stride_vb + unit * stride_vh
     mask_base = mask_ptr + batch * stride_mask
-    q = tl.load(
-        query_base + query.to(tl.int64)[:, None] * stride_qn + d[None, :] * stride_qd,
-        mask=exists[:, None] & has_d,
-        other=0.0,
-    )  # [R, D]
+    q = load_rows(query_base, query, d, stride_qn, stride_qd, exists, D, PAD_D, False)  # [R, D]
 
     peak = tl.full([R], float("-inf"), tl.float32)
     total = tl.zeros([R], tl.float32)
@@ -164,24 +146,22 @@ def attend_tile(
         plain = plain_steps(sinks, low, tl.minimum(start + offset + 1, high) if CAUSAL else high, KEYS)
         for step in tl.range(0, plain, num_stages=2):
             key, seen = near_keys(step, sinks, low, high, KEYS)
-            rows = key.to(tl.int64)[:, None]
-            k = tl.load(key_base + rows * stride_kn + d[None, :] * stride_kd, mask=has_d, other=0.0)
-            v = tl.load(value_base + rows * stride_vn + e[None, :] * stride_vd, mask=has_e, other=0.0)
-            scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
-            acc, peak, total = _online(acc, peak, total, scores, scale, v, PRECISION)
+            k = load_rows(key_base, key, d, stride_kn, stride_kd, seen, D, PAD_D, True)
+            v = load_rows(value_base, key, e, stride_vn, stride_vd, seen, D_V, PAD_V, True)
+            products = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
+            acc, peak, total = add_keys(acc, peak, total, products, scale, 0.0, v, PRECISION)
     for step in tl.range(plain, steps, num_stages=2):
         key, seen = near_keys(step, sinks, low, high, KEYS)
         if HAS_MASK:
             seen = seen & (tl.load(mask_base + key, mask=seen, other=0) != 0)
-        rows = key.to(tl.int64)[:, None]
-        k = tl.load(key_base + rows * stride_kn + d[None, :] * stride_kd, mask=seen[:, None] & has_d, other=0.0)
-        v = tl.load(value_base + rows * stride_vn + e[None, :] * stride_vd, mask=seen[:, None] & has_e, other=0.0)
-        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
+        k = load_rows(key_base, key, d, stride_kn, stride_kd, seen, D, PAD_D, False)
+        v = load_rows(value_base, key, e, stride_vn, stride_vd, seen, D_V, PAD_V, False)
+        products = tl.dot(q, tl.trans(k), input_precision=PRECISION)
         allowed = seen[None, :]
         if CAUSAL:
             allowed = allowed & (key[None, :] <= last[:, None])
-        scores = tl.where(allowed, scores, float("-inf"))
-        acc, peak, total = _online(acc, peak, total, scores, scale, v, PRECISION)
+        products = tl.where(allowed, products, float("-inf"))
+        acc, peak, total = add_keys(acc, peak, total, products, scale, 0.0, v, PRECISION)
 
     if low - sinks + limit - high > 0:
         program = head.to(tl.int64) * tl.num_programs(0) + place
@@ -212,18 +192,13 @@ def attend_tile(
                 for start in tl.range(0, count, KEYS, num_stages=2):
                     has = start + taken < count
                     key = section + tl.load(found + start + taken, mask=has, other=0).to(tl.int32)
-                    rows = key.to(tl.int64)[:, None]
-                    k = tl.load(
-                        key_base + rows * stride_kn + d[None, :] * stride_kd, mask=has[:, None] & has_d, other=0.0
-                    )
-                    v = tl.load(
-                        value_base + rows * stride_vn + e[None, :] * stride_vd, mask=has[:, None] & has_e, other=0.0
-                    )
-                    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
-                    passes = (scores >= bound[:, None]) & has[None, :]
+                    k = load_rows(key_base, key, d, stride_kn, stride_kd, has, D, PAD_D, False)
+                    v = load_rows(value_base, key, e, stride_vn, stride_vd, has, D_V, PAD_V, False)
+                    products = tl.dot(q, tl.trans(k), input_precision=PRECISION)
+                    passes = (products >= bound[:, None]) & has[None, :]
                     reads = _from_first_on(passes, R, STRIP, KEYS)
-                    scores = tl.where(reads, scores, float("-inf"))
-                    acc, peak, total = _online(acc, peak, total, scores, scale, v, PRECISION)
+                    products = tl.where(reads, products, float("-inf"))
+                    acc, peak, total = add_keys(acc, peak, total, products, scale, 0.0, v, PRECISION)
                     if HAS_MEANS:  # summed as a product's columns lie: within a thread
                         some = tl.reshape(reads.to(tl.int32), [R, KEYS // 8, 4, 2])
                         read += tl.sum(tl.sum(some, 3), 1)
@@ -238,17 +213,10 @@ def attend_tile(
                 for start in tl.range(tl.maximum(section, sinks) // BLOCK, last_block, KEYS, num_stages=2):
                     mean = start + tl.arange(0, KEYS)
                     is_far = is_far_block(mean, sinks, low, high, limit, CAUSAL, BLOCK) & (mean < last_block)
-                    rows = (table + mean)[:, None]
-                    k = tl.load(mean_key_ptr + rows * D + d[None, :], mask=is_far[:, None] & has_d, other=0.0)
-                    v = tl.load(mean_value_ptr + rows * D_V + e[None, :], mask=is_far[:, None] & has_e, other=0.0)
+                    k = load_rows(mean_key_ptr, table + mean, d, D, 1, is_far, D, PAD_D, False)
+                    v = load_rows(mean_value_ptr, table + mean, e, D_V, 1, is_far, D_V, PAD_V, False)
                     sizes = tl.load(log_count_ptr + table + mean, mask=is_far, other=float("-inf"))
-                    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale + sizes[None, :]
-                    scores += log_left[:, None]
-                    acc, peak, total = _online(acc, peak, total, scores, 1.0, v, PRECISION)
+                    products = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale + sizes[None, :]
+                    acc, peak, total = add_keys(acc, peak, total, products, 1.0, log_left, v, PRECISION)
 
-    is_empty = total == 0.0
-    out = acc / tl.where(is_empty, 1.0, total)[:, None]
-    lse = tl.where(is_empty, float("-inf"), (peak + tl.log2(total)) * 0.6931471805599453)
-    line = head.to(tl.int64) * n_q + query
-    tl.store(out_ptr + line[:, None] * D_V + e[None, :], out.to(out_ptr.dtype.element_ty), mask=exists[:, None] & has_e)
-    tl.store(lse_ptr + line, lse, mask=exists)
+    store_result(out_ptr, lse_ptr, head.to(tl.int64) * n_q + query, e, exists, acc, peak, total, D_V)

@@ -14,6 +14,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from .online import load_rows
+
 
 @triton.jit
 def mix(x):
@@ -113,11 +115,7 @@ def hash_rows(
     exists = place < count
     row = row_start + place
     row_base = rows_ptr + batch * stride_b + (line % heads).to(tl.int64) * stride_h
-    x = tl.load(
-        row_base + row.to(tl.int64)[:, None] * stride_n + d[None, :] * stride_d,
-        mask=exists[:, None] & (d < D)[None, :],
-        other=0.0,
-    )  # [R, D]
+    x = load_rows(row_base, row, d, stride_n, stride_d, exists, D, PAD_D, False)  # [R, D]
     planes = tl.load(planes_ptr + d[:, None] * 16 + p[None, :])
     is_positive = (tl.dot(x, planes, input_precision=PRECISION) > 0.0) & (p < PLANES)[None, :]
     code = tl.sum(tl.where(is_positive, (p * 0 + 1 << p)[None, :], 0), 1)

@@ -11,31 +11,7 @@ import triton
 import triton.language as tl
 
 from .buckets import walk
-
-LOG2_E = tl.constexpr(1.4426950408889634)
-LN_2 = tl.constexpr(0.6931471805599453)
-
-
-@triton.jit
-def _online(acc, peak, total, products, scale, weight, v, PRECISION: tl.constexpr):
-    """Add keys with scores scale · products + weight; products [R, N] (−inf: not read), scale > 0, v [N, D_v]."""
-    higher = tl.maximum(peak, tl.max(products, 1) * scale + weight)
-    base = tl.where(higher == float("-inf"), 0.0, higher)
-    weights = tl.exp2(products * scale + (weight - base)[:, None])
-    fade = tl.exp2(peak - base)
-    total = total * fade + tl.sum(weights, 1)
-    acc = acc * fade[:, None]
-    acc = tl.dot(weights.to(v.dtype), v, acc, input_precision=PRECISION)
-    return acc, higher, total
-
-
-@triton.jit
-def _rows(base, row, column, stride_n, stride_d, exists, WIDTH: tl.constexpr, PAD: tl.constexpr, ALL: tl.constexpr):
-    """Rows [N, PAD] by index; those that do not exist are zero. ALL: all of them exist."""
-    pointers = base + row.to(tl.int64)[:, None] * stride_n + column[None, :] * stride_d
-    if ALL and WIDTH == PAD:
-        return tl.load(pointers)
-    return tl.load(pointers, mask=exists[:, None] & (column < WIDTH)[None, :], other=0.0)
+from .online import LOG2_E, add_keys, load_rows, store_result
 
 
 @triton.jit
@@ -53,17 +29,6 @@ def _start(
         total = tl.zeros([R], tl.float32)
         acc = tl.zeros([R, PAD_V], tl.float32)
     return acc, peak, total
-
-
-@triton.jit
-def _finish(out_ptr, lse_ptr, line, e, exists, acc, peak, total, D_V: tl.constexpr):
-    is_empty = total == 0.0
-    total = tl.where(is_empty, 1.0, total)
-    out = acc / total[:, None]
-    lse = tl.where(is_empty, float("-inf"), (peak + tl.log2(total)) * LN_2)
-    some = exists[:, None] & (e < D_V)[None, :]
-    tl.store(out_ptr + line[:, None] * D_V + e[None, :], out.to(out_ptr.dtype.element_ty), mask=some)
-    tl.store(lse_ptr + line, lse, mask=exists)
 
 
 @triton.jit(do_not_specialize=["query_start", "key_start", "depth", "tiles"])
@@ -136,7 +101,7 @@ def attend_areas(
         key_base = key_ptr + batch * stride_kb + unit * stride_kh
         value_base = value_ptr + batch * stride_vb + unit * stride_vh
         mask_base = mask_ptr + batch * stride_mask
-        q = _rows(query_base, query, d, stride_qn, stride_qd, exists, D, PAD_D, False)
+        q = load_rows(query_base, query, d, stride_qn, stride_qd, exists, D, PAD_D, False)
         acc, peak, total = _start(out_ptr, lse_ptr, line, e, exists, D_V, PAD_V, R, GOES_ON)
         # Keys that every query of the tile sees, in whole steps; then the edge.
         if CAUSAL:
@@ -150,26 +115,26 @@ def attend_areas(
             seen = step >= 0
             if HAS_MASK:
                 seen = tl.load(mask_base + key) != 0
-            k = _rows(key_base, key, d, stride_kn, stride_kd, seen, D, PAD_D, not HAS_MASK)
-            v = _rows(value_base, key, e, stride_vn, stride_vd, seen, D_V, PAD_V, not HAS_MASK)
+            k = load_rows(key_base, key, d, stride_kn, stride_kd, seen, D, PAD_D, not HAS_MASK)
+            v = load_rows(value_base, key, e, stride_vn, stride_vd, seen, D_V, PAD_V, not HAS_MASK)
             products = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
             if HAS_MASK:
                 products = tl.where(seen[None, :], products, float("-inf"))
-            acc, peak, total = _online(acc, peak, total, products, scale, 0.0, v, PRECISION)
+            acc, peak, total = add_keys(acc, peak, total, products, scale, 0.0, v, PRECISION)
         for at in tl.range(edge, high, KEYS, num_stages=2):
             place = at + step
             key = key_start + place
             seen = place < high
             if HAS_MASK:
                 seen = seen & (tl.load(mask_base + key, mask=seen, other=0) != 0)
-            k = _rows(key_base, key, d, stride_kn, stride_kd, seen, D, PAD_D, False)
-            v = _rows(value_base, key, e, stride_vn, stride_vd, seen, D_V, PAD_V, False)
+            k = load_rows(key_base, key, d, stride_kn, stride_kd, seen, D, PAD_D, False)
+            v = load_rows(value_base, key, e, stride_vn, stride_vd, seen, D_V, PAD_V, False)
             allowed = seen[None, :]
             if CAUSAL:
                 allowed = allowed & (place[None, :] <= row[:, None])
             products = tl.where(allowed, tl.dot(q, tl.trans(k), input_precision=PRECISION), float("-inf"))
-            acc, peak, total = _online(acc, peak, total, products, scale, 0.0, v, PRECISION)
-        _finish(out_ptr, lse_ptr, line, e, exists, acc, peak, total, D_V)
+            acc, peak, total = add_keys(acc, peak, total, products, scale, 0.0, v, PRECISION)
+        store_result(out_ptr, lse_ptr, line, e, exists, acc, peak, total, D_V)
 
 
 @triton.jit(do_not_specialize=["nodes", "level", "tiles", "parts"])
@@ -258,7 +223,7 @@ def attend_blocks(
         key_base = key_ptr + batch * stride_kb + unit * stride_kh
         value_base = value_ptr + batch * stride_vb + unit * stride_vh
         key_order = order_ptr + key_line.to(tl.int64) * width + low
-        q = _rows(query_base, query, d, stride_qn, stride_qd, exists, D, PAD_D, False)
+        q = load_rows(query_base, query, d, stride_qn, stride_qd, exists, D, PAD_D, False)
         acc, peak, total = _start(out_ptr, lse_ptr, line, e, exists, D_V, PAD_V, R, GOES_ON)
 
         # The block's own keys, then a sample of those outside, each of which stands for `population / drawn`.
@@ -281,14 +246,14 @@ def attend_blocks(
             rank += tl.where(rank >= begin, length, 0)
             from_order = tl.where(is_own, begin + at, rank)
             key = tl.load(key_order + from_order, mask=read, other=0)
-            k = _rows(key_base, key, d, stride_kn, stride_kd, read, D, PAD_D, EVEN)
-            v = _rows(value_base, key, e, stride_vn, stride_vd, read, D_V, PAD_V, EVEN)
+            k = load_rows(key_base, key, d, stride_kn, stride_kd, read, D, PAD_D, EVEN)
+            v = load_rows(value_base, key, e, stride_vn, stride_vd, read, D_V, PAD_V, EVEN)
             products = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
             if not EVEN:
                 products = tl.where(read[None, :], products, float("-inf"))
-            acc, peak, total = _online(
+            acc, peak, total = add_keys(
                 acc, peak, total, products, scale, tl.where(turn < own, 0.0, log_share), v, PRECISION
             )
         # Read again: pointers to the outputs, kept over the loop, are registers too many.
         again = head.to(tl.int64) * n_q + tl.load(order + place, mask=exists, other=0, cache_modifier=".cg")
-        _finish(out_ptr, lse_ptr, again, e, exists, acc, peak, total, D_V)
+        store_result(out_ptr, lse_ptr, again, e, exists, acc, peak, total, D_V)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from .online import load_rows
+
 
 @triton.jit
 def prepare_keys(
@@ -65,12 +67,9 @@ def prepare_keys(
     count = tl.sum(seen.to(tl.float32), 0)
     share = 1.0 / tl.maximum(count, 1.0)
     line = unit.to(tl.int64) * blocks + number
-    rows = keys.to(tl.int64)[:, None]
     has_k = seen[:, None] & (d < D)[None, :]
-    k = tl.load(key_base + rows * stride_kn + d[None, :] * stride_kd, mask=has_k, other=0.0).to(tl.float32)
-    v = tl.load(
-        value_base + rows * stride_vn + e[None, :] * stride_vd, mask=seen[:, None] & (e < D_V)[None, :], other=0.0
-    )
+    k = load_rows(key_base, keys, d, stride_kn, stride_kd, seen, D, PAD_D, False).to(tl.float32)
+    v = load_rows(value_base, keys, e, stride_vn, stride_vd, seen, D_V, PAD_V, False)
     mean_key = tl.sum(k, 0) * share
     mean_value = tl.sum(v.to(tl.float32), 0) * share
     tl.store(mean_key_ptr + line * D + d, mean_key.to(mean_key_ptr.dtype.element_ty), mask=d < D)
@@ -83,8 +82,7 @@ def prepare_keys(
         if HAS_MASK:
             known = known & (tl.load(mask_base + others, mask=known, other=0) != 0)
         has_o = known[:, None] & (d < D)[None, :]
-        o = tl.load(key_base + others.to(tl.int64)[:, None] * stride_kn + d[None, :] * stride_kd, mask=has_o, other=0.0)
-        o = o.to(tl.float32)
+        o = load_rows(key_base, others, d, stride_kn, stride_kd, known, D, PAD_D, False).to(tl.float32)
         centre = tl.sum(o, 0) / tl.maximum(tl.sum(known.to(tl.float32), 0), 1.0)
         largest = tl.max(tl.max(tl.where(has_o, tl.abs(o - centre[None, :]), 0.0), 1), 0)
         # Where padding hides that block, numbers are taken as they are.

@@ -16,6 +16,7 @@ import triton.language as tl
 
 from .bits import count_bits, load_far
 from .geometry import is_far_block, near_keys, near_steps, plain_steps, tile_edges
+from .online import load_rows
 
 
 @triton.jit
@@ -77,16 +78,8 @@ def sketch_queries(
     query = start + tl.arange(0, R)
     exists = (query >= 0) & (query < n_q)
     d = tl.arange(0, PAD_D)
-    has_d = (d < D)[None, :]
-    q = tl.load(
-        query_ptr
-        + batch * stride_qb
-        + (head % heads).to(tl.int64) * stride_qh
-        + query.to(tl.int64)[:, None] * stride_qn
-        + d[None, :] * stride_qd,
-        mask=exists[:, None] & has_d,
-        other=0.0,
-    )  # [R, D]
+    query_base = query_ptr + batch * stride_qb + (head % heads).to(tl.int64) * stride_qh
+    q = load_rows(query_base, query, d, stride_qn, stride_qd, exists, D, PAD_D, False)  # [R, D]
     key_base = key_ptr + batch * stride_kb + unit * stride_kh
     peak = tl.full([R], float("-inf"), tl.float32)
     total = tl.zeros([R], tl.float32)
@@ -95,17 +88,14 @@ def sketch_queries(
         plain = plain_steps(sinks, low, tl.minimum(start + offset + 1, high) if CAUSAL else high, KEYS)
         for step in tl.range(0, plain, num_stages=2):
             key, seen = near_keys(step, sinks, low, high, KEYS)
-            k = tl.load(
-                key_base + key.to(tl.int64)[:, None] * stride_kn + d[None, :] * stride_kd, mask=has_d, other=0.0
-            )
+            k = load_rows(key_base, key, d, stride_kn, stride_kd, seen, D, PAD_D, True)
             scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
             peak, total = _sum_up(peak, total, scores, scale)
     for step in tl.range(plain, near_steps(sinks, low, high, KEYS), num_stages=2):
         key, seen = near_keys(step, sinks, low, high, KEYS)
         if HAS_MASK:
             seen = seen & (tl.load(mask_ptr + batch * stride_mask + key, mask=seen, other=0) != 0)
-        rows = key.to(tl.int64)[:, None]
-        k = tl.load(key_base + rows * stride_kn + d[None, :] * stride_kd, mask=seen[:, None] & has_d, other=0.0)
+        k = load_rows(key_base, key, d, stride_kn, stride_kd, seen, D, PAD_D, False)
         scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
         allowed = seen[None, :]
         if CAUSAL:

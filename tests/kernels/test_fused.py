@@ -61,7 +61,7 @@ def check(inputs: Inputs, tolerance: float, config: Config = SMALL, **rules: Any
         (80, 100, 24, 24, None, 0.0, {"threshold": 0.0004}),
         (100, 100, 24, 24, 0, 0.4, {"means": 12, "tile": 32}),  # blocks that are no power of two
         (150, 170, 24, 24, 20, 0.0, {"tile": 64, "strip": 16}),  # strips; the first tile begins in its second one
-        # Steps of near keys that every row sees, without padded features and with; then of a tile that reads everything.
+        # Steps of near keys that every row sees, with features padded and not; of a tile that reads everything.
         (150, 150, 32, 20, 0, 0.0, {"tile": 32, "sinks": 16, "means": 16, "window": 40}),
         (150, 170, 32, 32, None, 0.0, {"tile": 32, "sinks": 16, "means": 16, "window": 40}),
         (130, 150, 32, 32, 20, 0.0, {"tile": 32, "sinks": 16, "means": 16, "threshold": 0.0004}),

@@ -11,8 +11,8 @@ from processes import NO_TRITON, ROOT, run_python
 
 ROOMS = {"hyperrewrite": [], "passes": ["hyperrewrite"], "kernels": ["hyperrewrite"]}
 TRITON_NAMES = (
-    "arguments", "attention", "bits", "buckets", "exact", "geometry", "launch", "launch_exact", "launch_paper", "online",
-    "paper", "prepare", "search", "spans",
+    "arguments", "attention", "bits", "buckets", "exact", "geometry", "launch", "launch_exact", "launch_paper",
+    "online", "paper", "prepare", "search", "spans",
 )  # fmt: skip
 TRITON = {ROOT / "kernels" / "fused" / f"{name}.py" for name in TRITON_NAMES}
 

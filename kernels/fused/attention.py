@@ -1,12 +1,13 @@
-"""Attention of one tile of queries: near keys, block means, then the keys that the search told, in one online softmax.
+"""Attention of one tile of queries: near keys, then section by section the keys that the search told, and the means of
+its blocks, in one online softmax.
 
-The definition is that of `kernels.hyper` and `kernels.far`. One program does one tile of one
-query head and keeps its queries, running maximum `peak`, sum `total` and numerator `acc` from the first key to the
-last. The search's bits become dense tiles of keys by index: `CHUNK` keys at a time, word by word, the numbers of the
-set bits go to the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is
-decided by exact scores: in each strip of `STRIP` rows (16: what one warp holds), from the first row on whose score
-reaches its bound. Where the heads of the tile before were told over half of their keys, all are near
-(`kernels.selectors.search`).
+The definition is that of `kernels.hyper` and `kernels.far`. One program does one tile of one query head and keeps its
+queries, running maximum `peak`, sum `total` and numerator `acc` from the first key to the last. The search's bits
+become dense tiles of keys by index: of a section of `BLOCKS` blocks, word by word, the numbers of the set bits go to
+the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is decided by exact
+scores: in each strip of `STRIP` rows (16: what one warp holds), from the first row on whose score reaches its bound.
+What a query read of a section its means do not stand for. Where the heads of the tile before were told over half of
+their keys, all are near (`kernels.selectors.search`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Everything that docs/ quotes from a GPU, in one run on a machine that has one; some ten minutes on an H100.
+#
+#     benchmarks/gpu.sh MODEL.gguf ADAPTER_FOLDER NOVEL.txt OUT_FOLDER [STEP ...]
+#
+# A step writes OUT_FOLDER/STEP.log, and JSON and pictures where its bench does. All steps, in order, where none is named:
+#   tests      the GPU's tests
+#   attention  milliseconds beside cuDNN and flash, inputs of a middle layer, 4,096 to 32,768 tokens
+#   worst      inputs in which every key matters a little; full attention
+#   rules      exact attention with masks and scores beside FlexAttention
+#   overhead   what a rewritten call costs beside its kernels
+#   quality    perplexity at 32,768 tokens of three texts
+#   passkeys   keys in 4,096 to 32,768 tokens
+#   first      keys in the first lines of 32,768 tokens
+set -uo pipefail
+
+if [[ $# -lt 4 ]]; then
+    sed -n '4p' "$0" | sed 's/^# */usage: /' >&2
+    exit 2
+fi
+model=$1 adapter=$2 novel=$3 out=$4
+shift 4
+for given in "$model" "$adapter" "$novel"; do
+    [[ -e $given ]] || { echo "gpu.sh: there is no $given." >&2; exit 2; }
+done
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+python=${PYTHON:-python3}
+mkdir -p "$out" || exit 2
+steps=("$@")
+[[ ${#steps[@]} -gt 0 ]] || steps=(tests attention worst rules overhead quality passkeys first)
+
+bench() { "$python" "$here/$1.py" "${@:2}"; }
+reads() { bench "$1" --device cuda --dtype bfloat16 --model "$model" --adapter "$adapter" "${@:2}"; }
+
+run() {
+    case $1 in
+        tests)
+            "$python" -m pytest -q -n 8 "$here"/../tests/kernels/test_{fused_paper_cuda,fused_cuda,cuda}.py
+            ;;
+        attention)
+            bench attention_inputs "$out/qkv.safetensors" --tokens 32768 --layer 12 --heads 6 --device cuda --model "$model" \
+                --adapter "$adapter" --text "novel=$novel" --start 20000 &&
+                bench attention --lengths 4096,8192,16384,32768 --inputs "$out/qkv.safetensors" --made none --repeats 9 \
+                    --json "$out/attention.json" --plot "$out/attention.png"
+            ;;
+        worst)
+            bench attention --lengths 4096,32768 --head-dims 64 --made gaussian --implementations cudnn,hyper --repeats 9 \
+                --json "$out/worst.json" &&
+                bench attention --lengths 4096,8192,32768 --head-dims 64 --masks full --implementations cudnn,hyper \
+                    --repeats 9 --json "$out/worst.json" --merge
+            ;;
+        rules)
+            bench attention_rules --head-dims 64,128 --lengths 4096,16384 --repeats 7 --json "$out/rules.json"
+            ;;
+        overhead)
+            bench overhead --layers 4
+            ;;
+        quality)
+            reads quality --context 32768 --start 20000 --text "novel=$novel" --text repeated --text code \
+                --estimators exact,hyper --json "$out/quality.json"
+            ;;
+        passkeys)
+            reads quality_passkey --lengths 4096,8192,16384,32768 --depths 0,25,50,75,100 --trials 10 \
+                --estimators exact,hyper --presets default --json "$out/passkeys.json"
+            ;;
+        first)
+            reads quality_passkey --lengths 32768 --depths 0 --trials 90 --seed 1 --estimators exact,hyper \
+                --presets default --json "$out/first.json"
+            ;;
+        *)
+            echo "gpu.sh: there is no step $1." >&2
+            return 2
+            ;;
+    esac
+}
+
+failed=0
+for step in "${steps[@]}"; do
+    began=$SECONDS
+    if run "$step" >"$out/$step.log" 2>&1; then word=done; else word=FAILED failed=1; fi
+    tail -n 25 "$out/$step.log"
+    printf '== %s: %s, %d s\n' "$step" "$word" $((SECONDS - began))
+done
+exit "$failed"

@@ -47,6 +47,8 @@ def attend(
     A row without a visible pair (by log_weight) gives out 0, lse −inf. Not differentiable by autograd: see
     `attend_backward`.
     """
+    if scale <= 0.0:  # flash kernels multiply their masks' −inf by it
+        query, scale = query * _sign(scale), abs(scale) or 1.0
     if not curve.is_straight:
         out, lse = _attend_matmul(query, key, value, log_weight, scale, is_causal, curve)
     elif query.device.type == "cpu":
@@ -61,6 +63,11 @@ def attend(
         lse = lse.masked_fill(empty, NEG_INF)
         out = out.masked_fill(empty.unsqueeze(-1), 0.0)
     return out, lse
+
+
+def _sign(scale: float) -> float:
+    """−1 below zero, else 0: by what queries are multiplied where a scale is not positive."""
+    return -1.0 if scale < 0.0 else 0.0
 
 
 def is_fused(query: Tensor, key: Tensor, value: Tensor, has_weight: bool, is_causal: bool) -> bool:
@@ -167,6 +174,10 @@ def attend_backward(
     grad_s = p ⊙ (grad_out valueᵀ − delta). Rows whose lse is −inf give zeros. On the CPU scores stay in the fused
     kernel; elsewhere they are materialised.
     """
+    if scale <= 0.0:
+        query, sign = query * _sign(scale), _sign(scale)
+        grads = attend_backward(grad_out, query, key, value, log_weight, abs(scale) or 1.0, lse, delta, is_causal, out)
+        return grads[0] * sign, grads[1], grads[2]
     lse = lse.masked_fill(lse == NEG_INF, float("inf"))
     if query.device.type == "cpu":
         return _backward_cpu(grad_out, query, key, value, log_weight, scale, lse, delta, is_causal, out)

@@ -32,6 +32,15 @@ def test_masks_match_oracle(rules: dict[str, Any], masked: float, sizes: tuple[i
     check_against_oracle(inputs, **EXACT, **rules)
 
 
+@pytest.mark.parametrize("scale", [-0.3, 0.0])
+@pytest.mark.parametrize("masked", [0.0, 0.4])
+@pytest.mark.parametrize("rules", RULES[:5], ids=str)
+def test_scales_that_are_not_positive(scale: float, masked: float, rules: dict[str, Any]) -> None:
+    """PyTorch's flash kernels multiply the −inf of their causal mask by it."""
+    inputs = make_inputs(90, kv_heads=2, features=24, value_features=17, masked=masked)
+    check_against_oracle(inputs, **{**EXACT, "scale": scale}, **rules)
+
+
 @pytest.mark.parametrize(
     "shape", [(2, 4, 37, 41), (1, 1, 37, 41), (37, 41), (4, 1, 41), (2, 1, 1, 41), (1, 37, 1), (1,)]
 )

@@ -122,6 +122,12 @@ def test_rectangles(n_q: int, n_k: int, offset: int | None, masked: float) -> No
     check_against_oracle(inputs, causal_offset=offset, empty_rows="mean", **HYPER)
 
 
+@pytest.mark.parametrize("scale", [-0.4, 0.0])
+@pytest.mark.parametrize("offset", [None, 0])
+def test_scales_that_are_not_positive(scale: float, offset: int | None) -> None:
+    check_against_oracle(make_inputs(90, kv_heads=2), causal_offset=offset, **{**HYPER, "scale": scale})
+
+
 def test_strided_inputs() -> None:
     check_against_oracle(make_inputs(90, strided=True, kv_heads=2), causal_offset=0, **HYPER)
 

@@ -25,15 +25,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from .areas import areas, is_exact
+from .areas import selected_keys as selected_keys  # of every algorithm
 from .call import AttentionCall
 from .fused.forward import paper_codes
 from .lsh import Draws, hash_codes, sort_rows
 from .parts import Plan, Span, Tiles
-
-
-def selected_keys(call: AttentionCall) -> int:
-    """Keys per query that one rectangle reads: with no more keys than this it is exact."""
-    return call.parameters.block_size + call.parameters.sample_size
 
 
 def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Plan:
@@ -51,38 +48,6 @@ def _codes(query: Tensor, key: Tensor, call: AttentionCall) -> tuple[Tensor, Ten
         return codes
     hyperplanes = Draws(call.parameters.seed).hyperplanes(query.shape[-1], call.parameters.lsh_projections)
     return hash_codes(query, hyperplanes), hash_codes(key, hyperplanes)
-
-
-def is_exact(area: Span, call: AttentionCall) -> bool:
-    """A rectangle with too few keys to be worth estimating."""
-    keys = area.key_stop - area.key_start
-    return keys < call.parameters.min_seq_len or keys <= selected_keys(call)
-
-
-def square(call: AttentionCall, offset: int) -> tuple[int, int]:
-    """Queries [first, whole) of the causal square: those before see nothing, those from `whole` on see every key."""
-    first = min(max(0, -offset), call.num_queries)
-    return first, min(max(first, call.num_keys - offset), call.num_queries)
-
-
-def areas(call: AttentionCall) -> list[Span]:
-    """The recursion unrolled: disjoint areas that cover the mask, full (causal_offset None) or exact causal squares."""
-    n_q, n_k, offset = call.num_queries, call.num_keys, call.causal_offset
-    if offset is None:
-        return [Span(0, n_q, 0, n_k)]
-    first, whole = square(call, offset)
-    found = [Span(whole, n_q, 0, n_k), Span(first, whole, 0, first + offset)]
-    base = max(call.parameters.min_seq_len, selected_keys(call), 1)
-    squares = [(first, whole)]
-    while squares:
-        start, stop = squares.pop()
-        if stop - start <= base:
-            found.append(Span(start, stop, start + offset, stop + offset, offset))
-            continue
-        middle = start + (stop - start) // 2
-        found.append(Span(middle, stop, start + offset, middle + offset))
-        squares += [(middle, stop), (start, middle)]
-    return [area for area in found if not area.is_empty]
 
 
 def _ranks(

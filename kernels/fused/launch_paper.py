@@ -1,11 +1,11 @@
 """Runs the fused kernels of `paper`. Nothing here waits for the device, so a call can be captured in a CUDA graph.
 
 A call is cut into families that share launches: the causal square with its tree of halves, and the full areas beside
-it (`kernels.paper.areas` unrolled). Each family is drawn and sorted at once; then its exact squares are one launch, and
-its estimated rectangles one a level. A later launch goes on from what an earlier one has written. That is in the
-output's dtype and a float32 lse: in 16 bits a row is rounded once a level, each time as an average of averages, so its
-error stays a few roundings of an output. Partial sums in float32 would take two thirds of Q, K and V in memory and, at
-131,072 tokens, a tenth of the time.
+it (`kernels.areas`). Each family is drawn and sorted at once; then its exact squares are one launch, and its estimated
+rectangles one a level. A later launch goes on from what an earlier one has written. That is in the output's dtype and a
+float32 lse: in 16 bits a row is rounded once a level, each time as an average of averages, so its error stays a few
+roundings of an output. Partial sums in float32 would take two thirds of Q, K and V in memory and, at 131,072 tokens, a
+tenth of the time.
 
 Beside the outputs a call takes, for each row and head, two bytes for its code, four in the sorted chunk and four a
 level in the sorted order; and two tables of the codes' counts.
@@ -21,9 +21,9 @@ import torch
 import triton
 from torch import Tensor
 
+from ..areas import selected_keys, square
 from ..call import AttentionCall
 from ..lsh import PLANES, RANKS, ROUNDS
-from ..paper import selected_keys, square
 from ..parts import Span
 from .arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
 from .buckets import draw_planes, draw_ranks, hash_rows, place_buckets, place_rows, sort_chunks

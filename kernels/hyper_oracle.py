@@ -1,8 +1,8 @@
 """`hyper` by its definition, in float64, dense, head by head and tile by tile; see `tiling`, `selectors.search`, `far`.
 
-Written from the definition: which keys are near is decided key by key, and a key that is not read has the score of its
-block's mean in place of its own. Selectors but "search" are tested by themselves and are not known here. A score that
-all but equals its threshold may be judged otherwise by the fast path; random inputs have none.
+Written from the definition: which keys are near is decided key by key, and what a mean weighs is spread over the keys
+of its block, each of which has its value in it. Selectors but "search" are tested by themselves and are not known here.
+A score that all but equals its threshold may be judged otherwise by the fast path; random inputs have none.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ NEG_INF = float("-inf")
 
 
 def hyper_log_weight(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Tensor:
-    """Float64 [B, H, n_q, n_k]: 0 where the query reads the key, −inf where it does not see it or means are off, and
-    elsewhere what makes its score that of its block's mean; differentiable, as that score is."""
+    """Float64 [B, H, n_q, n_k], to be added to the scores; differentiable, as a mean's score is.
+
+    −inf where the query does not see the key, or does not read it and there are no means; 0 where it reads it and the
+    mean of its block stands for nothing; else what makes the key's weight its own, if it is read, and its share of the
+    mean's.
+    """
     batch, heads, n_q = query.shape[:3]
     n_k, group = key.shape[2], heads // key.shape[1]
     seen = torch.ones(batch, n_k, dtype=torch.bool, device=key.device)

@@ -7,7 +7,7 @@ Blocks stand in sections s of some thousand keys, count_s of them visible to the
     denominator  Σ_{j∈S_i} e^{s_ij}      +  Σ_b (1 − |S_i∩s(b)| / count_s(b)) count_b e^{s̄_ib},  s̄_ib = scale·q_i·k̄_b
 
 Every far key is counted once: by itself, or by the means of its section, which stand in equal shares for those of its
-keys that the query does not read. (Block by block is as good, docs/estimator.md, and costs a matrix product of counts.)
+keys that the query does not read. (Block by block is as good, docs/estimator.md, and costs a product of counts.)
 By Jensen's inequality the means never overstate the denominator of alike values.
 
 So a tile of queries attends to what it found and to its blocks at once: a block is one more key, with the logarithm of

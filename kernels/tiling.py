@@ -23,8 +23,9 @@ from .call import AttentionCall
 
 STRIPS = ((8192, 4096), (16384, 32))  # up to so many keys, strips of so many rows; 4096: any tile is one
 LEAST_STRIP = 16  # beyond; as many rows as one warp of a GPU holds of a product, so that they decide by themselves
-SECTION = 4096  # keys; see `section_of`
-LEAST_SECTION = 32  # blocks
+SECTION = 4096  # keys, with causality; see `section_of`
+FULL_SECTION, FULL_SECTIONS = 1024, 8  # keys without, at most, and sections at least
+WORD = 32  # keys: kernels keep a bit for each, a word at a time
 MOST_BLOCKS = 256  # with more blocks than this a sequence gets larger ones, but never larger than a tile
 
 
@@ -80,12 +81,18 @@ def block_of(call: AttentionCall) -> int:
 
 
 def section_of(call: AttentionCall) -> int:
-    """Blocks whose means stand together for those of their keys that a query does not read, in equal shares.
+    """Blocks whose means stand alike for those of their keys that a query does not read: a power of two.
 
-    A power of two; SECTION keys for usual blocks. Sections are cut at multiples of it in the positions of the keys.
+    Sections are cut at multiples of it in the positions of the keys. With causality it makes no difference how long
+    they are; without, keys around a query are read more often than others, and so they are shorter.
     """
-    blocks = SECTION // block_of(call)
-    return max(1 << max(blocks, 1).bit_length() - 1, LEAST_SECTION)
+    block, keys = block_of(call), SECTION
+    if call.causal_offset is None:
+        keys = min(FULL_SECTION, call.num_keys // FULL_SECTIONS)
+    blocks = 1 << max(keys // block, 1).bit_length() - 1
+    while blocks * block % WORD:
+        blocks *= 2
+    return blocks
 
 
 def strip_of(call: AttentionCall) -> int:

@@ -29,7 +29,6 @@ HYPER: dict[str, Any] = {
 def short_sections(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that short texts have several."""
     monkeypatch.setattr(tiling, "SECTION", 64)
-    monkeypatch.setattr(tiling, "LEAST_SECTION", 8)
 
 
 def fused(inputs: Inputs, call: AttentionCall, config: Config = SMALL) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,7 @@ def exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """The search judges unrounded scores, as the oracle does, and short texts have several sections."""
     monkeypatch.setattr(search, "sketch_dtype", lambda query: torch.float64)
     monkeypatch.setattr(tiling, "SECTION", 40)
-    monkeypatch.setattr(tiling, "LEAST_SECTION", 2)
+    monkeypatch.setattr(tiling, "WORD", 1)
 
 
 def dense(inputs: Inputs, call: AttentionCall) -> Tensor:
@@ -370,9 +370,11 @@ def test_shorter_strips_of_longer_texts() -> None:
 
 def test_sections_of_some_thousand_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    for means, blocks in ((64, 64), (32, 128), (256, 32), (100, 32), (4096, 32), (0, 64)):
-        assert section_of(AttentionCall(8192, 8192, parameters=Parameters(means=means))) == blocks
-    assert section_of(AttentionCall(32768, 32768)) * block_of(AttentionCall(32768, 32768)) == 4096
+    for means, blocks in ((64, 64), (32, 128), (256, 16), (100, 32), (4096, 1), (0, 64)):
+        assert section_of(AttentionCall(8192, 8192, causal_offset=0, parameters=Parameters(means=means))) == blocks
+    assert section_of(AttentionCall(32768, 32768, causal_offset=0)) == 32
+    for n, blocks in ((131072, 8), (8192, 16), (4096, 8), (512, 1), (63, 1)):
+        assert section_of(AttentionCall(n, n)) == blocks
 
 
 def test_larger_blocks_where_there_would_be_too_many() -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that docs/ quotes from a GPU, in one run on a machine that has one; some ten minutes on an H100.
+# Everything that docs/ quotes from a GPU, in one run on a machine that has one.
 #
 #     benchmarks/gpu.sh MODEL.gguf ADAPTER_FOLDER NOVEL.txt OUT_FOLDER [STEP ...]
 #

@@ -47,8 +47,7 @@ def attend(
     A row without a visible pair (by log_weight) gives out 0, lse −inf. Not differentiable by autograd: see
     `attend_backward`.
     """
-    if scale <= 0.0:  # flash kernels multiply their masks' −inf by it
-        query, scale = query * _sign(scale), abs(scale) or 1.0
+    query, scale, _ = _with_positive_scale(query, scale)
     if not curve.is_straight:
         out, lse = _attend_matmul(query, key, value, log_weight, scale, is_causal, curve)
     elif query.device.type == "cpu":
@@ -65,9 +64,13 @@ def attend(
     return out, lse
 
 
-def _sign(scale: float) -> float:
-    """−1 below zero, else 0: by what queries are multiplied where a scale is not positive."""
-    return -1.0 if scale < 0.0 else 0.0
+def _with_positive_scale(query: Tensor, scale: float) -> tuple[Tensor, float, float]:
+    """The same products as (query times a sign, a scale above 0, that sign): flash kernels multiply the −inf of their
+    causal mask by the scale."""
+    if scale > 0.0:
+        return query, scale, 1.0
+    sign = -1.0 if scale < 0.0 else 0.0
+    return query * sign, abs(scale) or 1.0, sign
 
 
 def is_fused(query: Tensor, key: Tensor, value: Tensor, has_weight: bool, is_causal: bool) -> bool:
@@ -175,8 +178,8 @@ def attend_backward(
     kernel; elsewhere they are materialised.
     """
     if scale <= 0.0:
-        query, sign = query * _sign(scale), _sign(scale)
-        grads = attend_backward(grad_out, query, key, value, log_weight, abs(scale) or 1.0, lse, delta, is_causal, out)
+        query, scale, sign = _with_positive_scale(query, scale)
+        grads = attend_backward(grad_out, query, key, value, log_weight, scale, lse, delta, is_causal, out)
         return grads[0] * sign, grads[1], grads[2]
     lse = lse.masked_fill(lse == NEG_INF, float("inf"))
     if query.device.type == "cpu":

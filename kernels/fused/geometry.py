@@ -54,8 +54,12 @@ def near_steps(sinks, low, high, KEYS: tl.constexpr):
 
 
 @triton.jit
-def plain_steps(sinks, low, edge, KEYS: tl.constexpr):
-    """How many of the first steps of `near_keys` hold sinks, and local keys below `edge`, and nothing else."""
+def plain_steps(position, sinks, low, high, KEYS: tl.constexpr, CAUSAL: tl.constexpr):
+    """How many of the first steps of `near_keys` hold keys alone that every row of a tile sees, whose row 0 stands at
+    `position` of the keys."""
+    edge = high
+    if CAUSAL:
+        edge = tl.minimum(position + 1, high)
     return tl.where(sinks % KEYS == 0, sinks // KEYS + tl.maximum(edge - low, 0) // KEYS, 0)
 
 

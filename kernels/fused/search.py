@@ -85,7 +85,7 @@ def sketch_queries(
     total = tl.zeros([R], tl.float32)
     plain = 0
     if not HAS_MASK:  # the steps of which every row sees every key
-        plain = plain_steps(sinks, low, tl.minimum(start + offset + 1, high) if CAUSAL else high, KEYS)
+        plain = plain_steps(start + offset, sinks, low, high, KEYS, CAUSAL)
         for step in tl.range(0, plain, num_stages=2):
             key, seen = near_keys(step, sinks, low, high, KEYS)
             k = load_rows(key_base, key, d, stride_kn, stride_kd, seen, D, PAD_D, True)

@@ -209,12 +209,13 @@ def table(done: list[Tuned]) -> Table:
 
 
 def in_words(config: AnyConfig) -> list[str]:
-    """Like ["near 64·8", "search 128·4·3", "attend 32·4"]."""
-    attend = f"attend {config.attend.keys}·{config.attend.warps}"
+    """Like ["near 64·8", "search 128·4·3", "attend 32·8·3"]."""
+    attend = f"attend {config.attend.keys}·{config.attend.warps}·{config.attend.stages}"
     if isinstance(config, ExactConfig):
-        return [f"{attend}·{config.attend.stages}", f"rows {config.rows}"]
+        return [attend, f"rows {config.rows}"]
     near, search = config.near, config.search
-    return [f"near {near.keys}·{near.warps}", f"search {search.keys}·{search.warps}·{search.stages}", attend]
+    words = [f"near {near.keys}·{near.warps}", f"search {search.keys}·{search.warps}·{search.stages}"]
+    return [*words, attend, f"plain {config.plain}"]
 
 
 def _print(console: Console, found: Tuned) -> None:

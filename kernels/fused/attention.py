@@ -3,9 +3,10 @@ its blocks, in one online softmax.
 
 The definition is that of `kernels.hyper` and `kernels.far`. One program does one tile of one query head and keeps its
 queries, running maximum `peak`, sum `total` and numerator `acc` from the first key to the last. The search's bits
-become dense tiles of keys by index: of a section of `BLOCKS` blocks, word by word, the numbers of the set bits go to
-the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is decided by exact
-scores: in each strip of `STRIP` rows (16: what one warp holds), from the first row on whose score reaches its bound.
+become dense tiles of keys by index: of a stretch of `SECTIONS` sections, word by word, the numbers of the set bits go
+to the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is decided by
+exact scores: in each strip of `STRIP` rows (16: what one warp holds), from the first row on whose score reaches its
+bound.
 What a query read of a section its means do not stand for. Where the heads of the tile before were told over half of
 their keys, all are near (`kernels.selectors.search`).
 """
@@ -60,7 +61,7 @@ def attend_tile(
     bound_ptr,  # float32 [B·H, tiles · R]
     bits_ptr,  # int32 [B·H, tiles, sketch_rows / 32]
     excess_ptr,  # int32 [B, all tiles, H]: a sum above 0 over the heads of a tile lets the next one read all
-    list_ptr,  # int16 [B·H, tiles, BLOCKS · BLOCK]
+    list_ptr,  # int16 [B·H, tiles, SECTIONS · BLOCKS · BLOCK]
     stride_qb,
     stride_qh,
     stride_qn,
@@ -99,9 +100,14 @@ def attend_tile(
     PAD_V: tl.constexpr,
     R: tl.constexpr,  # rows of a tile
     STRIP: tl.constexpr,
-    KEYS: tl.constexpr,
-    BLOCKS: tl.constexpr,  # of a section: its keys are listed at once
-    PAD_WORDS: tl.constexpr,  # of 32 keys each, a power of two
+    KEYS: tl.constexpr,  # of a step
+    PLAIN: tl.constexpr,  # of a step that every row sees; a multiple of KEYS
+    MEANS: tl.constexpr,  # of a step
+    STAGES: tl.constexpr,  # of the found keys' pipeline
+    BLOCKS: tl.constexpr,  # of a section
+    SECTIONS: tl.constexpr,  # of a stretch: its keys are listed at once
+    PAD_SECTIONS: tl.constexpr,  # 1, or as many as a product takes
+    PAD_WORDS: tl.constexpr,  # of a stretch, of 32 keys each, a power of two
     PRECISION: tl.constexpr,
 ):
     # The longest tiles first; tiles of one head run side by side and share its keys in the L2 cache.
@@ -141,17 +147,17 @@ def attend_tile(
     acc = tl.zeros([R, PAD_V], tl.float32)
 
     # Near keys: the sinks, then the local ones; first the steps of which every row sees every key.
-    steps = near_steps(sinks, low, high, KEYS)
-    plain = 0
+    masked = 0
     if not HAS_MASK:
-        plain = plain_steps(start + offset, sinks, low, high, KEYS, CAUSAL)
+        plain = plain_steps(start + offset, sinks, low, high, PLAIN, CAUSAL)
         for step in tl.range(0, plain, num_stages=2):
-            key, seen = near_keys(step, sinks, low, high, KEYS)
+            key, seen = near_keys(step, sinks, low, high, PLAIN)
             k = load_rows(key_base, key, d, stride_kn, stride_kd, seen, D, PAD_D, True)
             v = load_rows(value_base, key, e, stride_vn, stride_vd, seen, D_V, PAD_V, True)
-            products = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
-            acc, peak, total = add_keys(acc, peak, total, products, scale, 0.0, v, PRECISION)
-    for step in tl.range(plain, steps, num_stages=2):
+            products = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, PLAIN]
+            acc, peak, total = add_keys(acc, peak, total, products, scale, 1.0, v, PRECISION)
+        masked = plain * (PLAIN // KEYS)
+    for step in tl.range(masked, near_steps(sinks, low, high, KEYS), num_stages=2):
         key, seen = near_keys(step, sinks, low, high, KEYS)
         if HAS_MASK:
             seen = seen & (tl.load(mask_base + key, mask=seen, other=0) != 0)
@@ -162,23 +168,25 @@ def attend_tile(
         if CAUSAL:
             allowed = allowed & (key[None, :] <= last[:, None])
         products = tl.where(allowed, products, float("-inf"))
-        acc, peak, total = add_keys(acc, peak, total, products, scale, 0.0, v, PRECISION)
+        acc, peak, total = add_keys(acc, peak, total, products, scale, 1.0, v, PRECISION)
 
     if low - sinks + limit - high > 0:
         program = head.to(tl.int64) * tl.num_programs(0) + place
+        section = tl.arange(0, PAD_SECTIONS)
         if SEARCHES:
             bound = tl.load(bound_ptr + program * R + row) / scale
             bits = bits_ptr + program * (sketch_rows // 32)
-            found = list_ptr + program * (BLOCKS * BLOCK)
+            found = list_ptr + program * (SECTIONS * BLOCKS * BLOCK)
             taken = tl.arange(0, KEYS)
             word = tl.arange(0, PAD_WORDS)
         stop = low if CAUSAL else limit
-        for section in tl.range(0, stop, BLOCKS * BLOCK, num_stages=1):
-            end = section + BLOCKS * BLOCK
-            read = tl.zeros([R, 4], tl.int32)  # keys of the section, by lanes
+        for stretch in tl.range(0, stop, SECTIONS * BLOCKS * BLOCK, num_stages=1):
+            end = stretch + SECTIONS * BLOCKS * BLOCK
+            # Keys that a row reads: by section, or of the only one by lanes, as a product's columns lie.
+            read = tl.zeros([R, PAD_SECTIONS], tl.float32) if SECTIONS > 1 else tl.zeros([R, 4], tl.int32)
             if SEARCHES:
                 words = load_far(
-                    bits, section + word * 32, sinks, tl.minimum(low, end), high, tl.minimum(limit, end), CAUSAL
+                    bits, stretch + word * 32, sinks, tl.minimum(low, end), high, tl.minimum(limit, end), CAUSAL
                 )
                 counts = count_bits(words)
                 count = tl.sum(counts, 0)
@@ -190,34 +198,45 @@ def attend_tile(
                     words = words ^ lowest
                     place_in_list += 1
                 tl.debug_barrier()
-                for start in tl.range(0, count, KEYS, num_stages=2):
+                ahead = tl.load(found + taken, mask=taken < count, other=0)  # a step before its keys are
+                for start in tl.range(0, count, KEYS, num_stages=STAGES):
                     has = start + taken < count
-                    key = section + tl.load(found + start + taken, mask=has, other=0).to(tl.int32)
-                    k = load_rows(key_base, key, d, stride_kn, stride_kd, has, D, PAD_D, False)
-                    v = load_rows(value_base, key, e, stride_vn, stride_vd, has, D_V, PAD_V, False)
+                    inside = ahead.to(tl.int32)
+                    ahead = tl.load(found + start + KEYS + taken, mask=start + KEYS + taken < count, other=0)
+                    k = load_rows(key_base, stretch + inside, d, stride_kn, stride_kd, has, D, PAD_D, False)
+                    v = load_rows(value_base, stretch + inside, e, stride_vn, stride_vd, has, D_V, PAD_V, False)
                     products = tl.dot(q, tl.trans(k), input_precision=PRECISION)
                     passes = (products >= bound[:, None]) & has[None, :]
                     reads = _from_first_on(passes, R, STRIP, KEYS)
                     products = tl.where(reads, products, float("-inf"))
-                    acc, peak, total = add_keys(acc, peak, total, products, scale, 0.0, v, PRECISION)
-                    if HAS_MEANS:  # summed as a product's columns lie: within a thread
-                        some = tl.reshape(reads.to(tl.int32), [R, KEYS // 8, 4, 2])
-                        read += tl.sum(tl.sum(some, 3), 1)
+                    acc, peak, total = add_keys(acc, peak, total, products, scale, 1.0, v, PRECISION)
+                    if HAS_MEANS:
+                        if SECTIONS > 1:
+                            belongs = (inside // (BLOCKS * BLOCK))[:, None] == section[None, :]
+                            read = tl.dot(reads.to(tl.float16), belongs.to(tl.float16), read)
+                        else:
+                            some = tl.reshape(reads.to(tl.int32), [R, KEYS // 8, 4, 2])
+                            read += tl.sum(tl.sum(some, 3), 1)
                 tl.debug_barrier()
             if HAS_MEANS:
-                block = section // BLOCK + tl.arange(0, BLOCKS)
-                filled = is_far_block(block, sinks, low, high, limit, CAUSAL, BLOCK)
-                visible = tl.sum(tl.exp2(tl.load(log_count_ptr + table + block, mask=filled, other=float("-inf"))), 0)
-                share = tl.sum(read, 1).to(tl.float32) / tl.maximum(visible, 1.0)
-                log_left = tl.log2(tl.maximum(1.0 - share, 0.0))  # −inf where all are read
+                block = stretch // BLOCK + section[:, None] * BLOCKS + tl.arange(0, BLOCKS)[None, :]
+                filled = (section < SECTIONS)[:, None] & is_far_block(block, sinks, low, high, limit, CAUSAL, BLOCK)
+                visible = tl.exp2(tl.load(log_count_ptr + table + block, mask=filled, other=float("-inf")))
+                visible = tl.maximum(tl.sum(visible, 1), 1.0)[None, :]  # [1, PAD_SECTIONS]
+                count = read if SECTIONS > 1 else tl.sum(read, 1).to(tl.float32)[:, None]
+                left = tl.maximum(visible - count, 0.0) / visible  # [R, PAD_SECTIONS]: what a row does not read
                 last_block = tl.cdiv(tl.minimum(stop, end), BLOCK)
-                for start in tl.range(tl.maximum(section, sinks) // BLOCK, last_block, KEYS, num_stages=2):
-                    mean = start + tl.arange(0, KEYS)
+                for start in tl.range(tl.maximum(stretch, sinks) // BLOCK, last_block, MEANS, num_stages=2):
+                    mean = start + tl.arange(0, MEANS)
                     is_far = is_far_block(mean, sinks, low, high, limit, CAUSAL, BLOCK) & (mean < last_block)
                     k = load_rows(mean_key_ptr, table + mean, d, D, 1, is_far, D, PAD_D, False)
                     v = load_rows(mean_value_ptr, table + mean, e, D_V, 1, is_far, D_V, PAD_V, False)
                     sizes = tl.load(log_count_ptr + table + mean, mask=is_far, other=float("-inf"))
                     products = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale + sizes[None, :]
-                    acc, peak, total = add_keys(acc, peak, total, products, 1.0, log_left, v, PRECISION)
+                    times = left
+                    if SECTIONS > 1:
+                        belongs = ((mean - stretch // BLOCK) // BLOCKS)[None, :] == section[:, None]
+                        times = tl.dot(left.to(v.dtype), belongs.to(v.dtype), input_precision=PRECISION)  # [R, MEANS]
+                    acc, peak, total = add_keys(acc, peak, total, products, 1.0, times, v, PRECISION)
 
     store_result(out_ptr, lse_ptr, head.to(tl.int64) * n_q + query, e, exists, acc, peak, total, D_V)

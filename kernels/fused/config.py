@@ -19,7 +19,7 @@ LEAST_SEARCHED = 32  # of a step of the search: the bits of a word
 class Phase:
     """Keys that a step reads, and the compiler's numbers: warps, pipeline stages.
 
-    `near` and `attend` of `hyper` have two stages whatever is told.
+    `near` of `hyper` has two stages whatever is told.
     """
 
     keys: int
@@ -32,12 +32,14 @@ class Config:
     """How the kernels of `hyper` run.
 
     near, search, attend   their phases.
+    plain                  keys of a step of the attention in which nothing is masked, a multiple of attend's.
     sketch                 dtype that the search multiplies.
     """
 
     near: Phase = Phase(32, 4)
     search: Phase = Phase(128, 4, 3)
-    attend: Phase = Phase(32, 4)
+    attend: Phase = Phase(32, 8, 3)
+    plain: int = 64
     sketch: torch.dtype = torch.float8_e4m3fn
 
 
@@ -84,18 +86,21 @@ def analytic(device: Device, dtype: torch.dtype, widest: int) -> Config:
     """For heads whose query or value has `widest` features at most: the steps that were fast on an H100, halved until
     they fit into the device's shared memory."""
     if dtype == torch.float32 or widest > 128:
-        config = Config(near=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8))
+        config = Config(near=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8), plain=32)
     elif widest > 64:
-        config = Config(near=Phase(64, 4), search=Phase(64, 4, 3))
+        config = Config(near=Phase(64, 4), attend=Phase(32, 8))
     else:
         config = Config()
     config = replace(config, sketch=device.sketch)
+    if device.capability == (0, 0):  # on AMD's a third stage spills
+        config = replace(config, attend=replace(config.attend, stages=2))
     while config.near.keys > LEAST_KEYS and near_bytes(config, dtype, widest) > device.shared:
         config = replace(config, near=_half(config.near))
     while config.search.keys > LEAST_SEARCHED and search_bytes(config, widest) > device.shared:
         config = replace(config, search=_half(config.search))
-    while config.attend.keys > LEAST_KEYS and attend_bytes(config, dtype, widest) > device.shared:
-        config = replace(config, attend=_half(config.attend))
+    while config.plain > LEAST_KEYS and attend_bytes(config, dtype, widest) > device.shared:
+        fewer = config.plain == config.attend.keys
+        config = replace(config, plain=config.plain // 2, attend=_half(config.attend) if fewer else config.attend)
     return config
 
 
@@ -136,8 +141,17 @@ def search_bytes(config: Config, widest: int) -> int:
 
 
 def attend_bytes(config: Config, dtype: torch.dtype, widest: int) -> int:
-    """Bytes that the attention of a tile takes: keys and values of two steps, or means and their values."""
-    return SLACK + dtype.itemsize * width_of(widest) * (TILE + 4 * config.attend.keys)
+    """Bytes that the attention of a tile takes: found keys and values of its stages, or of two plain steps."""
+    keys = max(config.attend.stages * config.attend.keys, 2 * config.plain)
+    return SLACK + dtype.itemsize * width_of(widest) * (TILE + 2 * keys)
+
+
+def attend_registers(config: Config, device: Device, dtype: torch.dtype) -> int | None:
+    """Most registers of a thread of the attention, so that two blocks of 8 warps share a multiprocessor.
+
+    None: as many as the compiler likes; on other GPUs than Hopper, where fewer spill.
+    """
+    return 128 if device.capability[0] == 9 and config.attend.warps == 8 and dtype.itemsize == 2 else None
 
 
 def exact_bytes(config: ExactConfig, dtype: torch.dtype, widest: int, in_pairs: bool) -> int:

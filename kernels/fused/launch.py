@@ -22,7 +22,7 @@ from ..selectors.search import DENSE, LEAST
 from ..tiling import block_of, first_far, section_of, strip_of
 from .arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
 from .attention import attend_tile
-from .config import Config, device_of
+from .config import LEAST_KEYS, Config, Phase, attend_registers, device_of
 from .configure import config_of
 from .prepare import prepare_keys
 from .search import search_keys, sketch_queries
@@ -32,7 +32,9 @@ SKETCH_RANGE = 16.0  # where the largest number of a usual key's sketch stands
 HIT = 128.0  # the product of sketches that reaches a threshold
 MARGIN = 1 / 32  # by how much less is told, too: attention judges again
 SKETCH_MOST = 448.0  # the largest number of float8
+PREPARED = 4  # blocks of keys that one program reads
 WORDS = 128  # of bits that are counted at once
+STRETCH, MOST_SECTIONS = 4096, 16  # keys that are listed at once, and sections of them, at most
 PROGRAMS = 8192  # tiles of all heads that run at once: some ten for each place on a large GPU
 
 
@@ -52,8 +54,10 @@ def hyper(
     batch, heads, n_q, features = query.shape
     units, n_k, value_features = key.shape[1], key.shape[2], value.shape[3]
     is_causal, offset = call.causal_offset is not None, call.causal_offset or 0
+    widest = max(features, value_features)
+    device = device_of(query.device)
     if config is None:
-        config = config_of(device_of(query.device), query.dtype, max(features, value_features), n_k, is_causal)
+        config = config_of(device, query.dtype, widest, n_k, is_causal)
     parameters, block, rows = call.parameters, block_of(call), call.parameters.tile
     out, lse = outputs(query, value, has_unseen=offset < 0)  # the first queries then see no key and stand in no tile
     first_tile = max(offset, 0) // rows
@@ -83,20 +87,23 @@ def hyper(
     bound, bits = room(searched, rows, dtype=torch.float32), room(searched, sketch_rows // 32, dtype=torch.int32)
     excess = room(batch * heads * tiles if searches else 0, dtype=torch.int32)
     section = section_of(call)
-    found = room(searched, section * block, dtype=torch.int16)
+    sections = 1 if is_causal else min(1 << max(STRETCH // (section * block), 1).bit_length() - 1, MOST_SECTIONS)
+    stretch = sections * section * block
+    found = room(searched, stretch, dtype=torch.int16)
 
     group, scale, sinks = heads // units, call.scale * LOG2_E, first_far(call)
     known: dict[str, Any] = {"HAS_MASK": key_mask is not None, "BLOCK": block, "D": features, "PAD_D": wide}
     tile = {"CAUSAL": is_causal, "R": rows}
     is_packed = config.sketch.itemsize <= 2 and query.device.type == "cuda" and torch.version.hip is None
+    most = attend_registers(config, device, query.dtype)
     sketched = {"SKETCH_MOST": SKETCH_MOST if config.sketch.itemsize <= 2 else math.inf}
     precision = {"PRECISION": precision_of(query.dtype)}
     with on_device(query.device):
-        prepare_keys[(blocks, lines)](
+        prepare_keys[(-(-blocks // PREPARED), lines)](
             key, value, mask, *means, key_sketch, power,
             *key.stride(), *value.stride(), mask_stride, units, n_k, blocks, sinks // block, sketch_rows,
-            SEARCHES=searches, PAD_BLOCK=triton.next_power_of_2(block), D_V=value_features, PAD_V=value_wide,
-            SKETCH_RANGE=SKETCH_RANGE, **sketched, **known,
+            SEARCHES=searches, COUNT=PREPARED, PAD_BLOCK=triton.next_power_of_2(block),
+            D_V=value_features, PAD_V=value_wide, SKETCH_RANGE=SKETCH_RANGE, **sketched, **known,
         )  # fmt: skip
         for start in range(0, tiles, width):  # in order: a tile asks what was found for the one before
             grid = (min(width, tiles - start), batch * heads)
@@ -112,16 +119,24 @@ def hyper(
                 search_keys[grid](
                     query_sketch, key_sketch, bits, means[2], excess, heads, group, n_q, n_k, blocks, *edges, *place,
                     sketch_rows, HIT * (1 - MARGIN), HAS_MASK=key_mask is not None, DENSE=DENSE, WORDS=WORDS,
-                    KEYS=config.search.keys, STAGES=config.search.stages, num_warps=config.search.warps,
-                    BLOCK=block, PAD_D=wide, PACKED=is_packed, **tile,
+                    KEYS=config.search.keys, SPAN=span_of(config.search), STAGES=config.search.stages,
+                    num_warps=config.search.warps, BLOCK=block, PAD_D=wide, PACKED=is_packed, **tile,
                 )  # fmt: skip
             attend_tile[grid](
                 query, key, value, mask, *means, out, lse, bound, bits, excess, found,
                 *query.stride(), *key.stride(), *value.stride(), mask_stride,
                 heads, group, n_q, n_k, blocks, *edges, *place, sketch_rows, scale,
                 HAS_MEANS=parameters.means > 0, SEARCHES=searches, D_V=value_features, PAD_V=value_wide,
-                KEYS=config.attend.keys, BLOCKS=section, PAD_WORDS=triton.next_power_of_2(section * block // 32),
+                KEYS=config.attend.keys, PLAIN=config.plain,
+                MEANS=min(config.attend.keys, max(sections * section, LEAST_KEYS)), STAGES=config.attend.stages,
+                BLOCKS=section, SECTIONS=sections, PAD_SECTIONS=1 if sections == 1 else MOST_SECTIONS,
+                PAD_WORDS=triton.next_power_of_2(stretch // 32),
                 STRIP=strip_of(call), PAD_HEADS=triton.next_power_of_2(heads), num_warps=config.attend.warps,
-                **precision, **known, **tile,
+                **({} if most is None else {"maxnreg": most}), **precision, **known, **tile,
             )  # fmt: skip
     return out, lse
+
+
+def span_of(search: Phase) -> int:
+    """Keys that one matrix product of the search takes over all warps, 16 each, or half a step where that is less."""
+    return min(16 * search.warps, search.keys // 2)

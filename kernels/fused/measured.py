@@ -1,11 +1,11 @@
 """Configurations that were measured: rows of a JSON file, and the row that is nearest to a call.
 
     {"format": 1, "rows": [{"device": "NVIDIA H100*", "capability": [9, 0], "kernel": "hyper", "dtype": "bfloat16",
-     "features": 64, "length": 8192, "causal": true, "near": [64, 8], "search": [128, 4, 3], "attend": [32, 4],
-     "milliseconds": 0.641, "torch": "2.11", "triton": "3.6"}]}
+     "features": 64, "length": 8192, "causal": true, "near": [64, 8], "search": [128, 4, 3], "attend": [32, 8, 3],
+     "plain": 64, "milliseconds": 0.641, "torch": "2.11", "triton": "3.6"}]}
 
-A phase is its keys, its warps and, for the search, its stages. Kernels are "hyper", "exact", and "exact_pairs" for
-exact attention with a bias or groups; those two have "rows", and stages in "attend". What nobody measured is null.
+A phase is its keys, its warps and, but for "near", its stages; "plain" are keys. Kernels are "hyper", "exact", and
+"exact_pairs" for exact attention with a bias or groups; those two have "rows". What nobody measured is null.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -31,7 +31,7 @@ WARPS = (1, 2, 4, 8, 16)
 MOST_STAGES = 8
 HEAD = ("device", "capability", "kernel", "dtype", "features", "length", "causal")
 FOOT = ("milliseconds", "torch", "triton")
-BODY = dict.fromkeys(KERNELS, ("rows", "attend")) | {"hyper": ("near", "search", "attend")}
+BODY = dict.fromkeys(KERNELS, ("rows", "attend")) | {"hyper": ("near", "search", "attend", "plain")}
 
 
 class TableError(ValueError):
@@ -120,13 +120,13 @@ def _told(row: Row) -> dict[str, Any]:
     name = next(name for name, dtype in DTYPES.items() if dtype == row.dtype)
     head = {"device": row.device, "capability": list(row.capability), "kernel": row.kernel, "dtype": name,
             "features": row.features, "length": row.length, "causal": row.causal}  # fmt: skip
-    config, attend = row.config, [row.config.attend.keys, row.config.attend.warps]
-    body: dict[str, Any] = {"attend": attend}
+    config = row.config
+    body: dict[str, Any] = {"attend": list(astuple(config.attend))}
     if isinstance(config, ExactConfig):
-        body = {"rows": config.rows, "attend": [*attend, config.attend.stages]}
+        body = {"rows": config.rows, **body}
     else:
-        search = [config.search.keys, config.search.warps, config.search.stages]
-        body = {"near": [config.near.keys, config.near.warps], "search": search, **body}
+        near, search = [config.near.keys, config.near.warps], list(astuple(config.search))
+        body = {"near": near, "search": search, **body, "plain": config.plain}
     return {**head, **body, "milliseconds": row.milliseconds, "torch": row.torch_version,
             "triton": row.triton_version}  # fmt: skip
 
@@ -179,8 +179,11 @@ def _row(line: Any) -> Row:
 
 
 def _hyper(line: Mapping[str, Any]) -> Config:
-    search = _phase(line, "search", LEAST_SEARCHED, 3)
-    return Config(_phase(line, "near", LEAST_KEYS, 2), search, _phase(line, "attend", LEAST_KEYS, 2))
+    near, search = _phase(line, "near", LEAST_KEYS, 2), _phase(line, "search", LEAST_SEARCHED, 3)
+    attend = _phase(line, "attend", LEAST_KEYS, 3)
+    if (plain := _power(line, "plain", LEAST_KEYS, MOST_KEYS)) < attend.keys:
+        raise TableError(f"plain must be at least the keys of attend, {attend.keys}, not {plain}")
+    return Config(near, search, attend, plain)
 
 
 def _exact(line: Mapping[str, Any]) -> ExactConfig:

@@ -19,15 +19,15 @@ def load_rows(base, row, column, stride_n, stride_d, exists, WIDTH: tl.constexpr
 
 
 @triton.jit
-def add_keys(acc, peak, total, products, scale, weight, v, PRECISION: tl.constexpr):
+def add_keys(acc, peak, total, products, scale, times, v, PRECISION: tl.constexpr):
     """(acc, peak, total) of R rows with N more keys: numerator [R, D_v], maximum and sum [R].
 
-    Scores are scale · products + weight: products [R, N], −inf where a row does not read a key; scale > 0; weight a
-    number or [R], −inf where a row reads none. v [N, D_v].
+    Scores are scale · products: products [R, N], −inf where a row does not read a key; scale > 0. A key counts `times`
+    times: a number, or [R, N or 1]. v [N, D_v].
     """
-    higher = tl.maximum(peak, tl.max(products, 1) * scale + weight)
+    higher = tl.maximum(peak, tl.max(products, 1) * scale)
     base = tl.where(higher == float("-inf"), 0.0, higher)
-    weights = tl.exp2(products * scale + (weight - base)[:, None])
+    weights = tl.exp2(products * scale - base[:, None]) * times
     fade = tl.exp2(peak - base)
     total = total * fade + tl.sum(weights, 1)
     acc = acc * fade[:, None]

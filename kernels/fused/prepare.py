@@ -1,6 +1,6 @@
 """What is made of the keys and values before any query reads them: block means, and sketches for the search.
 
-One program reads one block of keys and values of one head. A key's sketch is the key less the centre (the mean of the
+One program reads some blocks of keys and values of one head. A key's sketch is the key less the centre (the mean of the
 first far block), times a power of two that brings that block's largest number near `SKETCH_RANGE`: float8 has its
 precision there. Both are known before the first query that has far keys. Masked keys have the sketch zero, which no
 threshold lets pass.
@@ -40,6 +40,7 @@ def prepare_keys(
     sketch_rows,
     HAS_MASK: tl.constexpr,
     SEARCHES: tl.constexpr,
+    COUNT: tl.constexpr,  # blocks of a program
     BLOCK: tl.constexpr,  # keys of a block
     PAD_BLOCK: tl.constexpr,
     D: tl.constexpr,
@@ -49,7 +50,7 @@ def prepare_keys(
     SKETCH_RANGE: tl.constexpr,
     SKETCH_MOST: tl.constexpr,
 ):
-    number = tl.program_id(0)
+    first = tl.program_id(0) * COUNT
     unit = tl.program_id(1)
     batch = (unit // units).to(tl.int64)
     head = (unit % units).to(tl.int64)
@@ -59,22 +60,6 @@ def prepare_keys(
     d = tl.arange(0, PAD_D)
     e = tl.arange(0, PAD_V)
     place = tl.arange(0, PAD_BLOCK)
-
-    keys = number * BLOCK + place
-    seen = (place < BLOCK) & (keys < n_k)
-    if HAS_MASK:
-        seen = seen & (tl.load(mask_base + keys, mask=seen, other=0) != 0)
-    count = tl.sum(seen.to(tl.float32), 0)
-    share = 1.0 / tl.maximum(count, 1.0)
-    line = unit.to(tl.int64) * blocks + number
-    has_k = seen[:, None] & (d < D)[None, :]
-    k = load_rows(key_base, keys, d, stride_kn, stride_kd, seen, D, PAD_D, False).to(tl.float32)
-    v = load_rows(value_base, keys, e, stride_vn, stride_vd, seen, D_V, PAD_V, False)
-    mean_key = tl.sum(k, 0) * share
-    mean_value = tl.sum(v.to(tl.float32), 0) * share
-    tl.store(mean_key_ptr + line * D + d, mean_key.to(mean_key_ptr.dtype.element_ty), mask=d < D)
-    tl.store(mean_value_ptr + line * D_V + e, mean_value.to(mean_value_ptr.dtype.element_ty), mask=e < D_V)
-    tl.store(log_count_ptr + line, tl.log2(count))
 
     if SEARCHES:
         others = first_block * BLOCK + place
@@ -88,14 +73,31 @@ def prepare_keys(
         # Where padding hides that block, numbers are taken as they are.
         largest = tl.where(largest > 0.0, tl.minimum(tl.maximum(largest, 1e-20), 1e20), SKETCH_RANGE)
         power = tl.exp2(tl.floor(tl.log2(SKETCH_RANGE / largest)))
-        sketch = tl.where(has_k, (k - centre[None, :]) * power, 0.0)
-        sketch = tl.minimum(tl.maximum(sketch, -SKETCH_MOST), SKETCH_MOST)
-        at = unit.to(tl.int64) * sketch_rows + keys.to(tl.int64)
-        written = (place < BLOCK) & (keys < sketch_rows)
-        tl.store(
-            sketch_ptr + at[:, None] * PAD_D + d[None, :],
-            sketch.to(sketch_ptr.dtype.element_ty),
-            mask=written[:, None],
-        )
-        if number == 0:
+        if first == 0:
             tl.store(power_ptr + unit, power)
+
+    for number in range(first, tl.minimum(first + COUNT, blocks)):
+        keys = number * BLOCK + place
+        seen = (place < BLOCK) & (keys < n_k)
+        if HAS_MASK:
+            seen = seen & (tl.load(mask_base + keys, mask=seen, other=0) != 0)
+        count = tl.sum(seen.to(tl.float32), 0)
+        share = 1.0 / tl.maximum(count, 1.0)
+        line = unit.to(tl.int64) * blocks + number
+        k = load_rows(key_base, keys, d, stride_kn, stride_kd, seen, D, PAD_D, False).to(tl.float32)
+        v = load_rows(value_base, keys, e, stride_vn, stride_vd, seen, D_V, PAD_V, False)
+        mean_key = tl.sum(k, 0) * share
+        mean_value = tl.sum(v.to(tl.float32), 0) * share
+        tl.store(mean_key_ptr + line * D + d, mean_key.to(mean_key_ptr.dtype.element_ty), mask=d < D)
+        tl.store(mean_value_ptr + line * D_V + e, mean_value.to(mean_value_ptr.dtype.element_ty), mask=e < D_V)
+        tl.store(log_count_ptr + line, tl.log2(count))
+        if SEARCHES:
+            has_k = seen[:, None] & (d < D)[None, :]
+            sketch = tl.where(has_k, (k - centre[None, :]) * power, 0.0)
+            sketch = tl.minimum(tl.maximum(sketch, -SKETCH_MOST), SKETCH_MOST)
+            at = unit.to(tl.int64) * sketch_rows + keys.to(tl.int64)
+            tl.store(
+                sketch_ptr + at[:, None] * PAD_D + d[None, :],
+                sketch.to(sketch_ptr.dtype.element_ty),
+                mask=((place < BLOCK) & (keys < sketch_rows))[:, None],
+            )

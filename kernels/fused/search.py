@@ -152,6 +152,7 @@ def search_keys(
     PAD_D: tl.constexpr,
     R: tl.constexpr,
     KEYS: tl.constexpr,
+    SPAN: tl.constexpr,  # rows that one product takes over all warps, 16 each; KEYS is a multiple of twice as many
     STAGES: tl.constexpr,
     HAS_MASK: tl.constexpr,
     WORDS: tl.constexpr,  # counted at a time
@@ -167,12 +168,16 @@ def search_keys(
     d = tl.arange(0, PAD_D)
     row = program * R + tl.arange(0, R)
     q = tl.trans(tl.load(query_ptr + row[:, None] * PAD_D + d[None, :]))  # [PAD_D, R]
-    key = tl.arange(0, KEYS)
+    # Rows of a product are keys, in such an order that one warp holds all of a word: 16 of each of two spans. Else
+    # words go from warp to warp, past barriers.
+    PAIRS: tl.constexpr = KEYS // (2 * SPAN)  # of spans
+    at = tl.arange(0, KEYS)
+    key = at % SPAN // 16 * (32 * PAIRS) + at // SPAN * 16 + at % 16
     key_base = key_ptr + unit * sketch_rows * PAD_D
     tile = key[:, None] * PAD_D + d[None, :]
     bits = bits_ptr + program * (sketch_rows // 32)
-    word = tl.arange(0, KEYS // 32)
-    bit = tl.arange(0, 32)
+    word = tl.arange(0, SPAN // 16)[None, :] * PAIRS + tl.arange(0, PAIRS)[:, None]  # [PAIRS, SPAN / 16]
+    bit = tl.reshape(tl.arange(0, 32), [1, 2, 1, 16])
     stop = low if CAUSAL else limit
     for start in tl.range(sinks // KEYS * KEYS, stop, KEYS, num_stages=STAGES):
         k = tl.load(key_base + start * PAD_D + tile)
@@ -187,8 +192,8 @@ def search_keys(
             scores = _folded(scores, KEYS, 16)
         else:
             scores = tl.dot(k, q)
-        hit = tl.max(scores, 1) >= passing
-        words = tl.sum(tl.reshape(hit.to(tl.int32), [KEYS // 32, 32]) << bit[None, :], 1)
+        hit = (tl.max(scores, 1) >= passing).to(tl.int32)
+        words = tl.sum(tl.sum(tl.reshape(hit, [PAIRS, 2, SPAN // 16, 16]) << bit, 3), 1)
         tl.store(bits + start // 32 + word, words)
 
     tl.debug_barrier()  # what other threads stored is read

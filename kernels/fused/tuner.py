@@ -114,28 +114,32 @@ def axes_of(case: Case, device: Device, known: Sequence[Config | ExactConfig] = 
     first: Axis[Config | ExactConfig] = Axis("known", lambda best: [other for other in known if other != best], 0.2)
     if case.kernel != "hyper":
         return [first, *(_exact_axis(case, device, name, until) for name, until in (("attend", 0.8), ("rows", 1.0)))]
-    told = (("near", 0.3), ("search", 0.7), ("attend", 1.0))
+    told = (("near", 0.25), ("search", 0.55), ("attend", 0.9), ("plain", 1.0))
     return [first, *(_hyper_axis(case, device, name, until) for name, until in told)]
 
 
 HYPER_PHASES = {
     "near": [Phase(keys, warps) for keys in (32, 64, 128) for warps in (4, 8)],
     "search": [Phase(keys, warps, stages) for keys in (64, 128, 256) for warps in (4, 8) for stages in (2, 3, 4)],
-    "attend": [Phase(keys, warps) for keys in (LEAST_KEYS, 32, 64, 128) for warps in (4, 8)],
+    "attend": [Phase(keys, warps, stages) for keys in (LEAST_KEYS, 32, 64) for warps in (4, 8) for stages in (2, 3)],
 }
+PLAIN = (LEAST_KEYS, 32, 64, 128)
 EXACT_PHASES = [Phase(keys, warps, stages) for keys in (32, 64, 128) for warps in (4, 8) for stages in (2, 3)]
 ROWS = (64, TILE)
 
 
 def _hyper_axis(case: Case, device: Device, name: str, until: float) -> Axis[Config | ExactConfig]:
+    values = PLAIN if name == "plain" else HYPER_PHASES[name]
+
     def fits(config: Config) -> bool:
+        attend = attend_bytes(config, case.dtype, case.features)
         needed = {"near": near_bytes(config, case.dtype, case.features), "search": search_bytes(config, case.features),
-                  "attend": attend_bytes(config, case.dtype, case.features)}[name]  # fmt: skip
-        return needed <= device.shared
+                  "attend": attend, "plain": attend}[name]  # fmt: skip
+        return needed <= device.shared and config.plain >= config.attend.keys
 
     def variants(best: Config | ExactConfig) -> Sequence[Config | ExactConfig]:
         assert isinstance(best, Config)
-        return [config for config in _changed(best, name, HYPER_PHASES[name]) if fits(config)]
+        return [config for config in _changed(best, name, values) if fits(config)]
 
     return Axis(name, variants, until)
 

@@ -31,7 +31,7 @@ H100 = Device("NVIDIA H100 80GB HBM3", (9, 0), 232_448, torch.float8_e4m3fn)
 A100 = Device("NVIDIA A100-SXM4-80GB", (8, 0), 166_912, torch.float16)
 LAPTOP = Device("NVIDIA GeForce RTX 3080 Laptop GPU", (8, 6), 101_376, torch.float16)
 BF16, FP16, FP32 = torch.bfloat16, torch.float16, torch.float32
-OWN = Config(Phase(32, 4), Phase(64, 4, 4), Phase(64, 8))
+OWN = Config(Phase(32, 4), Phase(64, 4, 4), Phase(64, 8), 128)
 
 
 def row(**more: Any) -> Row:
@@ -105,8 +105,10 @@ def test_nearest_row() -> None:
 def test_analytic_default(device: Device) -> None:
     """The hand-written rules where they fit: everywhere up to 128 features."""
     assert analytic(device, BF16, 64) == Config(sketch=device.sketch)
-    assert analytic(device, FP16, 128) == Config(near=Phase(64, 4), search=Phase(64, 4, 3), sketch=device.sketch)
-    slim = Config(near=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8), sketch=device.sketch)
+    half = 1 if device.shared > 120_000 else 2
+    wide = Config(Phase(64, 4), Phase(128 // half, 4, 3), Phase(32, 8), 64 // half, device.sketch)
+    assert analytic(device, FP16, 128) == wide
+    slim = Config(near=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8), plain=32, sketch=device.sketch)
     assert analytic(device, FP32, 64) == slim
     wide = analytic(device, BF16, 256)
     assert wide == slim if device.shared > 200_000 else wide.search.keys < 64
@@ -196,7 +198,10 @@ BAD = [
     ([line(near=[48, 8])], "keys of near must be a power of two from 16 to 256, not 48"),
     ([line(search=[16, 4, 3])], "keys of search must be a power of two from 32 to 256, not 16"),
     ([line(search=[64, 4, 0])], "stages of search must be from 1 to 8, not 0"),
-    ([line(attend=[64, 3])], "warps of attend must be one of 1, 2, 4, 8, 16, not 3"),
+    ([line(plain=32)], "plain must be at least the keys of attend, 64, not 32"),
+    ([line(plain=96)], "plain must be a power of two from 16 to 256, not 96"),
+    ([line(attend=[64, 4])], "attend must be a list of 3 whole numbers"),
+    ([line(attend=[64, 3, 2])], "warps of attend must be one of 1, 2, 4, 8, 16, not 3"),
     ([line(milliseconds=-1)], "milliseconds must be a number above 0 or null, not -1"),
     ([line(torch=2.11)], "torch and triton must be versions or null"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from hyperrewrite.kernels.fused.config import Config, Phase
 from poisoned import poison  # noqa: F401  (fixture)
 
 needs_interpreter = pytest.mark.skipif(torch.cuda.is_available(), reason="interpreted only where there is no GPU")
-SMALL = Config(Phase(16, 4), Phase(32, 4), Phase(16, 4), sketch=torch.float32)
+SMALL = Config(Phase(16, 4), Phase(32, 4), Phase(16, 4), plain=16, sketch=torch.float32)
 HYPER: dict[str, Any] = {
     "algorithm": "hyper", "min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "means": 4, "threshold": 0.2,
 }  # fmt: skip
@@ -77,11 +78,30 @@ def test_matches_oracle(
 
 
 @needs_interpreter
+@pytest.mark.parametrize(("offset", "threshold"), [(0, 0.2), (20, 0.0004), (None, 0.2)])
+def test_wider_steps(offset: int | None, threshold: float) -> None:
+    """Where every row sees every key; words of two pairs of spans."""
+    inputs = make_inputs(210, 230, heads=4, kv_heads=2, features=32)
+    config = replace(SMALL, plain=32, search=Phase(128, 2))
+    more = {"tile": 32, "sinks": 32, "means": 16, "window": 70, "threshold": threshold}
+    check(inputs, 1e-5, config, **{**HYPER, **more}, scale=0.25, causal_offset=offset)
+
+
+@needs_interpreter
+@pytest.mark.parametrize(("stretch", "masked"), [(32, 0.0), (64, 0.3), (4096, 0.3)])
+def test_sections_of_a_stretch(stretch: int, masked: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sections are what they are, however many of them are listed at once."""
+    monkeypatch.setattr(launch, "STRETCH", stretch)
+    inputs = make_inputs(140, 300, heads=4, kv_heads=2, features=20, masked=masked)
+    check(inputs, 1e-5, **HYPER, scale=0.3, causal_offset=None)
+
+
+@needs_interpreter
 @pytest.mark.parametrize("sketch", [torch.float16, torch.float8_e4m3fn])
 def test_half_precision(sketch: torch.dtype) -> None:
     """In float16: the interpreter multiplies the bits of bfloat16 (triton 3.9)."""
     inputs = make_inputs(100, heads=2, kv_heads=1, features=32).to(torch.float16)
-    config = Config(SMALL.near, SMALL.search, SMALL.attend, sketch)
+    config = replace(SMALL, sketch=sketch)
     rules = {**HYPER, "scale": 0.2, "causal_offset": 0}
     if sketch.itemsize > 1:
         check(inputs, 4e-3, config, **rules)

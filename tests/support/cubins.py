@@ -29,7 +29,7 @@ from hyperrewrite.kernels.fused.buckets import (
     place_rows,
     sort_chunks,
 )
-from hyperrewrite.kernels.fused.config import Device, Phase
+from hyperrewrite.kernels.fused.config import Device, Phase, attend_registers
 from hyperrewrite.kernels.fused.configure import config_of, exact_config_of
 from hyperrewrite.kernels.fused.exact import attend_exactly
 from hyperrewrite.kernels.fused.generated import module_of
@@ -70,16 +70,23 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[
         "R": 128, "STRIP": 16, "PAD_HEADS": 32, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide,
         "PRECISION": "ieee", "HIT": launch.HIT,
         "SKETCH_RANGE": launch.SKETCH_RANGE, "SKETCH_MOST": launch.SKETCH_MOST,
-        "BLOCKS": 64, "PAD_WORDS": 128, "WORDS": launch.WORDS, "DENSE": launch.DENSE,
+        "PLAIN": config.plain, "MEANS": config.attend.keys,
+        "BLOCKS": 64 if causal else 16, "SECTIONS": 1 if causal else 4, "PAD_SECTIONS": 1 if causal else 16,
+        "PAD_WORDS": 128, "WORDS": launch.WORDS, "COUNT": launch.PREPARED, "DENSE": launch.DENSE,
     }  # fmt: skip
     rows = []
     for kernel, phase in (
         (prepare_keys, None), (sketch_queries, config.near),
         (search_keys, config.search), (attend_tile, config.attend),
     ):  # fmt: skip
-        more = {} if phase is None else {"KEYS": phase.keys, "STAGES": phase.stages, "PACKED": target != "gfx942"}
+        more = {} if phase is None else {
+            "KEYS": phase.keys, "STAGES": phase.stages, "PACKED": target != "gfx942",
+            "SPAN": launch.span_of(phase),
+        }  # fmt: skip
+        most = attend_registers(config, DEVICES[target], dtype) if kernel is attend_tile else None
         compiled = compile_(kernel, TARGETS[target], NAMES[dtype], NAMES[config.sketch], {**constants, **more},
-                            4 if phase is None else phase.warps)  # fmt: skip
+                            4 if phase is None else phase.warps,
+                            options=None if most is None else {"maxnreg": most})  # fmt: skip
         rows.append({"kernel": kernel.__name__, "target": target, "features": features, "dtype": NAMES[dtype],
                      "causal": causal, **usage(compiled)})  # fmt: skip
     return rows

@@ -146,12 +146,14 @@ def attend_bytes(config: Config, dtype: torch.dtype, widest: int) -> int:
     return SLACK + dtype.itemsize * width_of(widest) * (TILE + 2 * keys)
 
 
-def attend_registers(config: Config, device: Device, dtype: torch.dtype) -> int | None:
+def attend_registers(config: Config, device: Device, dtype: torch.dtype, widest: int) -> int | None:
     """Most registers of a thread of the attention, so that two blocks of 8 warps share a multiprocessor.
 
-    None: as many as the compiler likes; on other GPUs than Hopper, where fewer spill.
+    None: as many as the compiler likes. On other GPUs than Hopper it is slow to have fewer, as much is spilled; with
+    more than 128 features not even the output of a tile fits.
     """
-    return 128 if device.capability[0] == 9 and config.attend.warps == 8 and dtype.itemsize == 2 else None
+    is_small = widest <= 128 and dtype.itemsize == 2
+    return 128 if device.capability[0] == 9 and config.attend.warps == 8 and is_small else None
 
 
 def exact_bytes(config: ExactConfig, dtype: torch.dtype, widest: int, in_pairs: bool) -> int:

@@ -95,7 +95,7 @@ def hyper(
     known: dict[str, Any] = {"HAS_MASK": key_mask is not None, "BLOCK": block, "D": features, "PAD_D": wide}
     tile = {"CAUSAL": is_causal, "R": rows}
     is_packed = config.sketch.itemsize <= 2 and query.device.type == "cuda" and torch.version.hip is None
-    most = attend_registers(config, device, query.dtype)
+    most = attend_registers(config, device, query.dtype, widest)
     sketched = {"SKETCH_MOST": SKETCH_MOST if config.sketch.itemsize <= 2 else math.inf}
     precision = {"PRECISION": precision_of(query.dtype)}
     with on_device(query.device):

@@ -234,6 +234,7 @@ def attend_blocks(
         drawn = tl.minimum(population, size)
         kind = tl.where(length == block, 0, tl.where(length > 0, 1, 2))
         share = tl.maximum(population, 1).to(tl.float32) / tl.maximum(drawn, 1).to(tl.float32)
+        log_share = tl.log2(share)
         rank_row = (entry * rank_rows + tl.where(rank_rows > 1, head // heads, 0)) * 3 + kind
         ranks = ranks_ptr + rank_row.to(tl.int64) * size
         own = tl.cdiv(length, KEYS)
@@ -250,8 +251,10 @@ def attend_blocks(
             products = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
             if not EVEN:
                 products = tl.where(read[None, :], products, float("-inf"))
-            counts = tl.where(turn < own, 1.0, share)
-            acc, peak, total = add_keys(acc, peak, total, products, scale, counts, v, PRECISION)
+            # A sample counts `share` times: its scores, and thereby the maximum, are measured from lower down.
+            lower = tl.where(turn < own, 0.0, log_share)
+            acc, peak, total = add_keys(acc, peak - lower, total, products, scale, 1.0, v, PRECISION)
+            peak += lower
         # Read again: pointers to the outputs, kept over the loop, are registers too many.
         again = head.to(tl.int64) * n_q + tl.load(order + place, mask=exists, other=0, cache_modifier=".cg")
         store_result(out_ptr, lse_ptr, again, e, exists, acc, peak, total, D_V)

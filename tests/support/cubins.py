@@ -83,7 +83,7 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[
             "KEYS": phase.keys, "STAGES": phase.stages, "PACKED": target != "gfx942",
             "SPAN": launch.span_of(phase),
         }  # fmt: skip
-        most = attend_registers(config, DEVICES[target], dtype) if kernel is attend_tile else None
+        most = attend_registers(config, DEVICES[target], dtype, features) if kernel is attend_tile else None
         compiled = compile_(kernel, TARGETS[target], NAMES[dtype], NAMES[config.sketch], {**constants, **more},
                             4 if phase is None else phase.warps,
                             options=None if most is None else {"maxnreg": most})  # fmt: skip

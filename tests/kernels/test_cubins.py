@@ -33,14 +33,16 @@ def built() -> list[dict[str, Any]]:
 
 def test_every_kernel_for_every_target(built: list[dict[str, Any]]) -> None:
     pairs = {(row["kernel"], row["target"], row["features"]) for row in built}
-    assert pairs == {(k, t, d) for k in KERNELS for t in ("sm_90", "sm_100", "gfx942") for d in (64, 128)}
+    targets, hyper = ("sm_90", "sm_100", "gfx942"), ("prepare_keys", "sketch_queries", "search_keys", "attend_tile")
+    widths = {(k, d) for k in KERNELS for d in (64, 128)} | {(k, 256) for k in hyper}
+    assert pairs == {(k, t, d) for k, d in widths for t in targets}
     assert all(row["tensor_cores"] for row in built if row["kernel"] not in WITHOUT_PRODUCTS)
 
 
 def test_nothing_spills_but_wide_attention(built: list[dict[str, Any]]) -> None:
-    """On NVIDIA. At 128 features `attend_tile` spills 300 bytes a thread, and is the fastest measured that way."""
+    """On NVIDIA. From 128 features on `attend_tile` spills some bytes a thread, and is the fastest measured that way."""
+    allowed = {("attend_tile", 128): 256, ("attend_tile", 256): 320, ("find_read", 128): 16}
     for row in built:
         if row["target"] != "gfx942":
-            most = {("attend_tile", 128): 320, ("find_read", 128): 16}.get((row["kernel"], row["features"]), 0)
-            assert row["stack"] <= most, row
+            assert row["stack"] <= allowed.get((row["kernel"], row["features"]), 0), row
             assert row["shared"] <= 227 * 1024, row

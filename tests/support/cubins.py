@@ -226,7 +226,7 @@ def usage(compiled: Any) -> dict[str, Any]:
 def main() -> None:
     for target in TARGETS:
         for dtype, features, causal in (
-            (torch.bfloat16, 64, True), (torch.float16, 128, False),
+            (torch.bfloat16, 64, True), (torch.float16, 128, False), (torch.bfloat16, 256, True),
         ):  # fmt: skip
             for row in build(target, dtype, features, causal):
                 print(json.dumps(row), flush=True)

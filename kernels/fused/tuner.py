@@ -139,7 +139,10 @@ def _hyper_axis(case: Case, device: Device, name: str, until: float) -> Axis[Con
 
     def variants(best: Config | ExactConfig) -> Sequence[Config | ExactConfig]:
         assert isinstance(best, Config)
-        return [config for config in _changed(best, name, values) if fits(config)]
+        changed = _changed(best, name, values)
+        if name == "attend":  # longer steps take longer plain ones with them
+            changed = [replace(config, plain=max(config.plain, config.attend.keys)) for config in changed]
+        return [config for config in changed if fits(config)]
 
     return Axis(name, variants, until)
 

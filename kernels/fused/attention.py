@@ -6,9 +6,8 @@ queries, running maximum `peak`, sum `total` and numerator `acc` from the first 
 become dense tiles of keys by index: of a stretch of `SECTIONS` sections, word by word, the numbers of the set bits go
 to the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is decided by
 exact scores: in each strip of `STRIP` rows (16: what one warp holds), from the first row on whose score reaches its
-bound.
-What a query read of a section its means do not stand for. Where the heads of the tile before were told over half of
-their keys, all are near (`kernels.selectors.search`).
+bound. What a query read of a section its means do not stand for. Where the heads of the tile before were told over
+half of their keys, all are near (`kernels.selectors.search`).
 """
 
 from __future__ import annotations
@@ -211,7 +210,7 @@ def attend_tile(
                     products = tl.where(reads, products, float("-inf"))
                     acc, peak, total = add_keys(acc, peak, total, products, scale, 1.0, v, PRECISION)
                     if HAS_MEANS:
-                        if SECTIONS > 1:
+                        if SECTIONS > 1:  # zeros and ones, summed in float32: exact
                             belongs = (inside // (BLOCKS * BLOCK))[:, None] == section[None, :]
                             read = tl.dot(reads.to(tl.float16), belongs.to(tl.float16), read)
                         else:

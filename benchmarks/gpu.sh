@@ -7,6 +7,7 @@
 #   tests      the GPU's tests
 #   attention  milliseconds beside cuDNN and flash, inputs of a middle layer, 4,096 to 32,768 tokens
 #   worst      inputs in which every key matters a little; full attention
+#   long       made inputs of 65,536 and 131,072 tokens
 #   rules      exact attention with masks and scores beside FlexAttention
 #   overhead   what a rewritten call costs beside its kernels
 #   quality    perplexity at 32,768 tokens of three texts
@@ -27,7 +28,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=${PYTHON:-python3}
 mkdir -p "$out" || exit 2
 steps=("$@")
-[[ ${#steps[@]} -gt 0 ]] || steps=(tests attention worst rules overhead quality passkeys first)
+[[ ${#steps[@]} -gt 0 ]] || steps=(tests attention worst long rules overhead quality passkeys first)
 
 bench() { "$python" "$here/$1.py" "${@:2}"; }
 reads() { bench "$1" --device cuda --dtype bfloat16 --model "$model" --adapter "$adapter" "${@:2}"; }
@@ -44,10 +45,14 @@ run() {
                     --json "$out/attention.json" --plot "$out/attention.png"
             ;;
         worst)
-            bench attention --lengths 4096,32768 --head-dims 64 --made gaussian --implementations cudnn,hyper --repeats 9 \
+            bench attention --lengths 4096,32768 --made gaussian --implementations cudnn,hyper --repeats 9 \
                 --json "$out/worst.json" &&
-                bench attention --lengths 4096,8192,32768 --head-dims 64 --masks full --implementations cudnn,hyper \
+                bench attention --lengths 4096,8192,32768 --masks full --implementations cudnn,hyper \
                     --repeats 9 --json "$out/worst.json" --merge
+            ;;
+        long)
+            bench attention --lengths 65536,131072 --head-dims 64 --implementations cudnn,paper,hyper --repeats 3 \
+                --json "$out/long.json"
             ;;
         rules)
             bench attention_rules --head-dims 64,128 --lengths 4096,16384 --repeats 7 --json "$out/rules.json"

@@ -7,7 +7,7 @@
 #   tests      the GPU's tests
 #   attention  milliseconds beside cuDNN and flash, inputs of a middle layer, 4,096 to 32,768 tokens
 #   worst      inputs in which every key matters a little; full attention
-#   long       made inputs of 65,536 and 131,072 tokens
+#   long       made inputs of 65,536, 131,072 and 1,048,576 tokens
 #   rules      exact attention with masks and scores beside FlexAttention
 #   overhead   what a rewritten call costs beside its kernels
 #   quality    perplexity at 32,768 tokens of three texts
@@ -51,8 +51,10 @@ run() {
                     --repeats 9 --json "$out/worst.json" --merge
             ;;
         long)
-            bench attention --lengths 65536,131072 --head-dims 64 --implementations cudnn,paper,hyper --repeats 3 \
-                --json "$out/long.json"
+            bench attention --lengths 65536,131072 --masks causal,full --implementations cudnn,paper,hyper --repeats 3 \
+                --json "$out/long.json" &&
+                bench attention --lengths 1048576 --heads 8 --head-dims 64 --implementations paper,hyper --repeats 1 \
+                    --json "$out/long.json" --merge
             ;;
         rules)
             bench attention_rules --head-dims 64,128 --lengths 4096,16384 --repeats 7 --json "$out/rules.json"

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from .kernels.fused import bench, measured
-from .kernels.fused.config import Config, Device, ExactConfig, device_of
+from .kernels.fused.config import Config, Device, ExactConfig, Phase, device_of
 from .kernels.fused.configure import VARIABLE, check_user_table, config_of, exact_config_of
 from .kernels.fused.generated import write_whole
 from .kernels.fused.measured import DTYPES, KERNELS, WIDTHS, Row, TableError
@@ -210,12 +210,15 @@ def table(done: list[Tuned]) -> Table:
 
 def in_words(config: AnyConfig) -> list[str]:
     """Like ["near 64·8", "search 128·4·3", "attend 32·8·3"]."""
-    attend = f"attend {config.attend.keys}·{config.attend.warps}·{config.attend.stages}"
+    attend = f"attend {_dotted(config.attend)}"
     if isinstance(config, ExactConfig):
         return [attend, f"rows {config.rows}"]
-    near, search = config.near, config.search
-    words = [f"near {near.keys}·{near.warps}", f"search {search.keys}·{search.warps}·{search.stages}"]
-    return [*words, attend, f"plain {config.plain}"]
+    near = f"near {config.near.keys}·{config.near.warps}"
+    return [near, f"search {_dotted(config.search)}", attend, f"plain {config.plain}"]
+
+
+def _dotted(phase: Phase) -> str:
+    return f"{phase.keys}·{phase.warps}·{phase.stages}"
 
 
 def _print(console: Console, found: Tuned) -> None:

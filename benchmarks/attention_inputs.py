@@ -33,12 +33,9 @@ def main(
     layer: Annotated[int, typer.Option(help="Number of the layer, from 0.")] = 12,
     heads: Annotated[int, typer.Option(help="Query heads that are kept; a multiple of the group.")] = 6,
     text: Annotated[str, typer.Option(help="code, manual, repeated or NAME=FILE.")] = "code",
-    beyond: Annotated[
-        bool,
-        typer.Option("--beyond", help="More tokens than the model was trained for: lengths, not patterns, are real."),
-    ] = False,
     model: cli.Model = None,
     adapter: cli.Adapter = None,
+    beyond: cli.Beyond = False,
     device: cli.Device = "auto",
 ) -> None:
     """Capture one layer's attention inputs."""
@@ -51,7 +48,7 @@ def main(
         raise UsageError("--tokens and --heads must be at least 1, --layer and --start at least 0.")
     name, file = next(iter(quality_texts.parse([text]).items()))
 
-    from quality_model import attending, check_context, device_of, load
+    from quality_model import Reach, attending, device_of, load
     from safetensors.torch import save_file
 
     from hyperrewrite.demo.show import step
@@ -60,8 +57,7 @@ def main(
     console = cli.console()
     with step(console, "load the model"):
         loaded = load(model, adapter, choose_device(device), "float32")
-    if not beyond:
-        check_context(loaded, tokens, "--tokens")
+    Reach(loaded, tokens, "--tokens", beyond).prepare(tokens)
     ids = quality_texts.tokens(name, file, loaded.encode, start, tokens)
     found: dict[str, Any] = {}
     estimator: Any = Capture(layer, heads, found)

@@ -60,6 +60,7 @@ def main(
     min_seq_len: cli.MinSeqLen = None,
     model: cli.Model = None,
     adapter: cli.Adapter = None,
+    beyond: cli.Beyond = False,
     device: cli.Device = "auto",
     dtype: cli.Dtype = "float32",
     json_path: cli.Json = None,
@@ -88,13 +89,13 @@ def main(
         require("matplotlib", "demo", "--plot")
     store = cli.Store(json_path, KEY, merge)
 
-    from quality_model import check_context, device_of, load
+    from quality_model import Reach, device_of, load
 
     console = cli.console()
     with step(console, "load the model") as remarks:
         loaded = load(model, adapter, choose_device(device), dtype)
         remarks.append(f"{loaded.name} on {device_of(loaded).type}")
-    check_context(loaded, max(lengths), "--context")
+    reach = Reach(loaded, max(lengths), "--context", beyond)
     where = device_of(loaded)
     windows = [Window(name, file, at, n) for name, file in files.items() for at in starts for n in lengths]
     ids = {w: quality_texts.tokens(w.text, w.file, loaded.encode, w.start, w.context) for w in windows}
@@ -102,11 +103,12 @@ def main(
     shown = {"model": loaded.name, "device": where.type}
     head = {"command": cli.command_line(), "torch": torch.__version__, "dtype": dtype}
     for window in windows:
+        positions = reach.prepare(window.context)
         title = f"{window.text} [{window.start}, {window.start + window.context})"
         for row in read(
             loaded, torch.tensor([ids[window]], device=where), names, known, shared, emulated, console, title
         ):
-            window_row = {"text": window.text, "start": window.start, "context": window.context}
+            window_row = {"text": window.text, "start": window.start, "context": window.context, **positions}
             rows.append({**shown, **window_row, **row})
             store.write(head, rows)
     console.print(quality_show.table(rows))

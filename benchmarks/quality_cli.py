@@ -32,6 +32,9 @@ Preset = Annotated[
 MinSeqLen = Annotated[
     int | None, typer.Option(help="With fewer keys hyper and paper-default are exact; default as in the package.")
 ]
+Beyond = Annotated[
+    bool, typer.Option("--beyond", help="Texts beyond the model's context: its rotary base grows as they do.")
+]
 Json = Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Write the rows into this file.")]
 Merge = Annotated[bool, typer.Option("--merge", help="Keep those rows of the JSON file that are not measured anew.")]
 

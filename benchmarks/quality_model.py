@@ -145,6 +145,40 @@ def check_context(loaded: Source, tokens: int, option: str) -> None:
         raise UsageError(f"{option} {tokens} is beyond the model's context of {loaded.context} tokens (--adapter).")
 
 
+class Reach:
+    """Up to how many tokens a model reads.
+
+    Its context as it was trained; beyond that only where `beyond` is set, and then with a rotary base that grows as the
+    text does: SmolLM2 with its adapter reads 65,536 tokens as well as 32,768 then, and 131,072 with a sixth more
+    perplexity (docs/estimator.md), where the base it was trained with gives 2 and 200 times as much.
+    """
+
+    def __init__(self, loaded: Source, longest: int, option: str, beyond: bool) -> None:
+        """Raises UsageError where `longest` tokens, told by `option`, are too many, or the model has no rotary base."""
+        self._loaded, self._base = loaded, None
+        if not beyond:
+            check_context(loaded, longest, option)
+        elif loaded.context and longest > loaded.context:
+            self._base = (getattr(loaded.stack.config, "rope_parameters", None) or {}).get("rope_theta")
+            if self._base is None or not hasattr(loaded.stack, "rotary_emb"):
+                raise UsageError(f"--beyond: {loaded.name} has no rotary base that could grow with {option}.")
+
+    def prepare(self, tokens: int) -> dict[str, float]:
+        """Set the model up for texts of so many tokens; returns what a row says of it: a rotary base that grew."""
+        if self._base is None:
+            return {}
+        grown = max(1.0, tokens / self._loaded.context)
+        set_rotary_base(self._loaded.stack, self._base * grown)
+        return {"rotary_base": self._base * grown} if grown > 1 else {}
+
+
+def set_rotary_base(stack: Any, base: float) -> None:
+    """Positions of the model from now on, on the device where it is."""
+    device = next(stack.parameters()).device
+    stack.config.rope_parameters["rope_theta"] = base
+    stack.rotary_emb = type(stack.rotary_emb)(config=stack.config).to(device)
+
+
 def _from_file(file: Path) -> Source:
     for module in ("gguf", "accelerate", "transformers"):
         require(module, "demo", "reading a .gguf file")
@@ -184,6 +218,5 @@ def _adapt(stack: Any, folder: Path) -> None:
                 weight += halves[f"{name}.b"] @ halves[f"{name}.a"]
     except Exception as error:
         raise UsageError(f"--adapter {folder} does not fit the model: {first_line(error)}.") from error
-    stack.config.rope_parameters["rope_theta"] = ADAPTER_ROPE_THETA
     stack.config.max_position_embeddings = ADAPTER_CONTEXT
-    stack.rotary_emb = type(stack.rotary_emb)(config=stack.config)
+    set_rotary_base(stack, ADAPTER_ROPE_THETA)

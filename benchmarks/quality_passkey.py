@@ -221,6 +221,7 @@ def main(
     min_seq_len: cli.MinSeqLen = None,
     model: cli.Model = None,
     adapter: cli.Adapter = None,
+    beyond: cli.Beyond = False,
     device: cli.Device = "auto",
     dtype: cli.Dtype = "float32",
     json_path: cli.Json = None,
@@ -247,7 +248,7 @@ def main(
     cli.check_files(json_path)
     store = cli.Store(json_path, KEY, merge)
 
-    from quality_model import check_context, device_of, load
+    from quality_model import Reach, device_of, load
 
     from hyperrewrite.demo.show import step
     from hyperrewrite.demo.source import choose_device
@@ -255,12 +256,13 @@ def main(
     console = cli.console()
     with step(console, "load the model"):
         loaded = load(model, adapter, choose_device(device), dtype)
-    check_context(loaded, max(sizes), "--lengths")
+    reach = Reach(loaded, max(sizes), "--lengths", beyond)
     parts = sentences(loaded.encode, name, file, max(sizes))
     head = {"command": cli.command_line(), "torch": torch.__version__, "dtype": dtype}
     shown = {"model": loaded.name, "device": device_of(loaded).type, "filler": name, "form": form}
     rows: list[dict[str, Any]] = []
     for length in sizes:
+        about = {**shown, **reach.prepare(length)}
         cases = {
             depth: [case(loaded.encode, parts, FORMS[form], length, depth, key) for key in keys_of(trials, seed)]
             for depth in places
@@ -269,11 +271,11 @@ def main(
         for told in known.independent(names, fields, shared):
             new = _rows(loaded, told, cases, length, share, console)
             keys[told.preset] = next((row["keys_per_query"] for row in new if told.name == "hyper"), 0.0) or 0.0
-            rows += [{**shown, **row} for row in new]
+            rows += [{**about, **row} for row in new]
         leading = next(iter(fields))
         for told_name in (n for n in names if n in known.MATCHED):
             told = known.matched(told_name, leading, fields[leading], length, keys[leading])
-            rows += [{**shown, **row} for row in _rows(loaded, told, cases, length, share, console)]
+            rows += [{**about, **row} for row in _rows(loaded, told, cases, length, share, console)]
         store.write({**head, "trials": trials, "seed": seed}, rows)
     console.print(table(rows, places))
     for line in verdict(rows):

@@ -77,5 +77,9 @@ def test_inputs_are_those_of_the_layer(llama: Path, tmp_path: Path, capsys: pyte
     assert attention._real(found, 300, 4, found["q"].shape[2]) is None  # too few tokens
     assert cli.run(attention_inputs.app, [*shared, "--layer", "7"]) == 2
     assert "fewer layers" in capsys.readouterr().err
+    assert cli.run(attention_inputs.app, [*shared, "--tokens", "1100", "--layer", "0", "--heads", "2"]) == 2
+    assert "beyond the model's context" in capsys.readouterr().err
+    assert cli.run(attention_inputs.app, [*shared, "--tokens", "1100", "--layer", "0", "--heads", "2", "--beyond"]) == 0
+    assert load_file(out)["q"].shape[1] == 1100
     assert cli.run(attention_inputs.app, [*shared, "--layer", "0", "--heads", "99"]) == 2
     assert "--heads must be a multiple" in capsys.readouterr().err

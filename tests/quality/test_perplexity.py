@@ -96,6 +96,31 @@ def test_mistakes_are_one_sentence(
     assert complaint.count("\n") == 1
 
 
+def test_beyond_the_context(llama: Path, tmp_path: Path) -> None:
+    """The rotary base grows as the text does, and stays where it does not."""
+    file = tmp_path / "long.json"
+    words = ["--context", "1000,2048,1024", "--beyond", "--text", "manual", "--estimators", "exact"]
+    assert run(llama, *words, "--json", str(file)) == 0
+    rows = json.loads(file.read_text())["rows"]
+    trained = quality_model.load(str(llama), None, CPU, "float32").stack.config.rope_parameters["rope_theta"]
+    assert [row.get("rotary_base") for row in rows] == [None, 2 * trained, None]
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(llama)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(llama)
+    for row, base in zip(rows, (trained, 2 * trained, trained), strict=True):
+        quality_model.set_rotary_base(loaded.model, base)
+        ids = torch.tensor([quality_texts.tokens("manual", None, tokenizer.encode, 0, row["context"])])
+        with torch.no_grad():
+            assert row["perplexity"] == pytest.approx(math.exp(loaded(ids, labels=ids).loss), rel=1e-4)
+
+
+def test_beyond_needs_a_rotary_base(llama: Path) -> None:
+    loaded = quality_model.load(str(llama), None, CPU, "float32")
+    loaded.stack.config.rope_parameters = None
+    assert quality_model.Reach(loaded, 1024, "--context", True).prepare(1024) == {}
+    with pytest.raises(quality_model.UsageError, match="no rotary base"):
+        quality_model.Reach(loaded, 1025, "--context", True)
+
+
 def test_too_short_a_text(llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     poem = tmp_path / "poem.txt"
     poem.write_text("short " * 20)

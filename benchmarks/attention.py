@@ -31,8 +31,8 @@ KEY = ("implementation", "n", "heads", "head_dim", "causal", "dtype", "inputs")
 MADE = ("shaped", "gaussian")
 NAMES = ("cudnn", "flash", "flex", "paper", "hyper")
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple")
-MOST_COUNTED = 1 << 16  # tokens: beyond, the plan that is counted takes longer than everything else
 COUNTED_SCORES = 1 << 32  # keys are counted for as many heads as have so many scores, one at least
+SAMPLED_HEADS = 6  # of longer inputs, in some tiles
 BF16_FLOPS, FP8_FLOPS, BYTES = 989e12, 1979e12, 3.35e12  # an H100's, a second
 
 
@@ -155,7 +155,7 @@ def _measured(name: str, query: Any, key: Any, value: Any, causal: bool, repeats
         gc.collect()
         torch.cuda.empty_cache()
     if name in ("hyper", "paper", "flex"):
-        row["keys_per_query"] = _keys(name, query, key, value, causal) if n <= MOST_COUNTED else None
+        row["keys_per_query"] = _keys(name, query, key, value, causal)
     if row["keys_per_query"] is None:
         return row
     flops = 4 * width * heads * n * row["keys_per_query"]
@@ -209,10 +209,12 @@ def _flex(query: Any, key: Any, value: Any, causal: bool) -> Callable[[], Any]:
     return lambda: compiled(query, key, value, block_mask=mask)
 
 
-def _keys(name: str, query: Any, key: Any, value: Any, causal: bool) -> float:
-    """Keys that a query reads, by the plan of some heads; whether a tile reads everything, these decide among them."""
-    import torch
-    from hyperrewrite.kernels import planning
+def _keys(name: str, query: Any, key: Any, value: Any, causal: bool) -> float | None:
+    """Keys that a query reads, by the plan of some heads; whether a tile reads everything, these decide among them.
+
+    None where the plan would take longer than everything else.
+    """
+    import keys_read
     from hyperrewrite.kernels.call import AttentionCall
     from hyperrewrite.kernels.parameters import Parameters
 
@@ -224,11 +226,11 @@ def _keys(name: str, query: Any, key: Any, value: Any, causal: bool) -> float:
         n, n, scale=query.shape[-1] ** -0.5, causal_offset=0 if causal else None, parameters=Parameters(algorithm=name)
     )  # fmt: skip
     heads = min(max(COUNTED_SCORES // (n * n), 1), query.shape[1])
-    some = [tensor[:, :heads] for tensor in (query, key, value)]
-    with torch.no_grad():
-        parts, found = planning.whole_plan(*some, None, call)
-        counts = planning.count_keys(parts, None, 1, heads, call, None, found)
-    return round(float(counts.double().mean()), 1)
+    if n <= keys_read.MOST_COUNTED:
+        some = [tensor[:, :heads] for tensor in (query, key, value)]
+        return round(keys_read.of_all(*some, call)[0], 1)
+    some = [tensor[:, :SAMPLED_HEADS] for tensor in (query, key, value)]
+    return round(keys_read.of_some_tiles(*some, call), 1) if keys_read.in_tiles(call) else None
 
 
 def table(rows: list[dict[str, Any]]) -> Table:

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
+import keys_read
 import torch
-from hyperrewrite.kernels import meter, ops, parameters, planning
+from hyperrewrite.kernels import meter, ops, parameters
 from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.parameters import Parameters
 from quality_cost import Cost, cost
@@ -189,13 +190,12 @@ def call_like(query: Tensor, key: Tensor, scale: float, causal: bool, told: Para
 
 
 def _reading(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> Reading:
-    """The plan made again: as many keys as `meter.keys_per_query` counts."""
-    plan, far = planning.whole_plan(query, key, value, None, call)
-    counts = planning.count_keys(plan, None, *query.shape[:2], call, found=far)
+    """As many keys as `meter.keys_per_query` counts; of long texts in some tiles, and what they cost is not said."""
+    if call.num_keys > keys_read.MOST_COUNTED and keys_read.in_tiles(call):
+        return Reading(keys_read.of_some_tiles(query, key, value, call))
+    keys, far = keys_read.of_all(query, key, value, call)
     heads = query.shape[0] * query.shape[1]
-    return Reading(
-        float(counts.double().mean()), cost(call, far, query.shape[0], heads, query.shape[-1], value.shape[-1])
-    )
+    return Reading(keys, cost(call, far, query.shape[0], heads, query.shape[-1], value.shape[-1]))
 
 
 def _selected(function: Callable[..., Tensor], kept: int, settings: Fields) -> Attend:

@@ -214,7 +214,7 @@ def in_words(config: AnyConfig) -> list[str]:
     if isinstance(config, ExactConfig):
         return [attend, f"rows {config.rows}"]
     near = f"near {config.near.keys}·{config.near.warps}"
-    return [near, f"search {_dotted(config.search)}", attend, f"plain {config.plain}"]
+    return [near, f"search {_dotted(config.search)}", attend, f"plain {config.plain}", f"rows {config.rows}"]
 
 
 def _dotted(phase: Phase) -> str:

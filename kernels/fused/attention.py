@@ -1,13 +1,14 @@
-"""Attention of one tile of queries: near keys, then section by section the keys that the search told, and the means of
-its blocks, in one online softmax.
+"""Attention of a portion of a tile of queries: near keys, then section by section the keys that the search told, and the
+means of its blocks, in one online softmax.
 
-The definition is that of `kernels.hyper` and `kernels.far`. One program does one tile of one query head and keeps its
-queries, running maximum `peak`, sum `total` and numerator `acc` from the first key to the last. The search's bits
+The definition is that of `kernels.hyper` and `kernels.far`. One program does `ROWS` rows of a tile of one query head, as
+the fewer they are the fewer keys are told to some of them, but all the more often a key is loaded. It keeps its queries, running maximum `peak`, sum `total` and numerator `acc` from the first key to the last. The search's bits
 become dense tiles of keys by index: of a stretch of `SECTIONS` sections, word by word, the numbers of the set bits go
 to the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is decided by
 exact scores: in each strip of `STRIP` rows (16: what one warp holds), from the first row on whose score reaches its
 bound. What a query read of a section its means do not stand for. Where the heads of the tile before were told over
-half of their keys, all are near (`kernels.selectors.search`).
+half of their keys, all are near (`kernels.selectors.search`): such a tile is no portions' but one program's, which loads each
+key half as often.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ import triton.language as tl
 from .bits import count_bits, load_far
 from .geometry import is_far_block, near_keys, near_steps, plain_steps, tile_edges
 from .online import add_keys, load_rows, store_result
+
+
+ALL, SOME, WHOLE = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
 
 
 @triton.jit
@@ -58,9 +62,9 @@ def attend_tile(
     out_ptr,  # [B, H, n_q, D_v] contiguous
     lse_ptr,  # float32 [B, H, n_q]
     bound_ptr,  # float32 [B·H, tiles · R]
-    bits_ptr,  # int32 [B·H, tiles, sketch_rows / 32]
+    bits_ptr,  # int32 [B·H, tiles, R / ROWS, sketch_rows / 32]
     excess_ptr,  # int32 [B, all tiles, H]: a sum above 0 over the heads of a tile lets the next one read all
-    list_ptr,  # int16 [B·H, tiles, SECTIONS · BLOCKS · BLOCK]
+    list_ptr,  # int16 [B·H, tiles, R / ROWS, SECTIONS · BLOCKS · BLOCK]
     stride_qb,
     stride_qh,
     stride_qn,
@@ -91,6 +95,7 @@ def attend_tile(
     HAS_MASK: tl.constexpr,
     HAS_MEANS: tl.constexpr,
     SEARCHES: tl.constexpr,
+    TAKES: tl.constexpr,  # tiles: ALL, those that read some far keys (SOME), or those that read everything (WHOLE)
     PAD_HEADS: tl.constexpr,
     BLOCK: tl.constexpr,
     D: tl.constexpr,
@@ -98,7 +103,8 @@ def attend_tile(
     PAD_D: tl.constexpr,
     PAD_V: tl.constexpr,
     R: tl.constexpr,  # rows of a tile
-    STRIP: tl.constexpr,
+    ROWS: tl.constexpr,  # of a portion: of a program
+    STRIP: tl.constexpr,  # of rows, ROWS at most
     KEYS: tl.constexpr,  # of a step
     PLAIN: tl.constexpr,  # of a step that every row sees; a multiple of KEYS
     MEANS: tl.constexpr,  # of a step
@@ -110,14 +116,16 @@ def attend_tile(
     PRECISION: tl.constexpr,
 ):
     # The longest tiles first; tiles of one head run side by side and share its keys in the L2 cache.
-    place = tl.num_programs(0) - 1 - tl.program_id(0)
+    PORTIONS: tl.constexpr = R // ROWS
+    number = tl.num_programs(0) - 1 - tl.program_id(0)
+    place, portion = number // PORTIONS, number % PORTIONS
     head = tl.program_id(1)
     batch = (head // heads).to(tl.int64)
     unit = ((head % heads) // group).to(tl.int64)
     units = heads // group
     table = (batch * units + unit) * blocks
 
-    row = tl.arange(0, R)
+    row = tl.arange(0, ROWS)
     start, sinks, low, high, limit = tile_edges(
         place, n_q, n_k, offset, first_tile, window, first_far, CAUSAL, BLOCK, R
     )
@@ -127,8 +135,19 @@ def attend_tile(
         member = tl.arange(0, PAD_HEADS)
         told = excess_ptr + (batch * places + order - 1) * heads + member
         is_dense = tl.sum(tl.load(told, mask=member < tl.where(order > 0, heads, 0), other=0), 0) > 0
-        low = tl.where(is_dense, sinks, low)
-        high = tl.where(is_dense, limit, high)
+        if TAKES == SOME:
+            if is_dense:
+                return
+        else:
+            if TAKES == WHOLE:
+                if not is_dense:
+                    return
+            low = tl.where(is_dense, sinks, low)
+            high = tl.where(is_dense, limit, high)
+    start += portion * ROWS
+    until = high  # near keys that some row of the portion sees
+    if CAUSAL:
+        until = tl.minimum(high, start + ROWS + offset)
     query = start + row
     exists = (query >= 0) & (query < n_q)
     last = query + offset  # the last key that a query sees
@@ -139,25 +158,25 @@ def attend_tile(
     key_base = key_ptr + batch * stride_kb + unit * stride_kh
     value_base = value_ptr + batch * stride_vb + unit * stride_vh
     mask_base = mask_ptr + batch * stride_mask
-    q = load_rows(query_base, query, d, stride_qn, stride_qd, exists, D, PAD_D, False)  # [R, D]
+    q = load_rows(query_base, query, d, stride_qn, stride_qd, exists, D, PAD_D, False)  # [ROWS, D]
 
-    peak = tl.full([R], float("-inf"), tl.float32)
-    total = tl.zeros([R], tl.float32)
-    acc = tl.zeros([R, PAD_V], tl.float32)
+    peak = tl.full([ROWS], float("-inf"), tl.float32)
+    total = tl.zeros([ROWS], tl.float32)
+    acc = tl.zeros([ROWS, PAD_V], tl.float32)
 
     # Near keys: the sinks, then the local ones; first the steps of which every row sees every key.
     masked = 0
     if not HAS_MASK:
-        plain = plain_steps(start + offset, sinks, low, high, PLAIN, CAUSAL)
+        plain = plain_steps(start + offset, sinks, low, until, PLAIN, CAUSAL)
         for step in tl.range(0, plain, num_stages=2):
-            key, seen = near_keys(step, sinks, low, high, PLAIN)
+            key, seen = near_keys(step, sinks, low, until, PLAIN)
             k = load_rows(key_base, key, d, stride_kn, stride_kd, seen, D, PAD_D, True)
             v = load_rows(value_base, key, e, stride_vn, stride_vd, seen, D_V, PAD_V, True)
-            products = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, PLAIN]
+            products = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [ROWS, PLAIN]
             acc, peak, total = add_keys(acc, peak, total, products, scale, 1.0, v, PRECISION)
         masked = plain * (PLAIN // KEYS)
-    for step in tl.range(masked, near_steps(sinks, low, high, KEYS), num_stages=2):
-        key, seen = near_keys(step, sinks, low, high, KEYS)
+    for step in tl.range(masked, near_steps(sinks, low, until, KEYS), num_stages=2):
+        key, seen = near_keys(step, sinks, low, until, KEYS)
         if HAS_MASK:
             seen = seen & (tl.load(mask_base + key, mask=seen, other=0) != 0)
         k = load_rows(key_base, key, d, stride_kn, stride_kd, seen, D, PAD_D, False)
@@ -169,11 +188,14 @@ def attend_tile(
         products = tl.where(allowed, products, float("-inf"))
         acc, peak, total = add_keys(acc, peak, total, products, scale, 1.0, v, PRECISION)
 
-    if low - sinks + limit - high > 0:
-        program = head.to(tl.int64) * tl.num_programs(0) + place
+    has_far = low - sinks + limit - high > 0
+    if TAKES == WHOLE:
+        has_far = False
+    if has_far:
+        program = head.to(tl.int64) * tl.num_programs(0) + number
         section = tl.arange(0, PAD_SECTIONS)
         if SEARCHES:
-            bound = tl.load(bound_ptr + program * R + row) / scale
+            bound = tl.load(bound_ptr + program * ROWS + row) / scale
             bits = bits_ptr + program * (sketch_rows // 32)
             found = list_ptr + program * (SECTIONS * BLOCKS * BLOCK)
             taken = tl.arange(0, KEYS)
@@ -182,7 +204,7 @@ def attend_tile(
         for stretch in tl.range(0, stop, SECTIONS * BLOCKS * BLOCK, num_stages=1):
             end = stretch + SECTIONS * BLOCKS * BLOCK
             # Keys that a row reads: by section, or of the only one by lanes, as a product's columns lie.
-            read = tl.zeros([R, PAD_SECTIONS], tl.float32) if SECTIONS > 1 else tl.zeros([R, 4], tl.int32)
+            read = tl.zeros([ROWS, PAD_SECTIONS], tl.float32) if SECTIONS > 1 else tl.zeros([ROWS, 4], tl.int32)
             if SEARCHES:
                 words = load_far(
                     bits, stretch + word * 32, sinks, tl.minimum(low, end), high, tl.minimum(limit, end), CAUSAL
@@ -206,7 +228,7 @@ def attend_tile(
                     v = load_rows(value_base, stretch + inside, e, stride_vn, stride_vd, has, D_V, PAD_V, False)
                     products = tl.dot(q, tl.trans(k), input_precision=PRECISION)
                     passes = (products >= bound[:, None]) & has[None, :]
-                    reads = _from_first_on(passes, R, STRIP, KEYS)
+                    reads = _from_first_on(passes, ROWS, STRIP, KEYS)
                     products = tl.where(reads, products, float("-inf"))
                     acc, peak, total = add_keys(acc, peak, total, products, scale, 1.0, v, PRECISION)
                     if HAS_MEANS:
@@ -214,7 +236,7 @@ def attend_tile(
                             belongs = (inside // (BLOCKS * BLOCK))[:, None] == section[None, :]
                             read = tl.dot(reads.to(tl.float16), belongs.to(tl.float16), read)
                         else:
-                            some = tl.reshape(reads.to(tl.int32), [R, KEYS // 8, 4, 2])
+                            some = tl.reshape(reads.to(tl.int32), [ROWS, KEYS // 8, 4, 2])
                             read += tl.sum(tl.sum(some, 3), 1)
                 tl.debug_barrier()
             if HAS_MEANS:
@@ -223,7 +245,7 @@ def attend_tile(
                 visible = tl.exp2(tl.load(log_count_ptr + table + block, mask=filled, other=float("-inf")))
                 visible = tl.maximum(tl.sum(visible, 1), 1.0)[None, :]  # [1, PAD_SECTIONS]
                 count = read if SECTIONS > 1 else tl.sum(read, 1).to(tl.float32)[:, None]
-                left = tl.maximum(visible - count, 0.0) / visible  # [R, PAD_SECTIONS]: what a row does not read
+                left = tl.maximum(visible - count, 0.0) / visible  # [ROWS, PAD_SECTIONS]: what a row does not read
                 last_block = tl.cdiv(tl.minimum(stop, end), BLOCK)
                 for start in tl.range(tl.maximum(stretch, sinks) // BLOCK, last_block, MEANS, num_stages=2):
                     mean = start + tl.arange(0, MEANS)
@@ -235,7 +257,7 @@ def attend_tile(
                     times = left
                     if SECTIONS > 1:
                         belongs = ((mean - stretch // BLOCK) // BLOCKS)[None, :] == section[:, None]
-                        times = tl.dot(left.to(v.dtype), belongs.to(v.dtype), input_precision=PRECISION)  # [R, MEANS]
+                        times = tl.dot(left.to(v.dtype), belongs.to(v.dtype), input_precision=PRECISION)  # [ROWS, MEANS]
                     acc, peak, total = add_keys(acc, peak, total, products, 1.0, times, v, PRECISION)
 
     store_result(out_ptr, lse_ptr, head.to(tl.int64) * n_q + query, e, exists, acc, peak, total, D_V)

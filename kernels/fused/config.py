@@ -31,8 +31,10 @@ class Phase:
 class Config:
     """How the kernels of `hyper` run.
 
-    near, search, attend   their phases.
-    plain                  keys of a step of the attention in which nothing is masked, a multiple of attend's.
+    near, search, attend   their phases; attend's warps are those of a whole tile.
+    rows                   queries of a portion of a tile that is attended by itself, a power of two; the whole tile is
+                           one where its strips are longer.
+    plain                  keys of a step of a whole tile's attention in which nothing is masked, a multiple of attend's.
     sketch                 dtype that the search multiplies.
     """
 
@@ -40,6 +42,7 @@ class Config:
     search: Phase = Phase(128, 4, 3)
     attend: Phase = Phase(32, 8, 3)
     plain: int = 64
+    rows: int = 64
     sketch: torch.dtype = torch.float8_e4m3fn
 
 
@@ -86,7 +89,7 @@ def analytic(device: Device, dtype: torch.dtype, widest: int) -> Config:
     """For heads whose query or value has `widest` features at most: the steps that were fast on an H100, halved until
     they fit into the device's shared memory."""
     if dtype == torch.float32 or widest > 128:
-        config = Config(near=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8), plain=32)
+        config = Config(near=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8), plain=32, rows=TILE)
     elif widest > 64:
         config = Config(near=Phase(64, 4), attend=Phase(32, 8))
     else:

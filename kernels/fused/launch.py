@@ -2,7 +2,7 @@
 
 Nothing here waits for the device, so a call can be captured in a CUDA graph. Beside the outputs a call takes: means of
 blocks, sketches of keys (one byte a number in float8), and what the tiles of one slice need: sketches of their queries,
-a bit for each pair of a tile and a key, a list of a section's keys, of two bytes each; and a number for each tile and
+a bit for each pair of a portion and a key, a list of a stretch's keys, of two bytes each; and a number for each tile and
 head of the call. Slices of `PROGRAMS` tiles use the same room one after the other; else the bits alone would grow with
 the square of the length.
 """
@@ -21,7 +21,7 @@ from ..hyper import threshold
 from ..selectors.search import DENSE, LEAST
 from ..tiling import block_of, first_far, section_of, strip_of
 from .arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
-from .attention import attend_tile
+from .attention import ALL, SOME, WHOLE, attend_tile
 from .config import LEAST_KEYS, Config, Phase, attend_registers, device_of
 from .configure import config_of
 from .prepare import prepare_keys
@@ -84,12 +84,14 @@ def hyper(
     key_sketch, power = room(lines, sketch_rows, wide, dtype=config.sketch), room(lines, dtype=torch.float32)
     searched = batch * heads * width if searches else 0
     query_sketch = room(searched, rows, wide, dtype=config.sketch)
-    bound, bits = room(searched, rows, dtype=torch.float32), room(searched, sketch_rows // 32, dtype=torch.int32)
+    strip = strip_of(call)
+    portions = portions_of(config, rows, strip)
+    bound, bits = room(searched, rows, dtype=torch.float32), room(searched, portions, sketch_rows // 32, dtype=torch.int32)
     excess = room(batch * heads * tiles if searches else 0, dtype=torch.int32)
     section = section_of(call)
     sections = 1 if is_causal else min(1 << max(STRETCH // (section * block), 1).bit_length() - 1, MOST_SECTIONS)
     stretch = sections * section * block
-    found = room(searched, stretch, dtype=torch.int16)
+    found = room(searched, portions, stretch, dtype=torch.int16)
 
     group, scale, sinks = heads // units, call.scale * LOG2_E, first_far(call)
     known: dict[str, Any] = {"HAS_MASK": key_mask is not None, "BLOCK": block, "D": features, "PAD_D": wide}
@@ -120,21 +122,29 @@ def hyper(
                     query_sketch, key_sketch, bits, means[2], excess, heads, group, n_q, n_k, blocks, *edges, *place,
                     sketch_rows, HIT * (1 - MARGIN), HAS_MASK=key_mask is not None, DENSE=DENSE, WORDS=WORDS,
                     KEYS=config.search.keys, SPAN=span_of(config.search), STAGES=config.search.stages,
-                    num_warps=config.search.warps, BLOCK=block, PAD_D=wide, PACKED=is_packed, **tile,
+                    num_warps=config.search.warps, BLOCK=block, PAD_D=wide, PACKED=is_packed, PORTIONS=portions, **tile,
                 )  # fmt: skip
-            attend_tile[grid](
-                query, key, value, mask, *means, out, lse, bound, bits, excess, found,
-                *query.stride(), *key.stride(), *value.stride(), mask_stride,
-                heads, group, n_q, n_k, blocks, *edges, *place, sketch_rows, scale,
-                HAS_MEANS=parameters.means > 0, SEARCHES=searches, D_V=value_features, PAD_V=value_wide,
-                KEYS=config.attend.keys, PLAIN=config.plain,
-                MEANS=min(config.attend.keys, max(sections * section, LEAST_KEYS)), STAGES=config.attend.stages,
-                BLOCKS=section, SECTIONS=sections, PAD_SECTIONS=1 if sections == 1 else MOST_SECTIONS,
-                PAD_WORDS=triton.next_power_of_2(stretch // 32),
-                STRIP=strip_of(call), PAD_HEADS=triton.next_power_of_2(heads), num_warps=config.attend.warps,
-                **({} if most is None else {"maxnreg": most}), **precision, **known, **tile,
-            )  # fmt: skip
+            # Tiles that read everything are not cut: each key would be loaded twice.
+            for takes, count in ((SOME, portions), (WHOLE, 1)) if searches and portions > 1 else ((ALL, portions),):
+                attend_tile[(grid[0] * count, grid[1])](
+                    query, key, value, mask, *means, out, lse, bound, bits, excess, found,
+                    *query.stride(), *key.stride(), *value.stride(), mask_stride,
+                    heads, group, n_q, n_k, blocks, *edges, *place, sketch_rows, scale,
+                    HAS_MEANS=parameters.means > 0, SEARCHES=searches, TAKES=takes.value, D_V=value_features, PAD_V=value_wide,
+                    KEYS=config.attend.keys, PLAIN=config.attend.keys if takes is SOME else config.plain,
+                    MEANS=min(config.attend.keys, max(sections * section, LEAST_KEYS)), STAGES=config.attend.stages,
+                    BLOCKS=section, SECTIONS=sections, PAD_SECTIONS=1 if sections == 1 else MOST_SECTIONS,
+                    PAD_WORDS=triton.next_power_of_2(stretch // 32),
+                    ROWS=rows // count, STRIP=strip, PAD_HEADS=triton.next_power_of_2(heads),
+                    num_warps=max(config.attend.warps // count, 1),
+                    **({} if most is None else {"maxnreg": most}), **precision, **known, **tile,
+                )  # fmt: skip
     return out, lse
+
+
+def portions_of(config: Config, rows: int, strip: int) -> int:
+    """Into how many portions a tile of `rows` queries is cut: strips of it are decided by one program."""
+    return max(rows // config.rows, 1) if strip <= config.rows else 1
 
 
 def span_of(search: Phase) -> int:

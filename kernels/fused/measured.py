@@ -2,10 +2,10 @@
 
     {"format": 1, "rows": [{"device": "NVIDIA H100*", "capability": [9, 0], "kernel": "hyper", "dtype": "bfloat16",
      "features": 64, "length": 8192, "causal": true, "near": [64, 8], "search": [128, 4, 3], "attend": [32, 8, 3],
-     "plain": 64, "milliseconds": 0.641, "torch": "2.11", "triton": "3.6"}]}
+     "plain": 64, "rows": 64, "milliseconds": 0.641, "torch": "2.11", "triton": "3.6"}]}
 
-A phase is its keys, its warps and, but for "near", its stages; "plain" are keys. Kernels are "hyper", "exact", and
-"exact_pairs" for exact attention with a bias or groups; those two have "rows". What nobody measured is null.
+A phase is its keys, its warps and, but for "near", its stages; "plain" are keys, "rows" queries. Kernels are "hyper",
+"exact", and "exact_pairs" for exact attention with a bias or groups. What nobody measured is null.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WARPS = (1, 2, 4, 8, 16)
 MOST_STAGES = 8
 HEAD = ("device", "capability", "kernel", "dtype", "features", "length", "causal")
 FOOT = ("milliseconds", "torch", "triton")
-BODY = dict.fromkeys(KERNELS, ("rows", "attend")) | {"hyper": ("near", "search", "attend", "plain")}
+BODY = dict.fromkeys(KERNELS, ("rows", "attend")) | {"hyper": ("near", "search", "attend", "plain", "rows")}
 
 
 class TableError(ValueError):
@@ -126,7 +126,7 @@ def _told(row: Row) -> dict[str, Any]:
         body = {"rows": config.rows, **body}
     else:
         near, search = [config.near.keys, config.near.warps], list(astuple(config.search))
-        body = {"near": near, "search": search, **body, "plain": config.plain}
+        body = {"near": near, "search": search, **body, "plain": config.plain, "rows": config.rows}
     return {**head, **body, "milliseconds": row.milliseconds, "torch": row.torch_version,
             "triton": row.triton_version}  # fmt: skip
 
@@ -183,7 +183,7 @@ def _hyper(line: Mapping[str, Any]) -> Config:
     attend = _phase(line, "attend", LEAST_KEYS, 3)
     if (plain := _power(line, "plain", LEAST_KEYS, MOST_KEYS)) < attend.keys:
         raise TableError(f"plain must be at least the keys of attend, {attend.keys}, not {plain}")
-    return Config(near, search, attend, plain)
+    return Config(near, search, attend, plain, _power(line, "rows", LEAST_KEYS, TILE))
 
 
 def _exact(line: Mapping[str, Any]) -> ExactConfig:

@@ -1,8 +1,8 @@
-"""The search: sketches of the queries, then every key's best score with a tile of them, as one bit a key.
+"""The search: sketches of the queries, then every key's best score with a portion of a tile of them, one bit a key.
 
 A query's sketch is the query times what makes `HIT` of a score that reaches its threshold: with the centre c,
-HIT·(s − s_c) / max(limit − s_c, least). So the search is one matrix product, the maximum over a tile's queries, and one
-comparison. Its sums are float16, which holds 500 times a threshold and costs half as much to fold. `MARGIN` below `HIT`
+HIT·(s − s_c) / max(limit − s_c, least). So the search is one matrix product, the maximum over a portion's queries, and
+one comparison. Its sums are float16, which holds 500 times a threshold and costs half as much to fold. `MARGIN` below `HIT`
 a key is still told: attention judges with the exact score, and float8 rounds.
 
 Where a tile's heads are told over a share `DENSE` of their far keys, every key matters a little, and the next tile
@@ -121,17 +121,65 @@ def _higher(one, other):
 
 
 @triton.jit
-def _folded(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
-    """[KEYS, WIDTH] → [KEYS, WIDTH / 2]: the higher of the two halves; in registers, as columns do not change hands."""
-    one, other = tl.split(tl.permute(tl.reshape(scores, [KEYS, 2, WIDTH // 2]), [0, 2, 1]))
-    return _higher(one, other)
+def _higher_pair(one, other):
+    """The same of numbers that stand two in an int32."""
+    return tl.inline_asm_elementwise(
+        "max.f16x2 $0, $1, $2;", "=r,r,r", [one, other], dtype=tl.int32, is_pure=True, pack=1
+    )
+
+
+@triton.jit
+def _halves(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
+    """[KEYS, WIDTH] → twice [KEYS, WIDTH / 2]; in registers, as columns do not change hands."""
+    return tl.split(tl.permute(tl.reshape(scores, [KEYS, 2, WIDTH // 2]), [0, 2, 1]))
+
+
+@triton.jit
+def _folded(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr, UNTIL: tl.constexpr):
+    """[KEYS, WIDTH] → [KEYS, UNTIL]: maxima, halved as often as that takes; WIDTH is 128 at most."""
+    if WIDTH >= 128 and UNTIL < 128:
+        one, other = _halves(scores, KEYS, 128)
+        scores = _higher(one, other)
+    if WIDTH >= 64 and UNTIL < 64:
+        one, other = _halves(scores, KEYS, 64)
+        scores = _higher(one, other)
+    if WIDTH >= 32 and UNTIL < 32:
+        one, other = _halves(scores, KEYS, 32)
+        scores = _higher(one, other)
+    if WIDTH >= 16 and UNTIL < 16:
+        one, other = _halves(scores, KEYS, 16)
+        scores = _higher(one, other)
+    return scores
+
+
+@triton.jit
+def _hits(scores, passing, KEYS: tl.constexpr, WIDTH: tl.constexpr, PACKED: tl.constexpr):
+    """int32 [KEYS]: 1 where a score of [KEYS, WIDTH] passes."""
+    if PACKED:
+        scores = _folded(scores, KEYS, WIDTH, 8)
+    return (tl.max(scores, 1) >= passing).to(tl.int32)
+
+
+@triton.jit
+def _hits_of_halves(scores, passing, KEYS: tl.constexpr, WIDTH: tl.constexpr, PACKED: tl.constexpr):
+    """int32 [KEYS]: bit 0 where a score of the first half of the columns passes, bit 16 for the second half."""
+    one, other = _halves(scores, KEYS, WIDTH)
+    if PACKED:  # what lanes exchange for one they exchange for both
+        one = _folded(one, KEYS, WIDTH // 2, 8).to(tl.int16, bitcast=True).to(tl.int32) & 0xFFFF
+        other = _folded(other, KEYS, WIDTH // 2, 8).to(tl.int16, bitcast=True).to(tl.int32) << 16
+        best = tl.reduce(one | other, 1, _higher_pair)
+        first = best.to(tl.int16).to(tl.float16, bitcast=True) >= passing
+        second = (best >> 16).to(tl.int16).to(tl.float16, bitcast=True) >= passing
+    else:
+        first, second = tl.max(one, 1) >= passing, tl.max(other, 1) >= passing
+    return first.to(tl.int32) | (second.to(tl.int32) << 16)
 
 
 @triton.jit(do_not_specialize=["first_tile", "first_place"])  # one kernel for every slice
 def search_keys(
     query_ptr,  # sketches [B·H, tiles · R, PAD_D]
     key_ptr,  # sketches [B·H_kv, sketch_rows, PAD_D]
-    bits_ptr,  # int32 [B·H, tiles, sketch_rows / 32]; bit j of word w: key 32·w + j may be read
+    bits_ptr,  # int32 [B·H, tiles, PORTIONS, sketch_rows / 32]; bit j of word w: key 32·w + j may be read
     log_count_ptr,  # float32 [B·H_kv, m]: log2 of a block's visible keys
     excess_ptr,  # int32 [B, all tiles, H]: keys that may be read / DENSE less the visible far keys
     heads,
@@ -151,6 +199,7 @@ def search_keys(
     BLOCK: tl.constexpr,
     PAD_D: tl.constexpr,
     R: tl.constexpr,
+    PORTIONS: tl.constexpr,  # of a tile: 1 or 2
     KEYS: tl.constexpr,
     SPAN: tl.constexpr,  # rows that one product takes over all warps, 16 each; KEYS is a multiple of twice as many
     STAGES: tl.constexpr,
@@ -175,32 +224,36 @@ def search_keys(
     key = at % SPAN // 16 * (32 * PAIRS) + at // SPAN * 16 + at % 16
     key_base = key_ptr + unit * sketch_rows * PAD_D
     tile = key[:, None] * PAD_D + d[None, :]
-    bits = bits_ptr + program * (sketch_rows // 32)
+    line = sketch_rows // 32  # words of a portion
+    bits = bits_ptr + program * PORTIONS * line
     word = tl.arange(0, SPAN // 16)[None, :] * PAIRS + tl.arange(0, PAIRS)[:, None]  # [PAIRS, SPAN / 16]
-    bit = tl.reshape(tl.arange(0, 32), [1, 2, 1, 16])
+    to_portion = tl.arange(0, 2)[None, None, :] * line
+    bit = tl.arange(0, 16)[None, None, None, :]
     stop = low if CAUSAL else limit
     for start in tl.range(sinks // KEYS * KEYS, stop, KEYS, num_stages=STAGES):
         k = tl.load(key_base + start * PAD_D + tile)
-        if PACKED:
-            scores = tl.dot(k, q, out_dtype=tl.float16)  # [KEYS, R]
-            if R >= 128:
-                scores = _folded(scores, KEYS, 128)
-            if R >= 64:
-                scores = _folded(scores, KEYS, 64)
-            if R >= 32:
-                scores = _folded(scores, KEYS, 32)
-            scores = _folded(scores, KEYS, 16)
+        scores = tl.dot(k, q, out_dtype=tl.float16 if PACKED else tl.float32)  # [KEYS, R]
+        if PORTIONS == 1:
+            hits = _hits(scores, passing, KEYS, R, PACKED)
         else:
-            scores = tl.dot(k, q)
-        hit = (tl.max(scores, 1) >= passing).to(tl.int32)
-        words = tl.sum(tl.sum(tl.reshape(hit, [PAIRS, 2, SPAN // 16, 16]) << bit, 3), 1)
-        tl.store(bits + start // 32 + word, words)
+            hits = _hits_of_halves(scores, passing, KEYS, R, PACKED)
+        hits = tl.sum(tl.reshape(hits, [PAIRS, 2, SPAN // 16, 16]) << bit, 3)
+        even, odd = tl.split(tl.permute(hits, [0, 2, 1]))  # 16 keys of each of two spans
+        words = (even & 0xFFFF) | (odd << 16)
+        if PORTIONS == 1:
+            tl.store(bits + start // 32 + word, words)
+        else:
+            others = ((even >> 16) & 0xFFFF) | (odd & -65536)
+            tl.store(bits + start // 32 + (word[:, :, None] + to_portion), tl.join(words, others))
 
     tl.debug_barrier()  # what other threads stored is read
     step = tl.arange(0, WORDS)
     told = tl.zeros([WORDS], tl.int32)
     for start in tl.range(0, stop, 32 * WORDS):
-        told += count_bits(load_far(bits, start + 32 * step, sinks, low, high, limit, CAUSAL))
+        words = load_far(bits, start + 32 * step, sinks, low, high, limit, CAUSAL)
+        if PORTIONS > 1:
+            words = words | load_far(bits + line, start + 32 * step, sinks, low, high, limit, CAUSAL)
+        told += count_bits(words)
     far = (low - sinks + limit - high).to(tl.float32)
     if HAS_MASK:
         visible = tl.zeros([WORDS], tl.float32)
@@ -210,5 +263,5 @@ def search_keys(
             visible += tl.exp2(tl.load(log_count_ptr + unit * blocks + block, mask=is_far, other=float("-inf")))
         far = tl.sum(visible, 0)
     excess = tl.sum(told, 0).to(tl.float32) / DENSE - far
-    line = (head // heads).to(tl.int64) * places + first_place + place
-    tl.store(excess_ptr + line * heads + head % heads, tl.floor(excess + 0.5).to(tl.int32))
+    at_tile = (head // heads).to(tl.int64) * places + first_place + place
+    tl.store(excess_ptr + at_tile * heads + head % heads, tl.floor(excess + 0.5).to(tl.int32))

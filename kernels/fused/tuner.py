@@ -114,7 +114,7 @@ def axes_of(case: Case, device: Device, known: Sequence[Config | ExactConfig] = 
     first: Axis[Config | ExactConfig] = Axis("known", lambda best: [other for other in known if other != best], 0.2)
     if case.kernel != "hyper":
         return [first, *(_exact_axis(case, device, name, until) for name, until in (("attend", 0.8), ("rows", 1.0)))]
-    told = (("near", 0.25), ("search", 0.55), ("attend", 0.9), ("plain", 1.0))
+    told = (("near", 0.25), ("search", 0.5), ("attend", 0.8), ("plain", 0.9), ("rows", 1.0))
     return [first, *(_hyper_axis(case, device, name, until) for name, until in told)]
 
 
@@ -123,19 +123,17 @@ HYPER_PHASES = {
     "search": [Phase(keys, warps, stages) for keys in (64, 128, 256) for warps in (4, 8) for stages in (2, 3, 4)],
     "attend": [Phase(keys, warps, stages) for keys in (LEAST_KEYS, 32, 64) for warps in (4, 8) for stages in (2, 3)],
 }
-PLAIN = (LEAST_KEYS, 32, 64, 128)
+HYPER_NUMBERS = {"plain": (LEAST_KEYS, 32, 64, 128), "rows": (32, 64, TILE)}
 EXACT_PHASES = [Phase(keys, warps, stages) for keys in (32, 64, 128) for warps in (4, 8) for stages in (2, 3)]
 ROWS = (64, TILE)
 
 
 def _hyper_axis(case: Case, device: Device, name: str, until: float) -> Axis[Config | ExactConfig]:
-    values = PLAIN if name == "plain" else HYPER_PHASES[name]
+    values: Sequence[Phase] | Sequence[int] = HYPER_PHASES.get(name) or HYPER_NUMBERS[name]
 
     def fits(config: Config) -> bool:
-        attend = attend_bytes(config, case.dtype, case.features)
-        needed = {"near": near_bytes(config, case.dtype, case.features), "search": search_bytes(config, case.features),
-                  "attend": attend, "plain": attend}[name]  # fmt: skip
-        return needed <= device.shared and config.plain >= config.attend.keys
+        taken = {"near": near_bytes(config, case.dtype, case.features), "search": search_bytes(config, case.features)}
+        return taken.get(name, attend_bytes(config, case.dtype, case.features)) <= device.shared and config.plain >= config.attend.keys
 
     def variants(best: Config | ExactConfig) -> Sequence[Config | ExactConfig]:
         assert isinstance(best, Config)

@@ -88,6 +88,27 @@ def test_wider_steps(offset: int | None, threshold: float) -> None:
 
 
 @needs_interpreter
+@pytest.mark.parametrize("rows", [32, 64])
+@pytest.mark.parametrize(
+    ("n_q", "n_k", "offset", "masked", "more"),
+    [
+        (150, 170, 20, 0.0, {}),  # the first tile begins in its second portion
+        (150, 190, None, 0.3, {}),
+        (170, 130, -40, 0.2, {"window": 40}),  # portions without a query
+        (150, 150, 0, 0.0, {"threshold": 0.0004, "sinks": 16, "means": 16}),  # tiles that read everything
+        (150, 150, 0, 0.0, {"strip": 64}),  # strips longer than portions: the tile is whole
+    ],
+)
+def test_portions(
+    n_q: int, n_k: int, offset: int | None, masked: float, more: dict[str, Any], rows: int
+) -> None:
+    """A tile is what it is, however many programs attend to it."""
+    inputs = make_inputs(n_q, n_k, heads=4, kv_heads=2, features=24, masked=masked)
+    rules = {**HYPER, "tile": 64, "strip": 16, **more}
+    check(inputs, 1e-5, replace(SMALL, rows=rows), **rules, scale=0.3, causal_offset=offset)
+
+
+@needs_interpreter
 @pytest.mark.parametrize(("stretch", "masked"), [(32, 0.0), (64, 0.3), (4096, 0.3)])
 def test_sections_of_a_stretch(stretch: int, masked: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sections are what they are, however many of them are listed at once."""

@@ -20,7 +20,7 @@ import torch
 import triton
 from hyperrewrite.kernels.fused import launch, launch_exact, launch_paper
 from hyperrewrite.kernels.fused.arguments import padded
-from hyperrewrite.kernels.fused.attention import attend_tile
+from hyperrewrite.kernels.fused.attention import ALL, SOME, WHOLE, attend_tile
 from hyperrewrite.kernels.fused.buckets import (
     draw_planes,
     draw_ranks,
@@ -52,7 +52,8 @@ DEVICES = {
     "sm_100": Device("NVIDIA B200", (10, 0), 232_448, torch.float8_e4m3fn),
     "gfx942": Device("AMD Instinct MI300X", (0, 0), 65_536, torch.float16),
 }
-LENGTH = 8192
+LENGTH = 32768
+STRIP = 16
 FLOATS = ("scale", "log_threshold", "least", "passing")
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.float8_e4m3fn: "fp8e4nv"}
 SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "power_ptr": "fp32", "mask_ptr": "u8",
@@ -67,25 +68,28 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[
     wide = padded(features)
     constants = {
         "CAUSAL": causal, "HAS_MASK": False, "HAS_MEANS": True, "SEARCHES": True, "BLOCK": 64, "PAD_BLOCK": 64,
-        "R": 128, "STRIP": 16, "PAD_HEADS": 32, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide,
+        "R": 128, "STRIP": STRIP, "PAD_HEADS": 32, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide,
         "PRECISION": "ieee", "HIT": launch.HIT,
         "SKETCH_RANGE": launch.SKETCH_RANGE, "SKETCH_MOST": launch.SKETCH_MOST,
-        "PLAIN": config.plain, "MEANS": config.attend.keys,
+        "MEANS": config.attend.keys,
         "BLOCKS": 64 if causal else 16, "SECTIONS": 1 if causal else 4, "PAD_SECTIONS": 1 if causal else 16,
         "PAD_WORDS": 128, "WORDS": launch.WORDS, "COUNT": launch.PREPARED, "DENSE": launch.DENSE,
     }  # fmt: skip
+    portions = launch.portions_of(config, constants["R"], STRIP)
+    takes = [(SOME, portions), (WHOLE, 1)] if portions > 1 else [(ALL, 1)]
     rows = []
-    for kernel, phase in (
-        (prepare_keys, None), (sketch_queries, config.near),
-        (search_keys, config.search), (attend_tile, config.attend),
+    for kernel, phase, (take, count) in (
+        (prepare_keys, None, (ALL, portions)), (sketch_queries, config.near, (ALL, portions)),
+        (search_keys, config.search, (ALL, portions)), *((attend_tile, config.attend, taken) for taken in takes),
     ):  # fmt: skip
         more = {} if phase is None else {
             "KEYS": phase.keys, "STAGES": phase.stages, "PACKED": target != "gfx942",
-            "SPAN": launch.span_of(phase),
+            "SPAN": launch.span_of(phase), "PORTIONS": portions, "ROWS": constants["R"] // count, "TAKES": take.value,
+            "PLAIN": phase.keys if take is SOME else config.plain,
         }  # fmt: skip
         most = attend_registers(config, DEVICES[target], dtype, features) if kernel is attend_tile else None
         compiled = compile_(kernel, TARGETS[target], NAMES[dtype], NAMES[config.sketch], {**constants, **more},
-                            4 if phase is None else phase.warps,
+                            4 if phase is None else phase.warps // (count if kernel is attend_tile else 1),
                             options=None if most is None else {"maxnreg": most})  # fmt: skip
         rows.append({"kernel": kernel.__name__, "target": target, "features": features, "dtype": NAMES[dtype],
                      "causal": causal, **usage(compiled)})  # fmt: skip

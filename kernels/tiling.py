@@ -89,10 +89,15 @@ def section_of(call: AttentionCall) -> int:
     block, keys = block_of(call), SECTION
     if call.causal_offset is None:
         keys = min(FULL_SECTION, call.num_keys // FULL_SECTIONS)
-    blocks = 1 << max(keys // block, 1).bit_length() - 1
+    blocks = power_within(keys // block)
     while blocks * block % WORD:
         blocks *= 2
     return blocks
+
+
+def power_within(number: int) -> int:
+    """The largest power of two that is not above a number; 1 for less."""
+    return 1 << max(number, 1).bit_length() - 1
 
 
 def strip_of(call: AttentionCall) -> int:

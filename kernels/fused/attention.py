@@ -1,14 +1,14 @@
-"""Attention of a portion of a tile of queries: near keys, then section by section the keys that the search told, and the
-means of its blocks, in one online softmax.
+"""Attention of a portion of a tile of queries: near keys, then section by section the keys that the search told, and
+the means of its blocks, in one online softmax.
 
-The definition is that of `kernels.hyper` and `kernels.far`. One program does `ROWS` rows of a tile of one query head, as
-the fewer they are the fewer keys are told to some of them, but all the more often a key is loaded. It keeps its queries, running maximum `peak`, sum `total` and numerator `acc` from the first key to the last. The search's bits
-become dense tiles of keys by index: of a stretch of `SECTIONS` sections, word by word, the numbers of the set bits go
-to the program's own scratch, so that nothing must be sized by what was found. Which query reads a key is decided by
-exact scores: in each strip of `STRIP` rows (16: what one warp holds), from the first row on whose score reaches its
-bound. What a query read of a section its means do not stand for. Where the heads of the tile before were told over
-half of their keys, all are near (`kernels.selectors.search`): such a tile is no portions' but one program's, which loads each
-key half as often.
+The definition is that of `kernels.hyper` and `kernels.far`. One program does `ROWS` rows of a tile of one query head:
+the fewer they are, the fewer keys are told to some of them, but the more often a key is loaded. It keeps its queries,
+running maximum `peak`, sum `total` and numerator `acc` from the first key to the last. The search's bits become dense
+tiles of keys by index: of a stretch of `SECTIONS` sections, word by word, the numbers of the set bits go to the
+program's own scratch, so that nothing must be sized by what was found. Which query reads a key is decided by exact
+scores: in each strip of `STRIP` rows (16: what one warp holds), from the first row on whose score reaches its bound.
+What a query read of a section its means do not stand for. Where the heads of the tile before were told over half of
+their keys, all are near (`kernels.selectors.search`): such a tile is not cut, so that keys are loaded once for it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import triton.language as tl
 from .bits import count_bits, load_far
 from .geometry import is_far_block, near_keys, near_steps, plain_steps, tile_edges
 from .online import add_keys, load_rows, store_result
+from .sizes import Takes
 
-
-ALL, SOME, WHOLE = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
+ALL, SOME, WHOLE = (tl.constexpr(int(takes)) for takes in Takes)
 
 
 @triton.jit
@@ -95,7 +95,7 @@ def attend_tile(
     HAS_MASK: tl.constexpr,
     HAS_MEANS: tl.constexpr,
     SEARCHES: tl.constexpr,
-    TAKES: tl.constexpr,  # tiles: ALL, those that read some far keys (SOME), or those that read everything (WHOLE)
+    TAKES: tl.constexpr,  # one of sizes.Takes
     PAD_HEADS: tl.constexpr,
     BLOCK: tl.constexpr,
     D: tl.constexpr,
@@ -135,13 +135,10 @@ def attend_tile(
         member = tl.arange(0, PAD_HEADS)
         told = excess_ptr + (batch * places + order - 1) * heads + member
         is_dense = tl.sum(tl.load(told, mask=member < tl.where(order > 0, heads, 0), other=0), 0) > 0
-        if TAKES == SOME:
-            if is_dense:
+        if TAKES != ALL:  # noqa: SIM102  (what is known when compiling goes first)
+            if is_dense != (TAKES == WHOLE):
                 return
-        else:
-            if TAKES == WHOLE:
-                if not is_dense:
-                    return
+        if TAKES != SOME:
             low = tl.where(is_dense, sinks, low)
             high = tl.where(is_dense, limit, high)
     start += portion * ROWS
@@ -257,7 +254,9 @@ def attend_tile(
                     times = left
                     if SECTIONS > 1:
                         belongs = ((mean - stretch // BLOCK) // BLOCKS)[None, :] == section[:, None]
-                        times = tl.dot(left.to(v.dtype), belongs.to(v.dtype), input_precision=PRECISION)  # [ROWS, MEANS]
+                        times = tl.dot(
+                            left.to(v.dtype), belongs.to(v.dtype), input_precision=PRECISION
+                        )  # [ROWS, MEANS]
                     acc, peak, total = add_keys(acc, peak, total, products, 1.0, times, v, PRECISION)
 
     store_result(out_ptr, lse_ptr, head.to(tl.int64) * n_q + query, e, exists, acc, peak, total, D_V)

@@ -12,6 +12,7 @@ import torch
 
 TILE = 128  # queries of a tile, the default of `Parameters.tile` and the widest that the kernels take
 LEAST_KEYS = 16  # of a step: a matrix product takes no fewer
+LEAST_ROWS = 64  # of a portion: what four warps take of a product; and the search tells two portions apart, no more
 LEAST_SEARCHED = 32  # of a step of the search: the bits of a word
 
 
@@ -32,9 +33,10 @@ class Config:
     """How the kernels of `hyper` run.
 
     near, search, attend   their phases; attend's warps are those of a whole tile.
-    rows                   queries of a portion of a tile that is attended by itself, a power of two; the whole tile is
-                           one where its strips are longer.
-    plain                  keys of a step of a whole tile's attention in which nothing is masked, a multiple of attend's.
+    rows                   queries of a portion of a tile that is attended by itself: TILE, or half as many; tiles whose
+                           strips are longer are not cut.
+    plain                  keys of a step of the attention in which nothing is masked, a multiple of attend's; where
+                           tiles are cut, of those that are not.
     sketch                 dtype that the search multiplies.
     """
 
@@ -42,7 +44,7 @@ class Config:
     search: Phase = Phase(128, 4, 3)
     attend: Phase = Phase(32, 8, 3)
     plain: int = 64
-    rows: int = 64
+    rows: int = TILE
     sketch: torch.dtype = torch.float8_e4m3fn
 
 
@@ -89,11 +91,11 @@ def analytic(device: Device, dtype: torch.dtype, widest: int) -> Config:
     """For heads whose query or value has `widest` features at most: the steps that were fast on an H100, halved until
     they fit into the device's shared memory."""
     if dtype == torch.float32 or widest > 128:
-        config = Config(near=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8), plain=32, rows=TILE)
+        config = Config(near=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8), plain=32)
     elif widest > 64:
         config = Config(near=Phase(64, 4), attend=Phase(32, 8))
     else:
-        config = Config()
+        config = Config(rows=64)
     config = replace(config, sketch=device.sketch)
     if device.capability == (0, 0):  # on AMD's a third stage spills
         config = replace(config, attend=replace(config.attend, stages=2))

@@ -2,9 +2,9 @@
 
 Nothing here waits for the device, so a call can be captured in a CUDA graph. Beside the outputs a call takes: means of
 blocks, sketches of keys (one byte a number in float8), and what the tiles of one slice need: sketches of their queries,
-a bit for each pair of a portion and a key, a list of a stretch's keys, of two bytes each; and a number for each tile and
-head of the call. Slices of `PROGRAMS` tiles use the same room one after the other; else the bits alone would grow with
-the square of the length.
+a bit for each pair of a portion and a key, a list of a stretch's keys, of two bytes each; and a number for each tile
+and head of the call. Slices of `PROGRAMS` tiles use the same room one after the other; else the bits alone would grow
+with the square of the length.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from torch import Tensor
 from ..call import AttentionCall
 from ..hyper import threshold
 from ..selectors.search import DENSE, LEAST
-from ..tiling import block_of, first_far, section_of, strip_of
+from ..tiling import first_far
 from .arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
-from .attention import ALL, SOME, WHOLE, attend_tile
-from .config import LEAST_KEYS, Config, Phase, attend_registers, device_of
+from .attention import attend_tile
+from .config import Config, Phase, attend_registers, device_of
 from .configure import config_of
 from .prepare import prepare_keys
 from .search import search_keys, sketch_queries
+from .sizes import Sizes
 
 LOG2_E = 1.0 / math.log(2.0)
 SKETCH_RANGE = 16.0  # where the largest number of a usual key's sketch stands
@@ -34,7 +35,6 @@ MARGIN = 1 / 32  # by how much less is told, too: attention judges again
 SKETCH_MOST = 448.0  # the largest number of float8
 PREPARED = 4  # blocks of keys that one program reads
 WORDS = 128  # of bits that are counted at once
-STRETCH, MOST_SECTIONS = 4096, 16  # keys that are listed at once, and sections of them, at most
 PROGRAMS = 8192  # tiles of all heads that run at once: some ten for each place on a large GPU
 
 
@@ -58,7 +58,8 @@ def hyper(
     device = device_of(query.device)
     if config is None:
         config = config_of(device, query.dtype, widest, n_k, is_causal)
-    parameters, block, rows = call.parameters, block_of(call), call.parameters.tile
+    parameters, sizes = call.parameters, Sizes.of(call, config)
+    block, rows, portions = sizes.block, sizes.rows, sizes.portions
     out, lse = outputs(query, value, has_unseen=offset < 0)  # the first queries then see no key and stand in no tile
     first_tile = max(offset, 0) // rows
     tiles = -(-(n_q + offset) // rows) - first_tile
@@ -84,14 +85,10 @@ def hyper(
     key_sketch, power = room(lines, sketch_rows, wide, dtype=config.sketch), room(lines, dtype=torch.float32)
     searched = batch * heads * width if searches else 0
     query_sketch = room(searched, rows, wide, dtype=config.sketch)
-    strip = strip_of(call)
-    portions = portions_of(config, rows, strip)
-    bound, bits = room(searched, rows, dtype=torch.float32), room(searched, portions, sketch_rows // 32, dtype=torch.int32)
+    bound = room(searched, rows, dtype=torch.float32)
+    bits = room(searched, portions, sketch_rows // 32, dtype=torch.int32)
     excess = room(batch * heads * tiles if searches else 0, dtype=torch.int32)
-    section = section_of(call)
-    sections = 1 if is_causal else min(1 << max(STRETCH // (section * block), 1).bit_length() - 1, MOST_SECTIONS)
-    stretch = sections * section * block
-    found = room(searched, portions, stretch, dtype=torch.int16)
+    found = room(searched, portions, sizes.stretch, dtype=torch.int16)
 
     group, scale, sinks = heads // units, call.scale * LOG2_E, first_far(call)
     known: dict[str, Any] = {"HAS_MASK": key_mask is not None, "BLOCK": block, "D": features, "PAD_D": wide}
@@ -105,7 +102,8 @@ def hyper(
             key, value, mask, *means, key_sketch, power,
             *key.stride(), *value.stride(), mask_stride, units, n_k, blocks, sinks // block, sketch_rows,
             SEARCHES=searches, COUNT=PREPARED, PAD_BLOCK=triton.next_power_of_2(block),
-            D_V=value_features, PAD_V=value_wide, SKETCH_RANGE=SKETCH_RANGE, **sketched, **known,
+            D_V=value_features, PAD_V=value_wide, SKETCH_RANGE=SKETCH_RANGE,
+            num_warps=sizes.prepare_warps(max(wide, value_wide), key.dtype), **sketched, **known,
         )  # fmt: skip
         for start in range(0, tiles, width):  # in order: a tile asks what was found for the one before
             grid = (min(width, tiles - start), batch * heads)
@@ -124,27 +122,17 @@ def hyper(
                     KEYS=config.search.keys, SPAN=span_of(config.search), STAGES=config.search.stages,
                     num_warps=config.search.warps, BLOCK=block, PAD_D=wide, PACKED=is_packed, PORTIONS=portions, **tile,
                 )  # fmt: skip
-            # Tiles that read everything are not cut: each key would be loaded twice.
-            for takes, count in ((SOME, portions), (WHOLE, 1)) if searches and portions > 1 else ((ALL, portions),):
-                attend_tile[(grid[0] * count, grid[1])](
+            for takes in sizes.launches(searches):
+                attend_tile[(grid[0] * sizes.portions_of(takes), grid[1])](
                     query, key, value, mask, *means, out, lse, bound, bits, excess, found,
                     *query.stride(), *key.stride(), *value.stride(), mask_stride,
                     heads, group, n_q, n_k, blocks, *edges, *place, sketch_rows, scale,
-                    HAS_MEANS=parameters.means > 0, SEARCHES=searches, TAKES=takes.value, D_V=value_features, PAD_V=value_wide,
-                    KEYS=config.attend.keys, PLAIN=config.attend.keys if takes is SOME else config.plain,
-                    MEANS=min(config.attend.keys, max(sections * section, LEAST_KEYS)), STAGES=config.attend.stages,
-                    BLOCKS=section, SECTIONS=sections, PAD_SECTIONS=1 if sections == 1 else MOST_SECTIONS,
-                    PAD_WORDS=triton.next_power_of_2(stretch // 32),
-                    ROWS=rows // count, STRIP=strip, PAD_HEADS=triton.next_power_of_2(heads),
-                    num_warps=max(config.attend.warps // count, 1),
-                    **({} if most is None else {"maxnreg": most}), **precision, **known, **tile,
+                    HAS_MEANS=parameters.means > 0, SEARCHES=searches, D_V=value_features, PAD_V=value_wide,
+                    PAD_HEADS=triton.next_power_of_2(heads), num_warps=sizes.warps(config, takes),
+                    **({} if most is None else {"maxnreg": most}),
+                    **sizes.attention(config, takes), **precision, **known, **tile,
                 )  # fmt: skip
     return out, lse
-
-
-def portions_of(config: Config, rows: int, strip: int) -> int:
-    """Into how many portions a tile of `rows` queries is cut: strips of it are decided by one program."""
-    return max(rows // config.rows, 1) if strip <= config.rows else 1
 
 
 def span_of(search: Phase) -> int:

@@ -20,7 +20,7 @@ from typing import Any, TypeGuard
 
 import torch
 
-from .config import LEAST_KEYS, LEAST_SEARCHED, TILE, Config, Device, ExactConfig, Phase, width_of
+from .config import LEAST_KEYS, LEAST_ROWS, LEAST_SEARCHED, TILE, Config, Device, ExactConfig, Phase, width_of
 
 FORMAT = 1
 KERNELS = ("hyper", "exact", "exact_pairs")
@@ -183,7 +183,7 @@ def _hyper(line: Mapping[str, Any]) -> Config:
     attend = _phase(line, "attend", LEAST_KEYS, 3)
     if (plain := _power(line, "plain", LEAST_KEYS, MOST_KEYS)) < attend.keys:
         raise TableError(f"plain must be at least the keys of attend, {attend.keys}, not {plain}")
-    return Config(near, search, attend, plain, _power(line, "rows", LEAST_KEYS, TILE))
+    return Config(near, search, attend, plain, _power(line, "rows", LEAST_ROWS, TILE))
 
 
 def _exact(line: Mapping[str, Any]) -> ExactConfig:

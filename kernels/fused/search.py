@@ -2,8 +2,8 @@
 
 A query's sketch is the query times what makes `HIT` of a score that reaches its threshold: with the centre c,
 HIT·(s − s_c) / max(limit − s_c, least). So the search is one matrix product, the maximum over a portion's queries, and
-one comparison. Its sums are float16, which holds 500 times a threshold and costs half as much to fold. `MARGIN` below `HIT`
-a key is still told: attention judges with the exact score, and float8 rounds.
+one comparison. Its sums are float16, which holds 500 times a threshold and costs half as much to fold. `MARGIN` below
+`HIT` a key is still told: attention judges with the exact score, and float8 rounds.
 
 Where a tile's heads are told over a share `DENSE` of their far keys, every key matters a little, and the next tile
 reads all: by how much a head is above that share is said too.

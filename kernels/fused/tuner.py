@@ -15,6 +15,7 @@ import torch
 
 from .config import (
     LEAST_KEYS,
+    LEAST_ROWS,
     TILE,
     Config,
     Device,
@@ -123,7 +124,7 @@ HYPER_PHASES = {
     "search": [Phase(keys, warps, stages) for keys in (64, 128, 256) for warps in (4, 8) for stages in (2, 3, 4)],
     "attend": [Phase(keys, warps, stages) for keys in (LEAST_KEYS, 32, 64) for warps in (4, 8) for stages in (2, 3)],
 }
-HYPER_NUMBERS = {"plain": (LEAST_KEYS, 32, 64, 128), "rows": (32, 64, TILE)}
+HYPER_NUMBERS = {"plain": (LEAST_KEYS, 32, 64, 128), "rows": (LEAST_ROWS, TILE)}
 EXACT_PHASES = [Phase(keys, warps, stages) for keys in (32, 64, 128) for warps in (4, 8) for stages in (2, 3)]
 ROWS = (64, TILE)
 
@@ -133,7 +134,10 @@ def _hyper_axis(case: Case, device: Device, name: str, until: float) -> Axis[Con
 
     def fits(config: Config) -> bool:
         taken = {"near": near_bytes(config, case.dtype, case.features), "search": search_bytes(config, case.features)}
-        return taken.get(name, attend_bytes(config, case.dtype, case.features)) <= device.shared and config.plain >= config.attend.keys
+        return (
+            taken.get(name, attend_bytes(config, case.dtype, case.features)) <= device.shared
+            and config.plain >= config.attend.keys
+        )
 
     def variants(best: Config | ExactConfig) -> Sequence[Config | ExactConfig]:
         assert isinstance(best, Config)

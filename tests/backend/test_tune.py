@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,14 +125,14 @@ def test_whole_command(
 ) -> None:
     file = tmp_path / "table.json"
     now = configure.config_of(SOME, torch.float32, 64, 256, True)
-    best = Config(now.near, now.search, Phase(64, 8), 64, now.sketch)
+    best = replace(now, attend=Phase(64, 8), plain=64)
     assert now.plain == 32  # a step of 64 keys takes plain ones of as many with it
     pretended[best] = 0.5
     before = measured.Row("Other", (8, 0), "hyper", torch.float16, 128, 9, False, Config())
     file.write_text(measured.text([before]), encoding="utf-8")
     assert run_command([*SMALL, "--out", str(file), "--device-name", "Some*"]) == 0
     told = capsys.readouterr().out
-    assert "causal: 1.000 → 0.500 ms with near 32·8, search 64·8·2, attend 64·8·2, plain 64 (35" in told
+    assert "causal: 1.000 → 0.500 ms with near 32·8, search 64·8·2, attend 64·8·2, plain 64, rows 128 (3" in told
     assert "2.00   attend 64·8" in told and "1.00   –" in told
     assert f"export {configure.VARIABLE}={file}" in told
     rows = measured.read(file)

@@ -104,9 +104,9 @@ def test_nearest_row() -> None:
 @pytest.mark.parametrize("device", [H100, replace(H100, name="NVIDIA H200"), A100, LAPTOP], ids=lambda one: one.name)
 def test_analytic_default(device: Device) -> None:
     """The hand-written rules where they fit: everywhere up to 128 features."""
-    assert analytic(device, BF16, 64) == Config(sketch=device.sketch)
+    assert analytic(device, BF16, 64) == Config(rows=64, sketch=device.sketch)
     half = 1 if device.shared > 120_000 else 2
-    wide = Config(Phase(64, 4), Phase(128 // half, 4, 3), Phase(32, 8), 64 // half, device.sketch)
+    wide = Config(Phase(64, 4), Phase(128 // half, 4, 3), Phase(32, 8), 64 // half, sketch=device.sketch)
     assert analytic(device, FP16, 128) == wide
     slim = Config(near=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8), plain=32, sketch=device.sketch)
     assert analytic(device, FP32, 64) == slim
@@ -199,6 +199,7 @@ BAD = [
     ([line(search=[16, 4, 3])], "keys of search must be a power of two from 32 to 256, not 16"),
     ([line(search=[64, 4, 0])], "stages of search must be from 1 to 8, not 0"),
     ([line(plain=32)], "plain must be at least the keys of attend, 64, not 32"),
+    ([line(rows=48)], "rows must be a power of two from 64 to 128, not 48"),
     ([line(plain=96)], "plain must be a power of two from 16 to 256, not 96"),
     ([line(attend=[64, 4])], "attend must be a list of 3 whole numbers"),
     ([line(attend=[64, 3, 2])], "warps of attend must be one of 1, 2, 4, 8, 16, not 3"),

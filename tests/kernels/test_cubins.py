@@ -40,8 +40,9 @@ def test_every_kernel_for_every_target(built: list[dict[str, Any]]) -> None:
 
 
 def test_nothing_spills_but_wide_attention(built: list[dict[str, Any]]) -> None:
-    """On NVIDIA. With 128 features `attend_tile` spills, and is the fastest measured that way; 256 are not measured."""
-    allowed = {("attend_tile", 128): 256, ("attend_tile", 256): 320, ("find_read", 128): 16}
+    """On NVIDIA. `attend_tile` spills in portions of 64 rows and with 128 features, and is the fastest measured so; 256
+    are not measured."""
+    allowed = {("attend_tile", 64): 64, ("attend_tile", 128): 256, ("attend_tile", 256): 320, ("find_read", 128): 16}
     for row in built:
         if row["target"] != "gfx942":
             assert row["stack"] <= allowed.get((row["kernel"], row["features"]), 0), row

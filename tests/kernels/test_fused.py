@@ -15,7 +15,7 @@ from hyperrewrite.kernels.parameters import Parameters
 from torch import Tensor
 
 pytest.importorskip("triton")
-from hyperrewrite.kernels.fused import launch
+from hyperrewrite.kernels.fused import launch, sizes
 from hyperrewrite.kernels.fused.config import Config, Phase
 from poisoned import poison  # noqa: F401  (fixture)
 
@@ -99,9 +99,7 @@ def test_wider_steps(offset: int | None, threshold: float) -> None:
         (150, 150, 0, 0.0, {"strip": 64}),  # strips longer than portions: the tile is whole
     ],
 )
-def test_portions(
-    n_q: int, n_k: int, offset: int | None, masked: float, more: dict[str, Any], rows: int
-) -> None:
+def test_portions(n_q: int, n_k: int, offset: int | None, masked: float, more: dict[str, Any], rows: int) -> None:
     """A tile is what it is, however many programs attend to it."""
     inputs = make_inputs(n_q, n_k, heads=4, kv_heads=2, features=24, masked=masked)
     rules = {**HYPER, "tile": 64, "strip": 16, **more}
@@ -112,7 +110,7 @@ def test_portions(
 @pytest.mark.parametrize(("stretch", "masked"), [(32, 0.0), (64, 0.3), (4096, 0.3)])
 def test_sections_of_a_stretch(stretch: int, masked: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sections are what they are, however many of them are listed at once."""
-    monkeypatch.setattr(launch, "STRETCH", stretch)
+    monkeypatch.setattr(sizes, "STRETCH", stretch)
     inputs = make_inputs(140, 300, heads=4, kv_heads=2, features=20, masked=masked)
     check(inputs, 1e-5, **HYPER, scale=0.3, causal_offset=None)
 

@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 import triton
+from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.fused import launch, launch_exact, launch_paper
 from hyperrewrite.kernels.fused.arguments import padded
-from hyperrewrite.kernels.fused.attention import ALL, SOME, WHOLE, attend_tile
+from hyperrewrite.kernels.fused.attention import attend_tile
 from hyperrewrite.kernels.fused.buckets import (
     draw_planes,
     draw_ranks,
@@ -37,8 +38,10 @@ from hyperrewrite.kernels.fused.paper import attend_areas, attend_blocks
 from hyperrewrite.kernels.fused.prepare import prepare_keys
 from hyperrewrite.kernels.fused.rules import Rule
 from hyperrewrite.kernels.fused.search import search_keys, sketch_queries
+from hyperrewrite.kernels.fused.sizes import Sizes
 from hyperrewrite.kernels.fused.spans import find_read, find_spans
 from hyperrewrite.kernels.lsh import RANKS, ROUNDS
+from hyperrewrite.kernels.parameters import Parameters
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
@@ -52,8 +55,7 @@ DEVICES = {
     "sm_100": Device("NVIDIA B200", (10, 0), 232_448, torch.float8_e4m3fn),
     "gfx942": Device("AMD Instinct MI300X", (0, 0), 65_536, torch.float16),
 }
-LENGTH = 32768
-STRIP = 16
+LENGTH, LONG = 8192, 32768
 FLOATS = ("scale", "log_threshold", "least", "passing")
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.float8_e4m3fn: "fp8e4nv"}
 SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "power_ptr": "fp32", "mask_ptr": "u8",
@@ -62,34 +64,28 @@ SHARED |= {f"{name}_ptr": "i32" for name in ("items", "counts", "places", "order
 GIVEN = {"key_mask": "u8"} | dict.fromkeys(("first_key", "stop_key", "query_group", "key_group"), "i64")
 
 
-def build(target: str, dtype: torch.dtype, features: int, causal: bool) -> list[dict[str, Any]]:
-    """The four kernels in the shipped configuration."""
-    config = config_of(DEVICES[target], dtype, features, LENGTH, causal)
-    wide = padded(features)
+def build(target: str, dtype: torch.dtype, features: int, causal: bool, length: int = LENGTH) -> list[dict[str, Any]]:
+    """The four kernels in the shipped configuration of that length; the attention twice where tiles are cut."""
+    config = config_of(DEVICES[target], dtype, features, length, causal)
+    wide, call = padded(features), AttentionCall(length, length, 1.0, 0 if causal else None, parameters=Parameters())
+    sizes = Sizes.of(call, config)
     constants = {
-        "CAUSAL": causal, "HAS_MASK": False, "HAS_MEANS": True, "SEARCHES": True, "BLOCK": 64, "PAD_BLOCK": 64,
-        "R": 128, "STRIP": STRIP, "PAD_HEADS": 32, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide,
-        "PRECISION": "ieee", "HIT": launch.HIT,
-        "SKETCH_RANGE": launch.SKETCH_RANGE, "SKETCH_MOST": launch.SKETCH_MOST,
-        "MEANS": config.attend.keys,
-        "BLOCKS": 64 if causal else 16, "SECTIONS": 1 if causal else 4, "PAD_SECTIONS": 1 if causal else 16,
-        "PAD_WORDS": 128, "WORDS": launch.WORDS, "COUNT": launch.PREPARED, "DENSE": launch.DENSE,
+        "CAUSAL": causal, "HAS_MASK": False, "HAS_MEANS": True, "SEARCHES": True, "BLOCK": sizes.block,
+        "PAD_BLOCK": sizes.block, "R": sizes.rows, "PORTIONS": sizes.portions, "PAD_HEADS": 32,
+        "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide, "PRECISION": "ieee", "HIT": launch.HIT,
+        "SKETCH_RANGE": launch.SKETCH_RANGE, "SKETCH_MOST": launch.SKETCH_MOST, "PACKED": target != "gfx942",
+        "WORDS": launch.WORDS, "COUNT": launch.PREPARED, "DENSE": launch.DENSE,
     }  # fmt: skip
-    portions = launch.portions_of(config, constants["R"], STRIP)
-    takes = [(SOME, portions), (WHOLE, 1)] if portions > 1 else [(ALL, 1)]
+    search = {"KEYS": config.search.keys, "STAGES": config.search.stages, "SPAN": launch.span_of(config.search)}
     rows = []
-    for kernel, phase, (take, count) in (
-        (prepare_keys, None, (ALL, portions)), (sketch_queries, config.near, (ALL, portions)),
-        (search_keys, config.search, (ALL, portions)), *((attend_tile, config.attend, taken) for taken in takes),
+    for kernel, more, warps in (
+        (prepare_keys, {}, sizes.prepare_warps(wide, dtype)),
+        (sketch_queries, {"KEYS": config.near.keys}, config.near.warps),
+        (search_keys, search, config.search.warps),
+        *((attend_tile, sizes.attention(config, takes), sizes.warps(config, takes)) for takes in sizes.launches(True)),
     ):  # fmt: skip
-        more = {} if phase is None else {
-            "KEYS": phase.keys, "STAGES": phase.stages, "PACKED": target != "gfx942",
-            "SPAN": launch.span_of(phase), "PORTIONS": portions, "ROWS": constants["R"] // count, "TAKES": take.value,
-            "PLAIN": phase.keys if take is SOME else config.plain,
-        }  # fmt: skip
         most = attend_registers(config, DEVICES[target], dtype, features) if kernel is attend_tile else None
-        compiled = compile_(kernel, TARGETS[target], NAMES[dtype], NAMES[config.sketch], {**constants, **more},
-                            4 if phase is None else phase.warps // (count if kernel is attend_tile else 1),
+        compiled = compile_(kernel, TARGETS[target], NAMES[dtype], NAMES[config.sketch], {**constants, **more}, warps,
                             options=None if most is None else {"maxnreg": most})  # fmt: skip
         rows.append({"kernel": kernel.__name__, "target": target, "features": features, "dtype": NAMES[dtype],
                      "causal": causal, **usage(compiled)})  # fmt: skip
@@ -229,10 +225,11 @@ def usage(compiled: Any) -> dict[str, Any]:
 
 def main() -> None:
     for target in TARGETS:
-        for dtype, features, causal in (
-            (torch.bfloat16, 64, True), (torch.float16, 128, False), (torch.bfloat16, 256, True),
+        for dtype, features, causal, length in (
+            (torch.bfloat16, 64, True, LENGTH), (torch.bfloat16, 64, True, LONG),
+            (torch.float16, 128, False, LONG), (torch.bfloat16, 256, True, LONG),
         ):  # fmt: skip
-            for row in build(target, dtype, features, causal):
+            for row in build(target, dtype, features, causal, length):
                 print(json.dumps(row), flush=True)
         for features, name in ((64, "causal"), (128, "softcap"), (64, "documents"), (128, "everything")):
             for row in build_exact(target, torch.bfloat16, features, name):

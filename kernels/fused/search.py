@@ -135,28 +135,26 @@ def _halves(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
 
 
 @triton.jit
-def _folded(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr, UNTIL: tl.constexpr):
-    """[KEYS, WIDTH] → [KEYS, UNTIL]: maxima, halved as often as that takes; WIDTH is 128 at most."""
-    if WIDTH >= 128 and UNTIL < 128:
+def _folded(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
+    """[KEYS, WIDTH] → [KEYS, 8]: maxima, halved as often as that takes; WIDTH is 16 to 128."""
+    if WIDTH >= 128:
         one, other = _halves(scores, KEYS, 128)
         scores = _higher(one, other)
-    if WIDTH >= 64 and UNTIL < 64:
+    if WIDTH >= 64:
         one, other = _halves(scores, KEYS, 64)
         scores = _higher(one, other)
-    if WIDTH >= 32 and UNTIL < 32:
+    if WIDTH >= 32:
         one, other = _halves(scores, KEYS, 32)
         scores = _higher(one, other)
-    if WIDTH >= 16 and UNTIL < 16:
-        one, other = _halves(scores, KEYS, 16)
-        scores = _higher(one, other)
-    return scores
+    one, other = _halves(scores, KEYS, 16)
+    return _higher(one, other)
 
 
 @triton.jit
 def _hits(scores, passing, KEYS: tl.constexpr, WIDTH: tl.constexpr, PACKED: tl.constexpr):
     """int32 [KEYS]: 1 where a score of [KEYS, WIDTH] passes."""
     if PACKED:
-        scores = _folded(scores, KEYS, WIDTH, 8)
+        scores = _folded(scores, KEYS, WIDTH)
     return (tl.max(scores, 1) >= passing).to(tl.int32)
 
 
@@ -165,8 +163,8 @@ def _hits_of_halves(scores, passing, KEYS: tl.constexpr, WIDTH: tl.constexpr, PA
     """int32 [KEYS]: bit 0 where a score of the first half of the columns passes, bit 16 for the second half."""
     one, other = _halves(scores, KEYS, WIDTH)
     if PACKED:  # what lanes exchange for one they exchange for both
-        one = _folded(one, KEYS, WIDTH // 2, 8).to(tl.int16, bitcast=True).to(tl.int32) & 0xFFFF
-        other = _folded(other, KEYS, WIDTH // 2, 8).to(tl.int16, bitcast=True).to(tl.int32) << 16
+        one = _folded(one, KEYS, WIDTH // 2).to(tl.int16, bitcast=True).to(tl.int32) & 0xFFFF
+        other = _folded(other, KEYS, WIDTH // 2).to(tl.int16, bitcast=True).to(tl.int32) << 16
         best = tl.reduce(one | other, 1, _higher_pair)
         first = best.to(tl.int16).to(tl.float16, bitcast=True) >= passing
         second = (best >> 16).to(tl.int16).to(tl.float16, bitcast=True) >= passing

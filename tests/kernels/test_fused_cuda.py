@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,6 +45,33 @@ def test_matches_oracle(dtype: torch.dtype, n: int, features: int, offset: int |
     without, _ = inputs.oracle(**rules | {"select": "none"})
     assert float((out.cpu().double() - want).norm()) < 0.03 * float((without - want).norm())
     assert float((lse.cpu().double() - want_lse)[seen].abs().mean()) < 0.005
+
+
+@pytest.mark.parametrize("features", [64, 128])
+@pytest.mark.parametrize("offset", [None, 0, -100])
+@pytest.mark.parametrize("threshold", [0.12, 1e-4])  # some keys are found, or tiles read everything
+def test_tiles_in_portions(features: int, offset: int | None, threshold: float) -> None:
+    """Of long calls alone by the shipped table; here of short ones. The same but for order, and for keys whose float8
+    score misses the threshold in their own portion, where the other's told them."""
+    from hyperrewrite.kernels.fused import launch
+    from hyperrewrite.kernels.fused.config import device_of
+    from hyperrewrite.kernels.fused.configure import config_of
+
+    inputs = make_inputs(2100, heads=4, kv_heads=2, features=features, masked=0.2).to(torch.bfloat16)
+    tensors = [tensor.detach().cuda() for tensor in (inputs.query, inputs.key, inputs.value)]
+    assert inputs.key_mask is not None
+    rules: dict[str, Any] = {**HYPER, "threshold": threshold, "strip": 16, "scale": 2.0 / features**0.5}
+    call = inputs.call(**rules, causal_offset=offset)
+    whole = config_of(device_of(tensors[0].device), torch.bfloat16, features, 2100, offset is not None)
+    told = [
+        launch.hyper(*tensors, inputs.key_mask.cuda(), call, replace(whole, rows=rows, plain=plain))
+        for rows, plain in ((128, 64), (64, 64), (64, 128))
+    ]
+    for out, lse in told[1:]:
+        assert float((out - told[0][0]).float().norm() / told[0][0].float().norm()) < 0.02
+        seen = told[0][1] > float("-inf")
+        assert torch.equal(lse > float("-inf"), seen)
+        assert float((lse - told[0][1])[seen].abs().mean()) < 0.002
 
 
 @pytest.mark.parametrize("offset", [None, 0])

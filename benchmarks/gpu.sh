@@ -8,6 +8,7 @@
 #   attention  milliseconds beside cuDNN and flash, inputs of a middle layer, 4,096 to 32,768 tokens
 #   worst      inputs in which every key matters a little; full attention
 #   long       made inputs of 65,536, 131,072 and 1,048,576 tokens
+#   beyond     inputs of 65,536 and 131,072 tokens that are nearly real, and perplexity there (a novel of 151,072 tokens)
 #   rules      exact attention with masks and scores beside FlexAttention
 #   overhead   what a rewritten call costs beside its kernels
 #   quality    perplexity at 32,768 tokens of three texts
@@ -28,7 +29,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=${PYTHON:-python3}
 mkdir -p "$out" || exit 2
 steps=("$@")
-[[ ${#steps[@]} -gt 0 ]] || steps=(tests attention worst long rules overhead quality passkeys first)
+[[ ${#steps[@]} -gt 0 ]] || steps=(tests attention worst long beyond rules overhead quality passkeys first)
 
 bench() { "$python" "$here/$1.py" "${@:2}"; }
 reads() { bench "$1" --device cuda --dtype bfloat16 --model "$model" --adapter "$adapter" "${@:2}"; }
@@ -55,6 +56,14 @@ run() {
                 --json "$out/long.json" &&
                 bench attention --lengths 1048576 --heads 8 --head-dims 64 --implementations paper,hyper --repeats 1 \
                     --json "$out/long.json" --merge
+            ;;
+        beyond)
+            bench attention_inputs "$out/long.safetensors" --tokens 131072 --beyond --layer 12 --heads 6 --device cuda \
+                --model "$model" --adapter "$adapter" --text "novel=$novel" --start 20000 &&
+                bench attention --lengths 65536,131072 --inputs "$out/long.safetensors" --made none --repeats 5 \
+                    --implementations cudnn,flash,paper,hyper --json "$out/beyond.json" &&
+                reads quality --context 131072 --beyond --start 20000 --text "novel=$novel" --text code \
+                    --estimators exact,hyper --presets default --json "$out/beyond_quality.json"
             ;;
         rules)
             bench attention_rules --head-dims 64,128 --lengths 4096,16384 --repeats 7 --json "$out/rules.json"

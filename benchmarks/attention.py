@@ -31,8 +31,9 @@ KEY = ("implementation", "n", "heads", "head_dim", "causal", "dtype", "inputs")
 MADE = ("shaped", "gaussian")
 NAMES = ("cudnn", "flash", "flex", "paper", "hyper")
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple")
+MOST_COUNTED = 1 << 16  # tokens: beyond, the plan that is counted takes longer than everything else
 COUNTED_SCORES = 1 << 32  # keys are counted for as many heads as have so many scores, one at least
-SAMPLED_HEADS = 6  # of longer inputs, in some tiles
+SAMPLED_HEADS = 6  # where keys are counted in some tiles
 BF16_FLOPS, FP8_FLOPS, BYTES = 989e12, 1979e12, 3.35e12  # an H100's, a second
 
 
@@ -212,7 +213,7 @@ def _flex(query: Any, key: Any, value: Any, causal: bool) -> Callable[[], Any]:
 def _keys(name: str, query: Any, key: Any, value: Any, causal: bool) -> float | None:
     """Keys that a query reads, by the plan of some heads; whether a tile reads everything, these decide among them.
 
-    None where the plan would take longer than everything else.
+    Of long inputs in some tiles, where that can be; None where the plan would take longer than everything else.
     """
     import keys_read
     from hyperrewrite.kernels.call import AttentionCall
@@ -225,12 +226,13 @@ def _keys(name: str, query: Any, key: Any, value: Any, causal: bool) -> float | 
     call = AttentionCall(
         n, n, scale=query.shape[-1] ** -0.5, causal_offset=0 if causal else None, parameters=Parameters(algorithm=name)
     )  # fmt: skip
-    heads = min(max(COUNTED_SCORES // (n * n), 1), query.shape[1])
-    if n <= keys_read.MOST_COUNTED:
-        some = [tensor[:, :heads] for tensor in (query, key, value)]
-        return round(keys_read.of_all(*some, call)[0], 1)
-    some = [tensor[:, :SAMPLED_HEADS] for tensor in (query, key, value)]
-    return round(keys_read.of_some_tiles(*some, call), 1) if keys_read.in_tiles(call) else None
+    in_tiles = n > keys_read.MOST_COUNTED and keys_read.in_tiles(call)
+    if n > MOST_COUNTED and not in_tiles:
+        return None
+    heads = SAMPLED_HEADS if in_tiles else max(COUNTED_SCORES // (n * n), 1)
+    some = [tensor[:, :heads] for tensor in (query, key, value)]
+    keys = keys_read.of_some_tiles(*some, call) if in_tiles else keys_read.of_all(*some, call)[0]
+    return round(keys, 1)
 
 
 def table(rows: list[dict[str, Any]]) -> Table:

@@ -16,9 +16,7 @@ SAMPLED = 16  # tiles
 
 def of_all(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> tuple[float, list[Far | Whole]]:
     """Mean over queries and heads of what `meter.keys_per_query` counts; and what was found besides near keys."""
-    with torch.no_grad():
-        parts, found = planning.whole_plan(query, key, value, None, call)
-        counts = planning.count_keys(parts, None, *query.shape[:2], call, found=found)
+    counts, found = _counts(query, key, value, call)
     return float(counts.double().mean()), found
 
 
@@ -40,9 +38,13 @@ def of_some_tiles(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall
     for number in (int((at + 0.5) * tiles / count) for at in range(count)):
         start, stop = max(number - 1, 0) * size, (number + 1) * size
         part = replace(call, num_queries=stop - start, causal_offset=start)
-        rows = query[:, :, start:stop]
-        with torch.no_grad():
-            parts, found = planning.whole_plan(rows, key, value, None, part)
-            counts = planning.count_keys(parts, None, *rows.shape[:2], part, found=found)
+        counts, _ = _counts(query[:, :, start:stop], key, value, part)
         total += float(counts[:, :, -size:].double().mean())
     return total / count
+
+
+def _counts(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> tuple[Tensor, list[Far | Whole]]:
+    """int64 [B, H, n_q], and what was found."""
+    with torch.no_grad():
+        parts, found = planning.whole_plan(query, key, value, None, call)
+        return planning.count_keys(parts, None, *query.shape[:2], call, found=found), found

@@ -95,7 +95,7 @@ def analytic(device: Device, dtype: torch.dtype, widest: int) -> Config:
     elif widest > 64:
         config = Config(near=Phase(64, 4), attend=Phase(32, 8))
     else:
-        config = Config(rows=64)
+        config = Config(rows=LEAST_ROWS)
     config = replace(config, sketch=device.sketch)
     if device.capability == (0, 0):  # on AMD's a third stage spills
         config = replace(config, attend=replace(config.attend, stages=2))
@@ -152,7 +152,7 @@ def attend_bytes(config: Config, dtype: torch.dtype, widest: int) -> int:
 
 
 def attend_registers(config: Config, device: Device, dtype: torch.dtype, widest: int) -> int | None:
-    """Most registers of a thread of the attention, so that two blocks of 8 warps share a multiprocessor.
+    """Most registers of a thread of the attention, so that 16 warps share a multiprocessor.
 
     None: as many as the compiler likes. On other GPUs than Hopper it is slow to have fewer, as much is spilled; with
     more than 128 features not even the output of a tile fits.

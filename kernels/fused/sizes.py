@@ -84,11 +84,11 @@ class Sizes:
             "PAD_WORDS": 1 << (self.stretch // 32 - 1).bit_length(),
         }
 
+    def warps(self, config: Config, takes: Takes) -> int:
+        """Of a program of `attend_tile`."""
+        return max(config.attend.warps // self.portions_of(takes), 1)
+
     def prepare_warps(self, widest: int, dtype: torch.dtype) -> int:
         """Of a program of `prepare_keys`, whose keys and values have `widest` features at most: with fewer, a large
         block does not fit into registers."""
         return 4 if self.block * widest * dtype.itemsize <= MOST_OF_FOUR else 8
-
-    def warps(self, config: Config, takes: Takes) -> int:
-        """Of a program of `attend_tile`."""
-        return max(config.attend.warps // self.portions_of(takes), 1)

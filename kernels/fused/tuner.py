@@ -124,9 +124,9 @@ HYPER_PHASES = {
     "search": [Phase(keys, warps, stages) for keys in (64, 128, 256) for warps in (4, 8) for stages in (2, 3, 4)],
     "attend": [Phase(keys, warps, stages) for keys in (LEAST_KEYS, 32, 64) for warps in (4, 8) for stages in (2, 3)],
 }
-HYPER_NUMBERS = {"plain": (LEAST_KEYS, 32, 64, 128), "rows": (LEAST_ROWS, TILE)}
 EXACT_PHASES = [Phase(keys, warps, stages) for keys in (32, 64, 128) for warps in (4, 8) for stages in (2, 3)]
-ROWS = (64, TILE)
+ROWS = (LEAST_ROWS, TILE)  # of a program, in both
+HYPER_NUMBERS = {"plain": (LEAST_KEYS, 32, 64, 128), "rows": ROWS}
 
 
 def _hyper_axis(case: Case, device: Device, name: str, until: float) -> Axis[Config | ExactConfig]:

@@ -137,17 +137,11 @@ def _halves(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
 @triton.jit
 def _folded(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
     """[KEYS, WIDTH] → [KEYS, 8]: maxima, halved as often as that takes; WIDTH is 16 to 128."""
-    if WIDTH >= 128:
-        one, other = _halves(scores, KEYS, 128)
-        scores = _higher(one, other)
-    if WIDTH >= 64:
-        one, other = _halves(scores, KEYS, 64)
-        scores = _higher(one, other)
-    if WIDTH >= 32:
-        one, other = _halves(scores, KEYS, 32)
-        scores = _higher(one, other)
-    one, other = _halves(scores, KEYS, 16)
-    return _higher(one, other)
+    for fold in tl.static_range(4):
+        if WIDTH >> fold > 8:
+            one, other = _halves(scores, KEYS, WIDTH >> fold)
+            scores = _higher(one, other)
+    return scores
 
 
 @triton.jit

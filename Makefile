@@ -4,7 +4,7 @@
 PYTHON ?= python3
 # More arguments for pip, for example an index of CPU-only torch builds: PIP_ARGS='--extra-index-url URL'
 PIP_ARGS ?=
-# More arguments for the demo and for pytest: make demo ARGS='--tokens 4096', make unit ARGS='-k masks'
+# More arguments for the demo and for pytest: make demo ARGS='--plot demo.png', make unit ARGS='-k masks'
 ARGS ?=
 # Processes that share the tests. Each runs torch on one thread (tests/conftest.py).
 JOBS ?= 2
@@ -21,7 +21,7 @@ TREE := .build/typecheck
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.demo-installed ## a real language model: exact, paper and hyper side by side (ARGS='--tokens 4096')
+demo: $(VENV)/.demo-installed ## a real language model: exact, paper and hyper side by side (ARGS='--plot demo.png')
 	$(BIN)/hyperrewrite demo $(ARGS)
 
 test: lint typecheck unit ## everything CI runs: ruff, mypy, pytest

@@ -187,8 +187,13 @@ def _call(name: str, query: Any, key: Any, value: Any, causal: bool) -> Callable
         return exact
     if name == "flex":
         return _flex(query, key, value, causal)
-    rules = {"causal_offset": 0 if causal else None, "scale": query.shape[-1] ** -0.5, "algorithm": name}
+    rules = {"causal_offset": 0 if causal else None, "scale": query.shape[-1] ** -0.5, **_settings(name)}
     return lambda: torch.ops.hyper.attention(query, key, value, **rules)[0]
+
+
+def _settings(algorithm: str) -> dict[str, Any]:
+    """An algorithm that estimates from 4,096 keys up, the shortest input of the tables."""
+    return {"algorithm": algorithm, "min_seq_len": 4096}
 
 
 def _flex(query: Any, key: Any, value: Any, causal: bool) -> Callable[[], Any]:
@@ -223,9 +228,8 @@ def _keys(name: str, query: Any, key: Any, value: Any, causal: bool) -> float | 
     told = Parameters()
     if name == "flex":
         return float(min(told.sinks + told.window + 1, n))
-    call = AttentionCall(
-        n, n, scale=query.shape[-1] ** -0.5, causal_offset=0 if causal else None, parameters=Parameters(algorithm=name)
-    )  # fmt: skip
+    parameters = Parameters(**_settings(name))
+    call = AttentionCall(n, n, query.shape[-1] ** -0.5, 0 if causal else None, parameters=parameters)
     in_tiles = n > keys_read.MOST_COUNTED and keys_read.in_tiles(call)
     if n > MOST_COUNTED and not in_tiles:
         return None

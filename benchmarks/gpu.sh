@@ -77,7 +77,7 @@ run() {
             ;;
         passkeys)
             reads quality_passkey --lengths 4096,8192,16384,32768 --depths 0,25,50,75,100 --trials 10 \
-                --estimators exact,hyper --presets default --json "$out/passkeys.json"
+                --estimators exact,hyper --presets default --min-seq-len 4096 --json "$out/passkeys.json"
             ;;
         first)
             reads quality_passkey --lengths 32768 --depths 0 --trials 90 --seed 1 --estimators exact,hyper \

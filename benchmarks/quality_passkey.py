@@ -1,8 +1,8 @@
 """Does a model still find a five-digit key in a long text when attention is estimated?
 
-    python benchmarks/quality_passkey.py --lengths 4096,8192 --trials 4
+    python benchmarks/quality_passkey.py --lengths 4096,8192 --trials 4 --min-seq-len 4096
     python benchmarks/quality_passkey.py --lengths 4096,8192,16384,32768 --adapter FOLDER --device cuda --trials 20 \\
-        --json docs/benchmarks/passkey.json
+        --min-seq-len 4096 --json docs/benchmarks/passkey.json
 
 A case is a text of exactly `length` tokens, its answer included: filler, a sentence with the key after `depth` per cent
 of the filler, a question, the answer. One forward reads it all through the estimator. The key is found where every

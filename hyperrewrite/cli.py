@@ -41,7 +41,8 @@ def demo(
         Path | None, typer.Option("--json", metavar="PATH", help="Write the figures into this file.")
     ] = None,
     min_seq_len: Annotated[
-        int | None, typer.Option(help="With fewer keys than this attention stays exact; default as in the package.")
+        int | None,
+        typer.Option(help="With fewer keys than this attention stays exact; default: 4096 for paper, 8192 for hyper."),
     ] = None,
 ) -> None:
     """Run a real language model exactly, as `paper` and as `hyper`: seconds, perplexity, error."""
@@ -83,7 +84,8 @@ def diagnose(
     causal: Annotated[bool, typer.Option("--causal", help="Query i sees keys up to i.")] = False,
     algorithm: Annotated[str, typer.Option(help="hyper or paper.")] = "hyper",
     min_seq_len: Annotated[
-        int | None, typer.Option(help="With fewer keys than this attention stays exact; default as in the package.")
+        int | None,
+        typer.Option(help="With fewer keys than this attention stays exact; default: 4096 for paper, 8192 for hyper."),
     ] = None,
     rows: Annotated[int, typer.Option(help="Query rows that α and κ are estimated from.")] = 256,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,

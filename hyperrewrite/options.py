@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
-from .kernels.parameters import PRESETS, Parameters
-
-BREAK_EVEN = 8192  # keys
+from .kernels.parameters import Parameters, nearest, preset_values
 
 
 class OptionError(ValueError):
@@ -26,8 +24,6 @@ class OptionError(ValueError):
 class Options(Parameters):
     """Every option of the backend; those of the estimator are documented in `kernels.parameters.Parameters`.
 
-    min_seq_len  as there; where it is not given, the length from which `hyper` was measured to be as fast as exact
-                 attention (docs/performance.md), and for `paper` where the published recursion ends.
     preset       "default", "fast" or "accurate": values of the estimator's options that are not given.
     approximate  False: every site is exact, whatever else is set.
     layers       which sites may be approximated, counted in graph order: "all", "last:14", "first:2" or "0,3,5-9".
@@ -37,7 +33,6 @@ class Options(Parameters):
     inductor     configuration handed to Inductor, by the names of torch._inductor.config.
     """
 
-    min_seq_len: int = BREAK_EVEN
     preset: str = "default"
     approximate: bool = True
     layers: str = "all"
@@ -48,10 +43,9 @@ class Options(Parameters):
         """Raise OptionError for a value outside its range."""
         try:
             Parameters.__post_init__(self)
+            preset_values(self.preset)
         except ValueError as error:
             raise OptionError(str(error)) from None
-        if self.preset not in PRESETS:
-            raise OptionError(f"unknown preset {self.preset!r}{_nearest(str(self.preset), PRESETS)}")
         for name in ("approximate", "verify"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(f"{name} must be True or False, not {getattr(self, name)!r}")
@@ -75,11 +69,12 @@ class Options(Parameters):
         for key, value in (given or {}).items():
             name = str(key).replace("-", "_")
             if name not in names:
-                raise OptionError(f"unknown option {key!r}{_nearest(name, names)}")
+                raise OptionError(f"unknown option {key!r}{nearest(name, names)}")
             values[name] = value
-        values = PRESETS.get(str(values.get("preset", "default")), {}) | values
-        if values.get("algorithm") == "paper":
-            values = {"min_seq_len": Parameters().min_seq_len} | values
+        try:
+            values = preset_values(values.get("preset", "default")) | values
+        except ValueError as error:
+            raise OptionError(str(error)) from None
         if isinstance(values.get("inductor"), Mapping):
             values["inductor"] = MappingProxyType(_inductor(values["inductor"]))
         return Options(**values)
@@ -92,12 +87,6 @@ class Options(Parameters):
     def as_dict(self) -> dict[str, Any]:
         """Plain data, in the order of the fields."""
         return {f.name: getattr(self, f.name) for f in fields(self)} | {"inductor": dict(self.inductor)}
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    names = list(names)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(names)}"
 
 
 def _inductor(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from . import ops as _ops  # registers hyper::attention
-from .parameters import Algorithm
+from .parameters import Algorithm, Parameters, preset_values
 
 __all__ = ["hyper_attention"]
 _ = _ops
+_DEFAULT = Parameters()
 
 
 def hyper_attention(
@@ -19,8 +20,9 @@ def hyper_attention(
     key: Tensor,
     value: Tensor,
     attn_mask: Tensor | None = None,
-    *,
+    dropout_p: float = 0.0,
     is_causal: bool = False,
+    *,
     scale: float | None = None,
     enable_gqa: bool = False,
     key_mask: Tensor | None = None,
@@ -32,27 +34,29 @@ def hyper_attention(
     score_min: float | None = None,
     score_max: float | None = None,
     return_lse: bool = False,
-    algorithm: Algorithm = "hyper",
-    min_seq_len: int = 4096,
-    block_size: int = 256,
-    sample_size: int = 256,
-    lsh_projections: int = 7,
-    tile: int = 128,
-    strip: int = 0,
-    window: int = 128,
-    sinks: int = 64,
-    select: str = "search",
-    threshold: float = 0.005,
-    selected: int = 256,
-    means: int = 64,
-    seed: int = 0,
+    preset: str = "default",
+    algorithm: Algorithm = _DEFAULT.algorithm,
+    min_seq_len: int | None = None,
+    block_size: int = _DEFAULT.block_size,
+    sample_size: int = _DEFAULT.sample_size,
+    lsh_projections: int = _DEFAULT.lsh_projections,
+    tile: int = _DEFAULT.tile,
+    strip: int = _DEFAULT.strip,
+    window: int = _DEFAULT.window,
+    sinks: int = _DEFAULT.sinks,
+    select: str = _DEFAULT.select,
+    threshold: float | None = None,
+    selected: int = _DEFAULT.selected,
+    means: int = _DEFAULT.means,
+    seed: int = _DEFAULT.seed,
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """Near-linear attention with the arguments of F.scaled_dot_product_attention (there is no dropout).
+    """Near-linear attention with the arguments of F.scaled_dot_product_attention, in its order.
 
     query [..., H, n_q, D], key [..., H_kv, n_k, D], value [..., H_kv, n_k, D_v], rank 3 or more; H == H_kv unless
     enable_gqa. attn_mask: bool (True = takes part) or float (added), broadcastable to [..., H, n_q, n_k]; a bool mask
     over keys alone stays estimated, every other mask makes the call exact. is_causal: top-left aligned, not together
-    with attn_mask. scale: 1/√D by default. The rest: `Parameters`.
+    with attn_mask. scale: 1/√D by default. dropout_p must be 0: there is no dropout. preset: "default", "fast" or
+    "accurate", for the threshold where it is None. min_seq_len: None = that of the algorithm. The rest: `Parameters`.
 
     Masks of O(n), for rank-4 inputs only; a query sees the keys that all of them allow:
     key_mask bool [batch or 1, n_k]: True = the key takes part.
@@ -71,8 +75,13 @@ def hyper_attention(
     rank = query.dim()
     if rank < 3 or key.dim() != rank or value.dim() != rank:
         raise ValueError(f"query, key and value must share a rank of 3 or more, not {rank}, {key.dim()}, {value.dim()}")
+    if dropout_p:
+        raise ValueError(f"dropout_p must be 0, not {dropout_p}: only F.scaled_dot_product_attention has dropout")
     if is_causal and attn_mask is not None:
         raise ValueError("is_causal and attn_mask cannot both be given")
+    preferred = preset_values(preset)
+    if threshold is None:
+        threshold = preferred.get("threshold", _DEFAULT.threshold)
     lifted = {"first_key": first_key, "stop_key": stop_key, "query_group": query_group, "key_group": key_group}
     for name, tensor in {"key_mask": key_mask, **lifted}.items():
         if tensor is not None and rank != 4:

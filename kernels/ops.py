@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -15,13 +17,18 @@ from .lifted import Lifted
 from .meter import notify
 from .parameters import Parameters
 
+
+def _declared(name: str, default: Any) -> str:
+    """A field of `Parameters` as the schema says it. min_seq_len alone has no default of its own: the algorithm's."""
+    if default is None:
+        return f"int? {name}=None"
+    return f"{type(default).__name__} {name}={json.dumps(default)}"
+
+
 _RULES = (
     "SymInt? causal_offset=None, SymInt? sliding_window=None, "
     "float softcap=0.0, float? score_min=None, float? score_max=None, float scale=1.0, "
-    'str empty_rows="zero", '
-    'str algorithm="hyper", int min_seq_len=4096, int block_size=256, int sample_size=256, int lsh_projections=7, '
-    "int tile=128, int strip=0, int window=128, int sinks=64, "
-    'str select="search", float threshold=0.005, int selected=256, int means=64, int seed=0'
+    'str empty_rows="zero", ' + ", ".join(_declared(f.name, f.default) for f in fields(Parameters))
 )
 _LIFTED = "Tensor? first_key=None, Tensor? stop_key=None, Tensor? query_group=None, Tensor? key_group=None"
 SCHEMA = (

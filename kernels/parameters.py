@@ -1,20 +1,25 @@
 """What a call of the attention op is told besides its tensors: one frozen dataclass, its defaults and their limits.
 
-`hyperrewrite.options.Options` takes its defaults from here, and the schema of `hyper::attention` carries the same
-names in the same order, so a value is spelled one way from the user's dictionary down to the kernel.
+`hyperrewrite.options.Options`, `hyper_attention` and the schema of `hyper::attention` take names and defaults from
+here, so a value is spelled one way from the user's dictionary down to the kernel.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 Algorithm = Literal["exact", "paper", "hyper"]
 EmptyRows = Literal["zero", "mean", "nan"]
 
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
 EMPTY_ROWS: tuple[str, ...] = get_args(EmptyRows)
+
+# Keys from which an algorithm estimates. hyper: where it was measured to be as fast as exact attention
+# (docs/performance.md). paper: where the published recursion ends.
+MIN_SEQ_LEN: dict[str, int] = {"exact": 0, "paper": 4096, "hyper": 8192}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class Parameters:
 
     algorithm        "exact", "paper" (Han et al., ICLR 2024) or "hyper" (docs/estimator.md).
     min_seq_len      with fewer keys than this every algorithm is exact; for `paper` also where its recursion ends.
+                     None = that of the algorithm (MIN_SEQ_LEN), which then stands in the field.
     block_size       edge of a sorted diagonal block (`paper`).
     sample_size      uniform residual samples per query block (`paper`).
     lsh_projections  hyperplanes of the angular hash; 2**lsh_projections buckets.
@@ -40,7 +46,7 @@ class Parameters:
     """
 
     algorithm: Algorithm = "hyper"
-    min_seq_len: int = 4096
+    min_seq_len: int = cast(int, None)
     block_size: int = 256
     sample_size: int = 256
     lsh_projections: int = 7
@@ -63,6 +69,8 @@ class Parameters:
         """Raise ValueError with one sentence for a value outside its range."""
         if self.algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, not {self.algorithm!r}")
+        if self.min_seq_len is None:
+            object.__setattr__(self, "min_seq_len", MIN_SEQ_LEN[self.algorithm])
         for name, low, high in LIMITS:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -95,6 +103,21 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fast": {"threshold": 0.01},
     "accurate": {"threshold": 0.002},
 }
+
+
+def preset_values(preset: str) -> dict[str, Any]:
+    """The fields that a preset sets. Raises ValueError with one sentence for a preset that does not exist."""
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise ValueError(f"unknown preset {preset!r}{nearest(str(preset), PRESETS)}")
+    return PRESETS[preset]
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: which valid one is nearest, or all of them."""
+    names = list(names)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(names)}"
+
 
 SELECTORS = ("search", "heavy", "lsh", "pooled", "leverage", "kmeans")
 NO_SELECTOR = "none"

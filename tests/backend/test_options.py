@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError
+from typing import Any
 
 import pytest
-from hyperrewrite.kernels.parameters import Parameters
+import torch
+from hyperrewrite.kernels import meter
+from hyperrewrite.kernels.parameters import MIN_SEQ_LEN, Parameters
 
-from hyperrewrite import OptionError, Options
-from hyperrewrite.options import BREAK_EVEN, chosen_layers
+from hyperrewrite import OptionError, Options, hyper_attention
+from hyperrewrite.demo.settings import Settings
+from hyperrewrite.options import chosen_layers
 
 
 def test_defaults_are_those_of_the_kernels() -> None:
-    """But for the length from which approximating pays, which is the published one for `paper` only."""
-    assert Options().parameters == replace(Parameters(), min_seq_len=BREAK_EVEN)
+    assert Options().parameters == Parameters()
     assert Options.of({"algorithm": "paper"}).parameters == Parameters(algorithm="paper")
     assert Options.of({"algorithm": "paper", "min_seq_len": 99}).min_seq_len == 99
     assert Options.of({"min_seq_len": 99, "preset": "fast"}).min_seq_len == 99
+
+
+@pytest.mark.parametrize("algorithm", ["paper", "hyper"])
+def test_an_algorithm_has_one_min_seq_len(algorithm: Any) -> None:
+    """For the backend, the op, `hyper_attention` and the demo alike; a number that is given stands everywhere."""
+    least = MIN_SEQ_LEN[algorithm]
+    assert Options.of({"algorithm": algorithm}).min_seq_len == Parameters(algorithm=algorithm).min_seq_len == least
+    assert Settings().options[algorithm]["min_seq_len"] == least
+    assert Settings(min_seq_len=99).options[algorithm]["min_seq_len"] == 99
+    x = torch.empty(1, 1, 1, 8)
+    seen: list[meter.Observation] = []
+    with meter.observe(seen.append):
+        hyper_attention(x, x, x, algorithm=algorithm)
+        torch.ops.hyper.attention(x, x, x, algorithm=algorithm)
+        hyper_attention(x, x, x, algorithm=algorithm, min_seq_len=99)
+    assert [observation.call.parameters.min_seq_len for observation in seen] == [least, least, 99]
 
 
 @pytest.mark.parametrize(
@@ -38,6 +57,8 @@ def test_unknown_name_says_the_nearest(given: dict[str, object], nearest: str) -
     "given",
     [
         {"algorithm": "magic"},
+        {"preset": "fastt"},
+        {"preset": ["fast"]},
         {"approximate": 1},
         {"block_size": 0},
         {"block_size": "256"},

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from attention_cases import SMALL
 from hyperrewrite.kernels import meter
 from hyperrewrite.kernels.functional import hyper_attention
+from hyperrewrite.kernels.parameters import PRESETS, Parameters
 
 
 @pytest.mark.parametrize("leading", [(3,), (2, 3), (2, 2, 3), (1, 2, 2, 3)], ids=str)
@@ -20,6 +21,37 @@ def test_ranks(leading: tuple[int, ...], causal: bool, scale: float | None) -> N
     torch.testing.assert_close(out, want)
     both = hyper_attention(query, key, value, is_causal=causal, scale=scale, return_lse=True)
     assert isinstance(both, tuple) and both[1].shape == (*leading, 9)
+
+
+def test_the_arguments_are_those_of_sdpa_in_its_order() -> None:
+    query, key = torch.randn(2, 4, 9, 8), torch.randn(2, 2, 9, 8)
+    mask = torch.rand(9, 9) > 0.4
+    for args, more in (
+        ((None, 0.0, True), {}),
+        ((mask, 0.0, False), {"scale": 0.3}),
+        ((mask,), {"dropout_p": 0}),
+        ((), {"attn_mask": None, "dropout_p": 0.0, "is_causal": True, "scale": 0.3}),
+    ):
+        want = F.scaled_dot_product_attention(query, key, key, *args, **more, enable_gqa=True)
+        torch.testing.assert_close(hyper_attention(query, key, key, *args, **more, enable_gqa=True), want)
+    for wrong in ((None, True), (None, 0.1), (None, -0.1)):
+        with pytest.raises(ValueError, match="dropout_p must be 0"):
+            hyper_attention(query, key, key, *wrong, enable_gqa=True)
+    with pytest.raises(TypeError, match="positional"):
+        hyper_attention(query, key, key, None, 0.0, True, 0.3)  # type: ignore[misc]  # SDPA's scale has a name as well
+
+
+def test_a_preset_is_a_threshold() -> None:
+    query = torch.randn(1, 1, 9, 8)
+    seen: list[meter.Observation] = []
+    with meter.observe(seen.append):
+        hyper_attention(query, query, query)
+        hyper_attention(query, query, query, preset="fast")
+        hyper_attention(query, query, query, preset="fast", threshold=0.3)
+    thresholds = [observation.call.parameters.threshold for observation in seen]
+    assert thresholds == [Parameters().threshold, PRESETS["fast"]["threshold"], 0.3]
+    with pytest.raises(ValueError, match="did you mean 'accurate'"):
+        hyper_attention(query, query, query, preset="acurate")
 
 
 @pytest.mark.parametrize(

@@ -79,17 +79,17 @@ class Far:
         begins = (self.first - start).clamp(0, self.strip)  # row of its strip; `strip` = in none
         line = torch.arange(tiles * strips, device=device).view(tiles, strips, 1) * (self.strip + 1) + begins
         place = line * self.sections + self.key_section.unsqueeze(1)
-        read = torch.zeros(tiles * strips * (self.strip + 1) * self.sections, device=device)
-        read.scatter_add_(0, place.flatten(), torch.ones(tiles * strips * found, device=device))
+        read = torch.zeros(tiles * strips * (self.strip + 1) * self.sections, dtype=torch.float32, device=device)
+        read.scatter_add_(0, place.flatten(), read.new_ones(tiles * strips * found))
         read = read.view(tiles, strips, self.strip + 1, self.sections)[:, :, : self.strip].cumsum(2)
-        visible = torch.zeros(tiles, self.sections, device=device)
+        visible = read.new_zeros(tiles, self.sections)
         visible.scatter_add_(1, self.block_section, self.block_keys.float())
         return 1.0 - read.flatten(1, 2)[:, : self.query_rows.shape[1]] / visible.clamp(min=1.0).unsqueeze(1)
 
     def log_stands_for(self) -> Tensor:
         """Logarithm of how many keys a mean stands for, float32 [N, R, M]; −inf where there are none."""
         index = self.block_section.unsqueeze(1).expand(*self.query_rows.shape, -1)
-        return self.left().log_().gather(2, index).add_(self.block_keys.log().unsqueeze(1))
+        return self.left().log_().gather(2, index).add_(self.block_keys.float().log().unsqueeze(1))
 
     def of(self, chosen: Tensor) -> Far:
         """The chosen tiles alone, bool [N]."""

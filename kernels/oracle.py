@@ -211,7 +211,7 @@ def plan_log_weight(parts: Plan, key_mask: Tensor | None, batch: int, kv_heads: 
                         put(b, h, i, columns[keep], 0.0)
                     continue
                 unit = h // part.group()
-                logs = torch.zeros(()) if part.log_weight is None else part.log_weight
+                logs = torch.zeros((), dtype=torch.float64) if part.log_weight is None else part.log_weight
                 logs = logs.expand(part.key_rows.shape)[b, unit].double()
                 for t in range(part.query_rows.shape[2]):
                     for i in part.query_rows[b, h, t].tolist():

@@ -15,10 +15,7 @@ from .tiling import block_of
 
 def count_visible(key_mask: Tensor | None, call: AttentionCall, device: torch.device) -> Tensor:
     """Visible keys of each of m blocks, int16 [B or 1, m]; key_mask bool [B or 1, n_k]."""
-    if key_mask is None:
-        shown = torch.ones(1, call.num_keys, dtype=torch.float32, device=device)
-    else:
-        shown = key_mask.float()
+    shown = torch.ones(1, call.num_keys, dtype=torch.float32, device=device) if key_mask is None else key_mask.float()
     return _blocked(shown.unsqueeze(-1), block_of(call)).sum((-1, -2)).to(torch.int16)
 
 

@@ -20,6 +20,7 @@ from torch.utils._sympy.functions import FloorDiv
 from .canonical import CanonicalView
 from .domain import Remainder
 from .expression import ZERO, Apply, Expr, Index, Int, Load, Number, as_sympy
+from .numbers import ARITHMETIC, CALLS, COMPARISONS, JOINS, Numbers
 from .spec import Operand, Rejected, RejectionCode
 from .symbols import Roots, extent, places, position, unmerged
 
@@ -31,7 +32,7 @@ SITE = "hyperrewrite_site"  # in the meta of a new node: the name of the output 
 class Emitter:
     """Writes nodes before `anchor` of a graph copy; `copied` maps nodes of the original to those of the copy.
 
-    dtype: what numbers are that come with no tensor; float32 and what is narrower are PyTorch's own choice.
+    dtype: of the scores, which says what numbers are that come with no tensor (`Numbers`).
     """
 
     def __init__(
@@ -43,7 +44,8 @@ class Emitter:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.view, self.copied, self.roots, self.device, self.dtype = view, copied, roots, device, dtype
+        self.view, self.copied, self.roots, self.device = view, copied, roots, device
+        self.numbers = Numbers(dtype)
         self.graph = copied[anchor].graph
         self.anchor = anchor
         self._emitted: dict[tuple[Any, ...], Any] = {}
@@ -231,7 +233,7 @@ class Emitter:
         axes = self.score_axes
         node = self.tensor(expr, axes)
         if not isinstance(node, fx.Node):
-            node = self.call(torch.full, (1,) * len(axes), node, device=self.device)
+            node = self._filled((1,) * len(axes), node)
         if len(axes) > 4:
             node = self.method("expand", node, -1, *(self.size(self.roots.size(h)) for h in self.roots.heads), -1, -1)
             node = self.method("flatten", node, 1, len(self.roots.heads))
@@ -251,11 +253,14 @@ class Emitter:
             return self._number(expr.value)
         if isinstance(expr, Load):
             found = self._placed_load(expr.node, expr.index, axes)
-            return self._gathered(expr, axes) if found is None else found
+            found = self._gathered(expr, axes) if found is None else found
+            self.numbers.know(found, self.view.value(expr.node))
+            return found
         if isinstance(expr, Int):
             return self._integer(expr.value, axes)
         if isinstance(expr, Apply):
             if expr.origin is not None and (found := self._placed_load(*expr.origin, axes)) is not None:
+                self.numbers.know(found, self.view.value(expr.origin[0]))
                 return found
             return self._apply(expr, axes)
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "an expression of scores cannot be a tensor", self.anchor)
@@ -331,56 +336,57 @@ class Emitter:
 
     def _apply(self, expr: Apply, axes: Axes) -> Any:
         args = [self.tensor(a, axes) for a in expr.args]
-        if expr.name in _JOINS:
+        if expr.name in ARITHMETIC or expr.name in COMPARISONS:
+            args = self._with_dtype(args, divides=expr.name == "div")
+        made = self._applied(expr.name, args)
+        if expr.name in ARITHMETIC or expr.name in ("where", "tanh"):
+            self.numbers.know_result(made, args[1:] if expr.name == "where" else args)
+        return made
+
+    def _with_dtype(self, args: list[Any], divides: bool) -> list[Any]:
+        """Arguments of arithmetic, integers as numbers of ours where PyTorch would make them those of its default."""
+        if not self.numbers.lack_dtype(args, divides):
+            return args
+        args = [self.method("to", a, self.numbers.dtype) if self.numbers.is_tensor(a) else a for a in args]
+        for node in filter(self.numbers.is_tensor, args):
+            self.numbers.know(node, torch.empty(0, dtype=self.numbers.dtype))
+        return args
+
+    def _filled(self, shape: tuple[int, ...], value: Any) -> fx.Node:
+        """A tensor of one number."""
+        own = {"dtype": self.numbers.dtype} if self.numbers.lack_dtype([value]) else {}
+        return self.call(torch.full, shape, value, device=self.device, **own)
+
+    def _applied(self, name: str, args: list[Any]) -> Any:
+        if name in JOINS:
             total = args[0]
             for part in args[1:]:
-                total = self.call(_JOINS[expr.name], total, part)
+                total = self.call(JOINS[name], total, part)
             return total
-        if expr.name == "not":
+        if name == "not":
             return self.call(torch.logical_not, args[0])
-        if expr.name == "le0":
+        if name == "le0":
             return self.call(operator.le, args[0], 0)
-        if expr.name == "int64":
+        if name == "int64":
             return self.method("to", args[0], torch.int64)
-        if expr.name == "where":
+        if name == "where":
             return self.call(torch.where, args[0], *self._numbers(args[1:]))
-        if expr.name in ("minimum", "maximum") and any(not isinstance(a, fx.Node) for a in args):
+        if name in ("minimum", "maximum") and any(not isinstance(a, fx.Node) for a in args):
             node, limit = args if isinstance(args[0], fx.Node) else args[::-1]
-            return self.method("clamp", node, **{"max" if expr.name == "minimum" else "min": limit})
-        if expr.name in _CALLS:
-            return self.call(_CALLS[expr.name], *args)
-        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"{expr.name} cannot be written", self.anchor)
+            return self.method("clamp", node, **{"max" if name == "minimum" else "min": limit})
+        if name in CALLS:
+            return self.call(CALLS[name], *args)
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, f"{name} cannot be written", self.anchor)
 
     def _number(self, value: float) -> float:
         """A number as float32 has it, where that is infinite: PyTorch takes no such number there."""
-        if self.dtype == torch.float64 or not isinstance(value, float) or not abs(value) > MOST:
+        if self.numbers.dtype == torch.float64 or not isinstance(value, float) or not abs(value) > MOST:
             return value
         return math.copysign(math.inf, value)
 
     def _numbers(self, args: list[Any]) -> list[Any]:
-        """Two branches, the second a tensor if both are numbers that float32 does not hold as they are."""
-        if self.dtype != torch.float64 or any(isinstance(a, fx.Node) for a in args):
+        """Two branches, a number among them as a tensor where PyTorch would choose another dtype for it."""
+        if not self.numbers.lack_dtype(args):
             return args
-        return [args[0], self.call(torch.full, (), args[1], dtype=self.dtype, device=self.device)]
-
-
-_JOINS: dict[str, Callable[..., Any]] = {
-    "and": operator.and_,
-    "or": operator.or_,
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-}
-_CALLS: dict[str, Callable[..., Any]] = {
-    "eq": operator.eq,
-    "ne": operator.ne,
-    "lt": operator.lt,
-    "le": operator.le,
-    "gt": operator.gt,
-    "ge": operator.ge,
-    "tanh": torch.tanh,
-    "isnan": torch.isnan,
-    "minimum": torch.minimum,
-    "maximum": torch.maximum,
-}
+        last = max(k for k, arg in enumerate(args) if not self.numbers.is_tensor(arg) and not isinstance(arg, int))
+        return [self._filled((), arg) if k == last else arg for k, arg in enumerate(args)]

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
 import pytest
 import torch
 from attention_cases import Inputs, make_inputs, with_lifted
+from default_dtype import DTYPES, default_dtype
 from hyperrewrite.kernels import decomposition, hardness, meter, probe_error
 from hyperrewrite.kernels.parameters import SELECTORS
 from torch import Tensor
 
-DTYPES = [torch.float64, torch.bfloat16, torch.float16]
 SHORT: dict[str, Any] = {"min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "means": 4, "selected": 8, "scale": 0.4}
 PAPER: dict[str, Any] = {"algorithm": "paper", "min_seq_len": 32, "block_size": 16, "sample_size": 16, "scale": 0.4}
 EXACT: dict[str, Any] = {"algorithm": "exact", "scale": 0.4}
 CURVED: dict[str, Any] = EXACT | {"softcap": 5.0, "score_min": -3.0, "score_max": 4.0}
-
-
-@contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def _results(inputs: Inputs, rules: dict[str, Any]) -> list[Tensor]:

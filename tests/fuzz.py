@@ -2,11 +2,12 @@
 
 python tests/fuzz.py --graphs 20000 --mutants 50000 --seed 7 --jobs 16 --keep-going --out failures
 
-Random graphs have the property of tests/passes/test_random_graphs.py, mutants that of tests/passes/test_mutations.py.
-Ends with exit code 1 if a rewritten graph ever computes something else, and says of each that does what it is: of a
-random graph its smallest failing plan, of a mutant its base, what was changed at which node, and its seed; --out writes
-the graphs and their values into files. What is found rests on the numbers and the seed, not on --jobs. To make a
-failing one again: `--graphs 100 --mutants 0 --seed N` for graph-N, `--graphs 0 --mutants 1 --seed N` for mutant-N.
+Results and gradients of all floating inputs are compared. Random graphs have the property of
+tests/passes/test_random_graphs.py, mutants that of tests/passes/test_mutations.py. Ends with exit code 1 if a rewritten
+graph ever computes something else, and says of each that does what it is: of a random graph its smallest failing plan,
+of a mutant its base, what was changed at which node, and its seed; --out writes the graphs and their values into files.
+What is found rests on the numbers and the seed, not on --jobs. To make a failing one again: `--graphs 100 --mutants 0
+--seed N` for graph-N, `--graphs 0 --mutants 1 --seed N` for mutant-N.
 """
 
 from __future__ import annotations

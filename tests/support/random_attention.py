@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from failing import described
-from graphs import Backend, assert_same, run
+from graphs import Backend, RowsWithoutKeys, assert_same, assert_same_gradients, run_with_gradients
 from hyperrewrite.passes.sites import Findings
 from hypothesis import strategies as st
 from torch import Tensor, fx
@@ -120,17 +120,20 @@ def function(plan: Plan) -> Callable[..., Tensor]:
 
 
 def checked(plan: Plan) -> Findings:
-    """What is found in a plan's graph, once its rewrites, as SDPA or op and as op, gave what it gives.
+    """What is found in a plan's graph, once its rewrites, as SDPA or op and as op, gave what it gives, gradients too.
 
     Raises what is wrong, with the graphs and the values as a note.
     """
     call, args = function(plan), inputs(plan)
-    expected = run(call, args)
+    with RowsWithoutKeys() as rows:
+        expected = run_with_gradients(call, args)
     for backend in (Backend(), Backend(op=True)):
         actual = None
         try:
-            actual = run(call, args, backend)
-            assert_same(actual, expected, 2e-5)
+            actual = run_with_gradients(call, args, backend)
+            assert_same(actual[0], expected[0], 2e-5)
+            if not rows.found:
+                assert_same_gradients(actual[1], expected[1], 2e-5)
         except Exception as error:
             for graph in backend.graphs[-1:]:
                 error.add_note(described(graph.module, _rewritten(backend), expected, actual))

@@ -1,16 +1,18 @@
-"""Run a mutant as it is and as rewritten, and compare: results, what is written into the inputs, and no failure."""
+"""Run a mutant as it is and as rewritten, and compare: results, gradients, what is written into inputs, no failure."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from failing import described
-from graphs import EXACT, OP, clone
+from graphs import EXACT, OP, RowsWithoutKeys, clone, gradients_of, leaves_of
+from hyperrewrite.kernels import ops
 from hyperrewrite.passes.canonical import CanonicalView
 from hyperrewrite.passes.rewrite import rewrite
 from hyperrewrite.passes.score import ADDED_FILL, LOST
@@ -29,6 +31,14 @@ LARGE = 1e6  # what is larger is a fill, and is compared relative to itself
 TRIES = 10
 
 
+@dataclass(frozen=True)
+class Results:
+    """What a graph gives: what it returns, its inputs as it leaves them, and the gradients of its floating inputs."""
+
+    values: list[Any]
+    gradients: list[Tensor | None]
+
+
 class Wrong(AssertionError):
     """A rewritten graph that computes something else, or that does not run, or passes that failed."""
 
@@ -37,15 +47,16 @@ class Wrong(AssertionError):
         mutant: Mutant,
         said: str,
         rewritten: fx.GraphModule | None = None,
-        expected: list[Any] | None = None,
-        actual: list[Any] | None = None,
+        expected: Results | None = None,
+        actual: Results | None = None,
     ) -> None:
         super().__init__(f"{mutant}\n  {said}")
         self.mutant, self.rewritten, self.expected, self.actual = mutant, rewritten, expected, actual
 
     def details(self) -> str:
         """The graph, its rewrite, and what both computed."""
-        return described(self.mutant.module, self.rewritten, self.expected, self.actual)
+        both = [None if r is None else [*r.values, *r.gradients] for r in (self.expected, self.actual)]
+        return described(self.mutant.module, self.rewritten, *both)
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ def check(base: str, seed: int) -> Outcome:
     raise RuntimeError(f"no mutant of {base} runs for seed {seed}")
 
 
-def _checked(mutant: Mutant, inputs: tuple[Any, ...], expected: list[Any]) -> Outcome:
+def _checked(mutant: Mutant, inputs: tuple[Any, ...], expected: Results) -> Outcome:
     logger = logging.getLogger("hyperrewrite")
     was, logger.disabled = logger.disabled, True
     try:
@@ -97,18 +108,20 @@ def _checked(mutant: Mutant, inputs: tuple[Any, ...], expected: list[Any]) -> Ou
         inputs = tuple(
             old if k in kept else new for k, (old, new) in enumerate(zip(mutant.inputs, inputs, strict=True))
         )
-        expected = _run(mutant.module, inputs)
+        expected = _run(mutant.module, inputs, kept)
+    with RowsWithoutKeys() as rows:
+        _run(mutant.module, inputs, kept)
     for name in ("SDPA or op", "op"):
         module = None
         try:
             module = _with_op(mutant, findings) if name == "op" else analysis.module
-            actual = _run(module, inputs)
+            actual = _run(module, inputs, kept)
         except Exception as error:
             raise Wrong(mutant, f"as {name} it does not run: {type(error).__name__}: {error}", module) from error
-        off, said = difference(actual, expected)
+        off, said = _off(actual, expected, gradients=not rows.found)
         if off <= max(TOLERANCE, 10 * mutant.lost_digits):
             continue
-        if off <= 30 * _rounding_error(mutant, inputs, expected) or _is_swallowed(mutant, inputs, actual):
+        if off <= 30 * _rounding_error(mutant, inputs, kept, expected) or _is_swallowed(mutant, inputs, kept, actual):
             excused = "rounding"
         elif _not_finite(mutant, inputs):
             excused = "not finite"
@@ -118,7 +131,7 @@ def _checked(mutant: Mutant, inputs: tuple[Any, ...], expected: list[Any]) -> Ou
             raise Wrong(mutant, f"as {name} it differs by {off:.2g}: {said}", module, expected, actual)
     near = {s.anchor.name: "site" for s in findings.sites} | {r.anchor.name: "rejected" for r in findings.rejections}
     before = _base_result(mutant, inputs)
-    changes = before is None or difference(expected[: len(before)], before)[0] > 1e-6
+    changes = before is None or difference(expected.values[: len(before)], before)[0] > 1e-6
     return Outcome(mutant, near.get(mutant.anchor, "neither"), analysis.report.site_count, changes, excused)
 
 
@@ -142,13 +155,30 @@ def drawn(inputs: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
     return tuple(map(shuffled, inputs))
 
 
-def _run(module: Any, inputs: tuple[Any, ...]) -> list[Any]:
-    """What the graph returns, and its inputs as it leaves them."""
-    mine = clone(inputs)
+class _Apart(fx.Interpreter):
+    """A graph whose attention calls keep copies of what they save for gradients: the steps of a compiled graph write
+    into none of it, as AOTAutograd makes copies of what they write."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        if n.target not in (F.scaled_dot_product_attention, ops.attention._opoverload):
+            return super().run_node(n)
+        args, kwargs = pytree.tree_map_only(Tensor, Tensor.clone, self.fetch_args_kwargs_from_env(n))
+        return pytree.tree_map_only(Tensor, Tensor.clone, n.target(*args, **kwargs))
+
+
+def _run(module: fx.GraphModule, inputs: tuple[Any, ...], kept: Container[int] = ()) -> Results:
+    """What the graph gives. kept: inputs, by position, whose values are known and have no gradient."""
+    return _given(_Apart(module).run, inputs, kept)
+
+
+def _given(function: Callable[..., Any], inputs: tuple[Any, ...], kept: Container[int]) -> Results:
+    leaves, mine = leaves_of([None if k in kept else value for k, value in enumerate(inputs)])
+    mine = [clone(inputs[k]) if k in kept else value for k, value in enumerate(mine)]
     torch.manual_seed(0)
-    with torch.no_grad():
-        out = module.forward(*mine)
-    return [clone(v) for v in (*pytree.tree_leaves(out), *mine)]
+    with torch.enable_grad():
+        values = [*pytree.tree_leaves(function(*mine)), *mine]
+        gradients = gradients_of(values, leaves)
+    return Results([clone(v.detach()) if isinstance(v, Tensor) else v for v in values], gradients)
 
 
 def _base_result(mutant: Mutant, inputs: tuple[Any, ...]) -> list[Any] | None:
@@ -160,6 +190,19 @@ def _base_result(mutant: Mutant, inputs: tuple[Any, ...]) -> list[Any] | None:
             return pytree.tree_leaves(captured.module.forward(*clone(inputs[: len(captured.inputs)])))
     except Exception:
         return None
+
+
+def _off(actual: Results, expected: Results, gradients: bool = True) -> tuple[float, str]:
+    """The largest difference over results and gradients; where eager's gradient is NaN nothing is promised."""
+    worst, said = difference(actual.values, expected.values)
+    if not gradients:
+        return worst, said
+    mine = [
+        torch.where(b.isnan(), b, a) if isinstance(a, Tensor) and isinstance(b, Tensor) else a
+        for a, b in zip(actual.gradients, expected.gradients, strict=True)
+    ]
+    off, what = difference(mine, expected.gradients)
+    return (worst, said) if worst >= off else (off, f"gradient: {what}")
 
 
 def difference(actual: list[Any], expected: list[Any]) -> tuple[float, str]:
@@ -176,6 +219,8 @@ def difference(actual: list[Any], expected: list[Any]) -> tuple[float, str]:
 
 def _difference(a: Any, b: Any) -> tuple[float, str]:
     far = float("inf")
+    if isinstance(a, Tensor) != isinstance(b, Tensor):
+        return far, f"{_kind(a)} for {_kind(b)}"
     if not isinstance(b, Tensor):
         return (0.0, "") if a == b or (a != a and b != b) else (far, f"{a} for {b}")
     if (a.shape, a.dtype) != (b.shape, b.dtype):
@@ -196,6 +241,10 @@ def _difference(a: Any, b: Any) -> tuple[float, str]:
     return off, f"{int(((a - b).abs() > 1e-4 * scale).sum())} of {b.numel()} numbers"
 
 
+def _kind(value: Any) -> str:
+    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else str(value)
+
+
 class _Noisy(fx.Interpreter):
     """A graph whose steps each make a rounding error, larger than they really do."""
 
@@ -212,21 +261,18 @@ class _Noisy(fx.Interpreter):
         return torch.where(value.abs() < LARGE, value * noise, value)
 
 
-def _rounding_error(mutant: Mutant, inputs: tuple[Any, ...], expected: list[Any]) -> float:
+def _rounding_error(mutant: Mutant, inputs: tuple[Any, ...], kept: Container[int], expected: Results) -> float:
     """How far the mutant's results move when each step errs a little."""
     found = 0.0
     for seed in range(3):
         noisy = _Noisy(mutant.module)
         noisy.error = max(2e-7, mutant.lost_digits)
         noisy.generator = torch.Generator().manual_seed(seed)
-        mine = clone(inputs)
-        torch.manual_seed(0)
         try:
-            with torch.no_grad():
-                out = noisy.run(*mine)
+            given = _given(noisy.run, inputs, kept)
         except Exception:
             continue
-        found = max(found, difference([*pytree.tree_leaves(out), *mine], expected)[0])
+        found = max(found, _off(given, expected)[0])
     return found
 
 
@@ -249,16 +295,12 @@ class _Swallowing(fx.Interpreter):
         return value.copy_(torch.where(fills, low, value))
 
 
-def _is_swallowed(mutant: Mutant, inputs: tuple[Any, ...], actual: list[Any]) -> bool:
+def _is_swallowed(mutant: Mutant, inputs: tuple[Any, ...], kept: Container[int], actual: Results) -> bool:
     """Whether the rewrite gives what the graph would if the fills that it adds left nothing of the scores."""
-    mine = clone(inputs)
-    torch.manual_seed(0)
     try:
-        with torch.no_grad():
-            out = _Swallowing(mutant.module).run(*mine)
+        return _off(actual, _given(_Swallowing(mutant.module).run, inputs, kept))[0] <= TOLERANCE
     except Exception:
         return False
-    return difference(actual, [*pytree.tree_leaves(out), *mine])[0] <= TOLERANCE
 
 
 class _Watching(fx.Interpreter):

@@ -13,16 +13,15 @@ from typing import Any
 
 from torch import fx
 
-from .generated_code import generated_for
+from .generated_code import Generated, generated_for
 from .options import Options
 from .passes.canonical import CanonicalView
-from .passes.expand import expand
-from .passes.held import Triangle, held_tensors
+from .passes.held import Triangle
 from .passes.region import Regions
-from .passes.rewrite import Rewritten, call_dtype, rewrite
-from .passes.sites import find_sites, rejection
-from .passes.spec import AttentionSite
-from .policy import decide
+from .passes.rewrite import call_dtype
+from .passes.sites import rejection
+from .passes.subgraphs import Path, Place, Program, Written
+from .policy import Decision, decide
 from .report import RejectionRow, Report, SiteRow, fold, fold_rejections, rejection_row, site_row
 from .verify import compare
 
@@ -57,43 +56,49 @@ def analyse(
     start = time.perf_counter()
     rejections: tuple[RejectionRow, ...] = ()
     try:
-        expanded = expand(module)
-        findings = find_sites(expanded, held_tensors(module, example_inputs))
-        decided = [*zip(findings.sites, decide(findings.sites, options), strict=True)]
-        lowered = [(s, d.lowering) for s, d in decided if d.lowering is not None]
-        # Most graphs hold no attention: they are not copied for it.
-        done = rewrite(expanded, lowered) if lowered else Rewritten(module, ())
-        refused = [rejection(site, why) for site, why in done.refused]
-        rejections = fold_rejections(map(rejection_row, (*findings.rejections, *refused)))
-        left = {site.anchor for site, _ in done.refused}
-        decided = [(s, d) for s, d in decided if s.anchor not in left]
-        changed = any(d.lowering is not None for _, d in decided)
-        rewritten = done.module if changed else module
-        view = CanonicalView(expanded)
-        rows = [site_row(s, d, generated_for(s.spec, d, call_dtype(view, s)) if code else None) for s, d in decided]
-        sites = fold(_drawn(rows, [s for s, _ in decided], Regions(expanded, rewritten)))
+        program = Program(module, example_inputs)
+        places = program.places
+        rejections = fold_rejections(map(rejection_row, program.rejections))
+        decided = [*zip(places, decide([place.site for place in places], options), strict=True)]
+        written = program.written({place: d.lowering for place, d in decided if d.lowering is not None})
+        refused = [rejection(place.site, why) for place, why in written.refused.items()]
+        rejections = fold_rejections((*rejections, *map(rejection_row, refused)))
+        decided = [(place, d) for place, d in decided if place not in written.refused]
+        rows = [site_row(place.site, d, _code(place, d) if code else None) for place, d in decided]
+        sites = fold(_drawn(rows, [place for place, _ in decided], written))
+        assumed = _assumed(module, program, [place for place, d in decided if d.lowering is not None])
     except Exception as error:  # whatever it is: the model compiles as Inductor would compile it
         failure = f"{type(error).__name__}: {error}"
         logger.warning("hyperrewrite left a graph as it was, because its passes failed: %s", failure, exc_info=True)
         return Analysis(module, False, Report((), rejections, 1, time.perf_counter() - start, (failure,)))
-    assumed = _assumed(module, [s for s, d in decided if d.lowering is not None])
-    return Analysis(rewritten, changed, Report(sites, rejections, 1, time.perf_counter() - start), assumed)
+    report = Report(sites, rejections, 1, time.perf_counter() - start)
+    return Analysis(written.module, written.module is not module, report, assumed)
 
 
-def _assumed(module: fx.GraphModule, sites: Sequence[AttentionSite]) -> dict[int, Triangle]:
+def _code(place: Place, decision: Decision) -> Generated | None:
+    view = CanonicalView(place.run.part.module)
+    return generated_for(place.site.spec, decision, call_dtype(view, place.site))
+
+
+def _assumed(module: fx.GraphModule, program: Program, places: Sequence[Place]) -> dict[int, Triangle]:
     position = {str(node.target): k for k, node in enumerate(module.graph.find_nodes(op="placeholder"))}
-    return {position[str(node.target)]: triangle for site in sites for node, triangle in site.assumed}
+    return {position[name]: triangle for name, triangle in program.assumed(places).items()}
 
 
-def _drawn(rows: Sequence[SiteRow], sites: Sequence[AttentionSite], regions: Regions) -> Iterator[SiteRow]:
+def _drawn(rows: Sequence[SiteRow], places: Sequence[Place], written: Written) -> Iterator[SiteRow]:
     """The rows; of each kind the first with its graph before and after, which is what folding keeps."""
     seen: set[SiteRow] = set()
-    for row, site in zip(rows, sites, strict=True):
+    drawings: dict[Path, Regions] = {}
+    for row, place in zip(rows, places, strict=True):
         kind = replace(row, modules=())
         if kind not in seen:
             seen.add(kind)
             try:
-                row = replace(row, before=regions.before(site), after=regions.after(site))
+                path = place.run.path
+                if path not in drawings:
+                    drawings[path] = Regions(place.run.part.module, written.modules[path])
+                regions = drawings[path]
+                row = replace(row, before=regions.before(place.site), after=regions.after(place.site))
             except Exception:  # a drawing is not worth a rewrite
                 logger.debug("the graph around a site could not be read for the report", exc_info=True)
         yield row

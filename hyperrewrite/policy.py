@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from .kernels.parameters import Parameters
 from .options import Options, chosen_layers
-from .passes.rewrite import Lowering, fits_sdpa
+from .passes.rewrite import EXACT_OP, Lowering, fits_sdpa
 from .passes.spec import AttentionSite
 
 
@@ -95,7 +95,7 @@ def _exact(site: AttentionSite, code: DecisionCode, sentence: str) -> Decision:
         return Decision("leave", code, sentence, None)
     if fits_sdpa(site):
         return Decision("exact", code, sentence, Lowering("sdpa"))
-    return Decision("exact", code, sentence, Lowering("op", {"algorithm": "exact"}))
+    return Decision("exact", code, sentence, EXACT_OP)
 
 
 def _nothing_to_gain(site: AttentionSite) -> bool:

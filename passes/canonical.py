@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -162,7 +163,15 @@ def _module_path(stack: dict[str, Any]) -> str:
     if not stack:
         return ""
     entry = list(stack.values())[-1]
-    path = str(entry[0] if isinstance(entry, tuple) else entry)
-    for noise in ("L['self'].", "L['self']", "L['fn'].", "self."):
-        path = path.removeprefix(noise)
+    return module_path(str(entry[0] if isinstance(entry, tuple) else entry))
+
+
+def module_path(path: str) -> str:
+    """The dotted path of a module or of what it holds, as a user would write it, from how Dynamo writes it."""
+    start = re.match(r"[LG]\['([^']*)'\]\.?", path)
+    if start is not None:
+        name = start[1]
+        known = name in ("self", "fn") or name.startswith("__import_")
+        path = path[start.end() :] if known else f"{name}.{path[start.end() :]}"
+    path = path.removeprefix("self.")
     return path.replace("_modules['", "").replace("']", "").replace(".slice(None, None, None)", "").strip(".")

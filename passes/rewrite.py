@@ -43,6 +43,9 @@ class Lowering:
     arguments: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
+EXACT_OP = Lowering("op", {"algorithm": "exact"})
+
+
 def fits_sdpa(site: AttentionSite) -> bool:
     """Whether one SDPA call computes the site exactly with no mask tensor that the graph does not already hold."""
     spec, mask = site.spec, site.spec.mask
@@ -61,8 +64,11 @@ class Rewritten:
     refused: tuple[tuple[AttentionSite, Rejected], ...]
 
 
-def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lowering]]) -> Rewritten:
-    """A copy of the module with every given site written as its lowering says. The module itself is not changed."""
+def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lowering]], body: bool = False) -> Rewritten:
+    """A copy of the module with every given site written as its lowering says. The module itself is not changed.
+
+    body: it is run by a higher-order operator, which may compare the strides of what it gives with those recorded.
+    """
     view = CanonicalView(module)
     flow = Dataflow(view)
     graph, copied = copied_graph(module)
@@ -70,7 +76,7 @@ def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lower
     for site, lowering in lowered:
         emitter = Emitter(view, copied, site.output, site.roots, site.spec.device, site.spec.score_dtype)
         try:
-            new = _attention(emitter, view, flow, site, lowering)
+            new = _attention(emitter, view, flow, site, lowering, body)
         except Rejected as why:
             emitter.take_back()
             refused.append((site, why))
@@ -87,7 +93,7 @@ def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lower
 
 
 def _attention(
-    emitter: Emitter, view: CanonicalView, flow: Dataflow, site: AttentionSite, lowering: Lowering
+    emitter: Emitter, view: CanonicalView, flow: Dataflow, site: AttentionSite, lowering: Lowering, body: bool
 ) -> fx.Node:
     roots = site.roots
     tensors = [
@@ -110,7 +116,7 @@ def _attention(
     if wanted != common:
         out = emitter.method("to", out, wanted)
     out = emitter.result(out, site.output_index)
-    if _needs_strides(view, flow, site.output):
+    if _needs_strides(view, flow, site.output, body):
         out = _with_strides(emitter, out, view.tensor(site.output))
     return out
 
@@ -153,9 +159,10 @@ def _with_term(
     return query, emitter.call(F.pad, key, (0, 1), value=1.0), replace(site, spec=replace(spec, scale=1.0))
 
 
-def _needs_strides(view: CanonicalView, flow: Dataflow, node: fx.Node) -> bool:
+def _needs_strides(view: CanonicalView, flow: Dataflow, node: fx.Node, body: bool) -> bool:
     """Whether some reader views the result in a way that holds for its own strides only, or it is written later.
 
+    body: whether the output of the graph is such a reader.
     Element-wise steps, copies and views hand strides on.
     """
     if flow.written_after(node):
@@ -164,7 +171,7 @@ def _needs_strides(view: CanonicalView, flow: Dataflow, node: fx.Node) -> bool:
     while stack:
         for user in stack.pop().users:
             name = called(user)
-            if name in STRIDE_BOUND:
+            if name in STRIDE_BOUND or (body and user.op == "output"):
                 return True
             word = view.op(user).word
             if user not in seen and (word in HANDING_ON or name in ("clone", "detach", "to")) and name != "contiguous":

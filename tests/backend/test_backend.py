@@ -106,7 +106,7 @@ def test_failure_in_our_passes_leaves_the_graph(
     def broken(*_: Any) -> Any:
         raise RuntimeError("planted")
 
-    monkeypatch.setattr("hyperrewrite.analysis.rewrite", broken)
+    monkeypatch.setattr("hyperrewrite.passes.subgraphs.rewrite", broken)
     model, x = Attention(), torch.randn(2, 63, 32)
     with caplog.at_level(logging.WARNING, "hyperrewrite"), hyperrewrite.record() as log:
         out = _run(model, x)

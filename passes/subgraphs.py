@@ -1,0 +1,332 @@
+"""Graphs that a graph runs: the bodies of higher-order operators, such as a checkpointed layer or a branch of `cond`.
+
+A body is a GraphModule of its own, which an operator takes as an argument and runs. Attention inside is read and
+rewritten as in any graph. One body may be run by several calls (`nested_compile_region`): each call is a place of its
+own, and those with the same decisions share one rewritten body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor, fx
+from torch._ops import HigherOrderOperator
+
+from .canonical import module_path
+from .expand import expand
+from .held import Triangle, held_tensors
+from .rewrite import EXACT_OP, Lowering, rewrite
+from .sites import Findings, find_sites
+from .spec import AttentionSite, Rejected, Rejection, RejectionCode, Source
+
+Path = tuple[int, ...]  # which call of the outermost graph, which call inside, …
+Layout = tuple[tuple[int, ...], tuple[Any, ...]]  # positions of the bodies, and what their placeholders stand for
+
+
+def _behind(first: int) -> Callable[[Sequence[Any]], Layout]:
+    return lambda args: ((0,), tuple(args[first:]))
+
+
+def _changing(count: int, rest: Sequence[Any]) -> tuple[Any, ...]:
+    return (*[None] * count, *rest)
+
+
+# The operators whose bodies are rewritten. What a placeholder stands for is None where it changes from run to run.
+LAYOUTS: dict[str, Callable[[Sequence[Any]], Layout]] = {
+    "wrap": _behind(1),
+    "tag_activation_checkpoint": _behind(1),
+    "invoke_subgraph": _behind(2),
+    "cond": lambda args: ((1, 2), tuple(args[3])),
+    "while_loop": lambda args: ((0, 1), _changing(len(args[2]), args[3])),
+    "scan": lambda args: ((0,), _changing(len(args[1]) + len(args[2]), args[3])),
+    "map_impl": lambda args: ((0,), _changing(len(args[1]), args[2])),
+}
+# Those that compare the strides of what comes out with those of what goes in, of gradients as well. Gradients of SDPA
+# have strides of their own; those of the op are contiguous, as those of a product are.
+STRICT = ("cond", "while_loop", "scan", "map_impl")
+NAMED_ALREADY = ("flex_attention", "flex_attention_hop")  # whose bodies are scores and masks
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One body in a call of a higher-order operator.
+
+    node      the call.
+    getter    the node that names the body.
+    body      the graph that is run.
+    operands  what the placeholders of the body stand for, in order: nodes or numbers of the graph of the call, or None
+              where that changes from run to run; None altogether where the operator is not known.
+    """
+
+    node: fx.Node
+    getter: fx.Node
+    body: fx.GraphModule
+    operands: tuple[Any, ...] | None
+
+
+def calls_of(module: fx.GraphModule) -> tuple[Call, ...]:
+    """The bodies that a graph runs, in graph order."""
+    return tuple(call for node in module.graph.nodes for call in _calls(module, node))
+
+
+def _calls(module: fx.GraphModule, node: fx.Node) -> Iterator[Call]:
+    if node.op != "call_function" or not isinstance(node.target, HigherOrderOperator):
+        return
+    if (name := node.target.name()) in NAMED_ALREADY:
+        return
+    getters = [n for n in node.all_input_nodes if n.op == "get_attr"]
+    bodies = {n: body for n in getters if isinstance(body := _attribute(module, n), fx.GraphModule)}
+    layout = _layout(name, node)
+    for getter, body in bodies.items():
+        placeholders = body.graph.find_nodes(op="placeholder")
+        known = layout is not None and getter in layout[0] and len(layout[1]) == len(placeholders)
+        yield Call(node, getter, body, layout[1] if layout is not None and known else None)
+
+
+def _layout(name: str, node: fx.Node) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
+    """The bodies and operands of a call; None where the operator is not known, or not in this form."""
+    try:
+        positions, operands = LAYOUTS[name](node.args)
+        return tuple(node.args[at] for at in positions), operands
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _attribute(module: fx.GraphModule, node: fx.Node) -> Any:
+    return getattr(module, str(node.target), None)
+
+
+@dataclass(eq=False)
+class Part:
+    """One graph of a program: as it came, and taken apart; `held` are known values of its inputs."""
+
+    original: fx.GraphModule
+    module: fx.GraphModule
+    calls: tuple[Call, ...]
+    held: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What stands in this graph alone."""
+        return find_sites(self.module, self.held)
+
+    @cached_property
+    def order(self) -> dict[fx.Node, int]:
+        """Where each node stands."""
+        return {node: k for k, node in enumerate(self.module.graph.nodes)}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A part as one chain of calls runs it.
+
+    path      the calls, from the outermost graph.
+    key       positions of the calls in their graphs: what runs first comes first.
+    inputs    placeholder of the part → the placeholder of the outermost graph that it stands for, where it does.
+    rewritten whether the body may be written; False in an operator that is not known, or inside of one.
+    operators the names of the operators that run it, from the outermost one.
+    """
+
+    part: Part
+    path: Path
+    key: Path
+    inputs: Mapping[str, fx.Node]
+    rewritten: bool
+    operators: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """An attention site as one chain of calls runs it; its source names the module of that chain."""
+
+    run: Run
+    number: int  # in the findings of its part
+    site: AttentionSite
+
+
+@dataclass(frozen=True)
+class Written:
+    """A program with sites written in. `modules`: the graph that each run became; `refused`: what could not be."""
+
+    module: fx.GraphModule
+    modules: Mapping[Path, fx.GraphModule]
+    refused: Mapping[Place, Rejected]
+
+
+class Program:
+    """A Dynamo graph with every graph that it runs. Nothing of it is ever changed."""
+
+    def __init__(self, module: fx.GraphModule, example_inputs: Sequence[Any] = ()) -> None:
+        self._parts: dict[int, Part] = {}
+        root = self._part(module)
+        inputs = {str(node.target): node for node in root.module.graph.find_nodes(op="placeholder")}
+        self._runs = sorted(self._reached(Run(root, (), (), inputs, True, ())), key=lambda run: run.key)
+        held = held_tensors(module, example_inputs)
+        for part in self._parts.values():
+            part.held = {name: held[root] for name, root in self._agreed(part).items() if root in held}
+
+    def _part(self, module: fx.GraphModule) -> Part:
+        if id(module) not in self._parts:
+            expanded = expand(module)
+            part = Part(module, expanded, calls_of(expanded))
+            self._parts[id(module)] = part
+            for call in part.calls:
+                self._part(call.body)
+        return self._parts[id(module)]
+
+    def _reached(self, run: Run) -> Iterator[Run]:
+        yield run
+        for k, call in enumerate(run.part.calls):
+            part = self._parts[id(call.body)]
+            names = [str(node.target) for node in part.module.graph.find_nodes(op="placeholder")]
+            inputs = {
+                name: run.inputs[str(operand.target)]
+                for name, operand in zip(names, call.operands or (), strict=False)
+                if isinstance(operand, fx.Node) and operand.op == "placeholder" and str(operand.target) in run.inputs
+            }
+            path, key = (*run.path, k), (*run.key, run.part.order[call.node], k)
+            rewritten = run.rewritten and call.operands is not None
+            operators = (*run.operators, str(call.node.target))
+            yield from self._reached(Run(part, path, key, inputs, rewritten, operators))
+
+    def _agreed(self, part: Part) -> dict[str, str]:
+        """Placeholder of a part → that of the outermost graph which it stands for, whoever runs the part."""
+        runs = [run for run in self._runs if run.part is part]
+        names = [{name: str(node.target) for name, node in run.inputs.items()} for run in runs]
+        return {name: root for name, root in names[0].items() if all(other.get(name) == root for other in names)}
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Every site that may be written, in the order in which the sites run."""
+        found = [
+            ((*run.key, run.part.order[site.anchor]), Place(run, k, replace(site, source=self._seen(run, site.source))))
+            for run in self._runs
+            if run.rewritten
+            for k, site in enumerate(run.part.findings.sites)
+        ]
+        return tuple(place for _, place in sorted(found, key=lambda pair: pair[0]))
+
+    @cached_property
+    def rejections(self) -> tuple[Rejection, ...]:
+        """What is left alone in any of the graphs, with all attention in bodies of operators that are not known."""
+        found: list[Rejection] = []
+        for run in self._runs:
+            findings = run.part.findings
+            if not run.rewritten:
+                message = f"it stands in the body of {run.operators[-1]}, which is not rewritten"
+                found += [
+                    Rejection(
+                        RejectionCode.OPAQUE_CALL, message, site.anchor, self._seen(run, site.source), site.anchor
+                    )
+                    for site in findings.sites
+                ]
+            found += [replace(rejection, source=self._seen(run, rejection.source)) for rejection in findings.rejections]
+        return tuple(found)
+
+    def assumed(self, places: Sequence[Place]) -> dict[str, Triangle]:
+        """Inputs of the outermost graph whose values these sites rest on."""
+        return {
+            str(place.run.inputs[str(node.target)].target): triangle
+            for place in places
+            for node, triangle in place.site.assumed
+        }
+
+    def _seen(self, run: Run, source: Source) -> Source:
+        """A source with the module that this run of a shared body stands for.
+
+        The body remembers the modules of the call that was traced; those of another call are known by its parameters.
+        """
+        first = next(other for other in self._runs if other.part is run.part)
+        if first is run or not source.module:
+            return source
+        path, best = source.module.split("."), 0
+        renamed = path
+        for name in first.inputs.keys() & run.inputs.keys():
+            here, there = (_held_by(one.inputs[name]) for one in (first, run))
+            shared = next(
+                (k for k, (a, b) in enumerate(zip(path, here, strict=False)) if a != b), min(len(path), len(here))
+            )
+            if shared > best and len(there) >= shared:
+                renamed, best = there[:shared] + path[shared:], shared
+        return replace(source, module=".".join(renamed))
+
+    def written(self, lowerings: Mapping[Place, Lowering]) -> Written:
+        """The program with these sites written as their lowerings say; each body once for each set of decisions."""
+        return _Writer(self._runs, lowerings).result()
+
+
+def _held_by(node: fx.Node) -> list[str]:
+    """The path of the parameter that an input of the outermost graph is."""
+    source = getattr(node.meta.get("grapharg"), "source", None)
+    name = getattr(source, "name", "")
+    return module_path(str(name() if callable(name) else name)).split(".")
+
+
+class _Writer:
+    """Writes the bodies first, then the graphs that run them."""
+
+    def __init__(self, runs: Sequence[Run], lowerings: Mapping[Place, Lowering]) -> None:
+        self._runs = {run.path: run for run in runs}
+        self._asked: dict[Path, list[tuple[Place, Lowering]]] = {}
+        for place, lowering in lowerings.items():
+            strict = any(operator in STRICT for operator in place.run.operators)
+            self._asked.setdefault(place.run.path, []).append(
+                (place, EXACT_OP if lowering.target == "sdpa" and strict else lowering)
+            )
+        self._done: dict[Any, tuple[fx.GraphModule, dict[int, Rejected]]] = {}
+        self._modules: dict[Path, fx.GraphModule] = {}
+        self._refused: dict[Place, Rejected] = {}
+
+    def result(self) -> Written:
+        module = self._written(())
+        return Written(module, self._modules, self._refused)
+
+    def _written(self, path: Path) -> fx.GraphModule:
+        part, asked = self._runs[path].part, self._asked.get(path, [])
+        bodies = {call.getter.name: self._written((*path, k)) for k, call in enumerate(part.calls)}
+        changed = {
+            call.getter.name: bodies[call.getter.name]
+            for call in part.calls
+            if bodies[call.getter.name] is not call.body
+        }
+        choice = tuple((place.number, low.target, tuple(low.arguments.items())) for place, low in asked)
+        key = (id(part), choice, tuple(map(id, bodies.values())))
+        if key not in self._done:
+            self._done[key] = self._made(part, asked, changed, body=bool(path))
+        module, refused = self._done[key]
+        self._modules[path] = module
+        self._refused |= {place: refused[place.number] for place, _ in asked if place.number in refused}
+        return module
+
+    def _made(
+        self, part: Part, asked: Sequence[tuple[Place, Lowering]], bodies: Mapping[str, fx.GraphModule], body: bool
+    ) -> tuple[fx.GraphModule, dict[int, Rejected]]:
+        sites = part.findings.sites if asked else ()
+        done = rewrite(part.module, [(sites[place.number], low) for place, low in asked], body) if asked else None
+        refused = {k: why for site, why in done.refused for k in range(len(sites)) if sites[k] is site} if done else {}
+        if len(refused) == len(asked):  # nothing was written
+            done = None
+        if done is None and not bodies:
+            return part.original, refused
+        module = done.module if done is not None else rewrite(part.original, ()).module
+        self._install(module, bodies)
+        return module, refused
+
+    def _install(self, module: fx.GraphModule, bodies: Mapping[str, fx.GraphModule]) -> None:
+        """Let the calls of a copy run other bodies, under other names: several calls may have shared one."""
+        getters = {node.name: node for node in module.graph.nodes if node.op == "get_attr"}
+        number = {id(made): k for k, (made, _) in enumerate(self._done.values())}
+        for name, body in bodies.items():
+            getter, old = getters[name], str(getters[name].target)
+            getter.target = f"{old}_rewritten_{number[id(body)]}"
+            setattr(module, getter.target, body)
+            for call in list(getter.users):
+                if str(call.target) == "invoke_subgraph" and isinstance(call.args[1], str):
+                    # The identifier stands for the body in caches of PyTorch, which outlive this graph.
+                    call.args = (call.args[0], f"{call.args[1]}_rewritten_{number[id(body)]}", *call.args[2:])
+            if not any(node.target == old for node in getters.values()):
+                delattr(module, old)
+        module.recompile()

@@ -12,9 +12,10 @@ import sympy
 import torch
 from torch import fx
 
+from .aten import arguments_of, name_of, operator_of, spelling_of, writes
 from .held import Held
 from .spec import Rejected, RejectionCode, Source
-from .vocabulary import FUNCTIONS, METHODS
+from .vocabulary import FUNCTIONS, METHODS, Spelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,12 @@ class Op:
 
 
 OPAQUE = Op("opaque", {})
+
+
+def einsum_operands(op: Op) -> tuple[Any, ...]:
+    """The operands of an einsum, which may be given one by one or as one list."""
+    operands = op.get("operands", ())
+    return tuple(operands[0]) if len(operands) == 1 and isinstance(operands[0], tuple | list) else tuple(operands)
 
 
 class CanonicalView:
@@ -64,8 +71,12 @@ class CanonicalView:
         if "val" in meta:
             return meta["val"]
         if node.op == "get_attr":
-            return _attribute(self.module, str(node.target))
+            return self.attribute(node)
         return None
+
+    def attribute(self, node: fx.Node) -> Any:
+        """What the module holds under the name of a get_attr node; None where there is nothing."""
+        return _attribute(self.module, str(node.target))
 
     def tensor(self, node: fx.Node) -> torch.Tensor:
         """The recorded fake tensor of a node; raises Rejected(SHAPES_UNKNOWN) where there is none."""
@@ -108,34 +119,48 @@ def size_of(value: int | torch.SymInt) -> sympy.Expr:
 
 
 def called(node: fx.Node) -> str:
-    """The bare name of what a node calls: "amax" of torch.amax and of the method; "" where it has none."""
+    """The bare name of what a node calls: "amax" of torch.amax, the method and aten.amax; "" where it has none."""
+    operator = operator_of(node)
+    if operator is not None:
+        return name_of(operator)
     return str(node.target) if node.op == "call_method" else str(getattr(node.target, "__name__", ""))
 
 
+def spelling(node: fx.Node) -> Spelling | None:
+    """How a node spells its word; None for one that the vocabulary does not hold."""
+    if node.op == "call_method":
+        return METHODS.get(str(node.target))
+    if node.op != "call_function":
+        return None
+    operator = operator_of(node)
+    return FUNCTIONS.get(node.target) if operator is None else spelling_of(operator)  # type: ignore[arg-type]
+
+
 def _read(node: fx.Node) -> Op:
-    if node.op == "call_function":
-        spelling = FUNCTIONS.get(node.target)  # type: ignore[arg-type]
-    elif node.op == "call_method":
-        spelling = METHODS.get(str(node.target))
-    else:
+    if node.op not in ("call_function", "call_method"):
         return Op(node.op, {})
-    if spelling is None:
+    found = spelling(node)
+    if found is None:
         return OPAQUE
+    operator = operator_of(node)
+    positional, named = (node.args, node.kwargs) if operator is None else ((), arguments_of(operator, node))
     arguments: dict[str, Any] = {}
-    rest = list(node.args)
-    for name in spelling.parameters:
-        if name.startswith("*"):
+    rest = list(positional)
+    for name in found.parameters:
+        if name.startswith("*") and operator is None:
             arguments[name[1:]] = tuple(rest)
             rest = []
         elif rest:
             arguments[name] = rest.pop(0)
-    for name, value in node.kwargs.items():
-        parameter = spelling.parameter(name)
+    for name, value in named.items():
+        parameter = found.parameter(name)
         if parameter is None:
             return OPAQUE  # an argument that no rule knows may change what the call does
-        arguments[parameter] = value
-    in_place = spelling.in_place or bool(node.kwargs.get("inplace")) or arguments.get("inplace") is True
-    return Op(spelling.word, arguments, in_place)
+        arguments[parameter] = (value,) if f"*{parameter}" in found.parameters else value
+    in_place = found.in_place or bool(named.get("inplace")) or arguments.get("inplace") is True
+    if operator is not None and writes(operator) and not in_place:
+        return OPAQUE  # into `out`
+    return Op(found.word, arguments, in_place)
 
 
 def _attribute(module: fx.GraphModule, target: str) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import fx
 
-from .canonical import CanonicalView
+from .canonical import CanonicalView, einsum_operands
 from .expression import ZERO, Expr, Index
 
 WORDS = frozenset(("matmul", "baddbmm", "einsum"))
@@ -73,9 +73,7 @@ def _tensors(view: CanonicalView, *nodes: object) -> bool:
 
 def _einsum(view: CanonicalView, node: fx.Node) -> Contraction | None:
     op = view.op(node)
-    equation, operands = op.get("equation"), op.get("operands", ())
-    if len(operands) == 1 and isinstance(operands[0], tuple | list):
-        operands = tuple(operands[0])
+    equation, operands = op.get("equation"), einsum_operands(op)
     if not isinstance(equation, str) or len(operands) != 2 or not _tensors(view, *operands):
         return None
     text = equation.replace(" ", "")

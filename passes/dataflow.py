@@ -14,6 +14,7 @@ import networkx as nx
 import torch
 from torch import fx
 
+from .aten import aliased, operator_of, writes
 from .canonical import CanonicalView
 from .vocabulary import VIEWS
 
@@ -47,6 +48,8 @@ class Dataflow:
             source = None
             if op.word in VIEWS or op.in_place or op.word == "dropout":  # which hands on its input where inactive
                 source = op.get("input", op.get("left", op.get("condition")))
+            elif op.word == "opaque" and (operator := operator_of(node)) is not None:
+                source = aliased(operator, node)
             elif op.word == "opaque" and node.op == "call_method" and str(node.target).endswith("_"):
                 source = node.args[0] if node.args else None
             storages = storages_of(self.view.value(node))
@@ -75,6 +78,8 @@ class Dataflow:
             return not isinstance(self.view.value(node), int | torch.SymInt)
         if op.word != "opaque":
             return False
+        if (operator := operator_of(node)) is not None:
+            return writes(operator)
         if node.op == "call_method":
             name = str(node.target)
             return name.endswith("_") and not name.endswith("__")

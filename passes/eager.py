@@ -6,7 +6,7 @@ probabilities to the softmax, the softmax's input through the score program to Q
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
 import torch
@@ -14,7 +14,7 @@ from torch import fx
 
 from .binding import NotAttention, Reading, bind
 from .bounds import Bounds
-from .canonical import CanonicalView
+from .canonical import CanonicalView, called
 from .contraction import Contraction, contraction_of
 from .dataflow import Dataflow
 from .evaluate import Evaluator
@@ -163,21 +163,22 @@ def _read_back(
     evaluator = Evaluator(view, flow, roots.domain, RULES, softmax)
     index = product.position(plan.probability_labels, at, view.shape(plan.probabilities))
     element = evaluator.at(plan.probabilities, index, product.node)
-    after = after_softmax(element)
+    source = view.op(softmax).get("input")
+    after = after_softmax(view, source, dim, element)
     if after is None:
         node = element.origin[0] if isinstance(element, Apply) and element.origin else plan.probabilities
         message = f"the probabilities are changed at {node.name} before they meet the values"
         raise Rejected(RejectionCode.PROBABILITIES_CHANGED, message, node)
+    if called(softmax) == "_safe_softmax":
+        after = replace(after, without_nan=True)
     probability = after.probability
     if roots.key_position is None:
         raise Rejected(RejectionCode.LAYOUT, "there is a single key", softmax)
     summed = [k for k, p in enumerate(probability.index) if roots.key_position in symbols(p)]
     if summed != [dim] or probability.index[dim] != Int(roots.key_position):
         raise Rejected(RejectionCode.SOFTMAX_DIM, f"softmax over dim {dim} does not run over the keys", softmax)
-    source = view.op(softmax).get("input")
-    dtype = view.tensor(source).dtype
-    given = view.op(softmax).get("dtype", dtype)
-    if not dtype.is_floating_point or not isinstance(given, torch.dtype) or not given.is_floating_point:
+    dtype, given = view.tensor(source).dtype, view.tensor(softmax).dtype
+    if not dtype.is_floating_point or not given.is_floating_point:
         raise Rejected(RejectionCode.DTYPE, f"softmax of {dtype}", softmax)
     if torch.finfo(given).max < torch.finfo(dtype).max:  # a fill of the wider dtype is −inf in the narrower one
         raise Rejected(RejectionCode.DTYPE, f"softmax of {dtype} in {given}", softmax)

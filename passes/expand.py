@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import fx
 from torch._subclasses.fake_tensor import FakeTensor
 
-from .canonical import CanonicalView
+from .canonical import CanonicalView, called
 from .copying import copied_graph
 
 MASKED = float("-inf")
@@ -46,7 +46,7 @@ def _writer(node: fx.Node) -> Writer | None:
         return None
     if node.target is F.multi_head_attention_forward:
         return _multi_head_attention
-    if node.target is torch._transformer_encoder_layer_fwd:
+    if called(node) == "_transformer_encoder_layer_fwd":
         return _encoder_layer
     return None
 

@@ -12,11 +12,13 @@ from torch import fx
 from .algebra import conjunction, inverse
 from .canonical import CanonicalView
 from .contraction import Contraction, contraction_of
-from .expression import Apply, Expr, Number, Probability, contains
+from .expression import ZERO, Apply, Expr, Load, Number, Probability, contains
 from .vocabulary import VIEWS
 
 # Steps that may stand between softmax and the values. What they do to an element is for the evaluator to say.
 PASSED = VIEWS | {"dropout", "masked_fill", "where", "where_method", "mul", "nan_to_num", "isnan", "not"}
+# Words that read no element of a tensor, only how large it is.
+SIZED = frozenset(("filled", "full"))
 
 
 def readers_of_probabilities(
@@ -32,6 +34,8 @@ def readers_of_probabilities(
             contraction = contraction_of(view, user)
             if contraction is not None and (contraction.left is node) != (contraction.right is node):
                 products.append((contraction, node))
+            elif view.op(user).word in SIZED:
+                continue
             elif view.op(user).word in PASSED and isinstance(view.value(user), torch.Tensor):
                 if user not in seen:
                     seen.add(user)
@@ -80,8 +84,11 @@ class After:
         return not (self.multiplied and any(map(math.isinf, fills)))  # 0 times the mean of a row is 0, times NaN NaN
 
 
-def after_softmax(expr: Expr) -> After | None:
-    """An element of what meets the values, as an element of what softmax gave; None where it is more than masked."""
+def after_softmax(view: CanonicalView, scores: fx.Node, dim: int, expr: Expr) -> After | None:
+    """An element of what meets the values, as an element of what softmax gave; None where it is more than masked.
+
+    scores, dim: what softmax reads, and over which dim it runs.
+    """
     kept: list[Expr] = []
     without_nan, multiplied = False, True
     while not isinstance(expr, Probability):
@@ -90,13 +97,37 @@ def after_softmax(expr: Expr) -> After | None:
         if step is None:
             return None
         keep, expr = step
-        if keep == inverse(Apply("isnan", (expr,))):
+        if keep == inverse(Apply("isnan", (expr,))) or _says_row_has_keys(view, keep, scores, dim, expr):
             without_nan = True
         elif contains(keep, Probability):
             return None
         else:
             kept.append(keep)
     return After(expr, conjunction(*kept) if kept else None, without_nan, multiplied)
+
+
+def _says_row_has_keys(view: CanonicalView, keep: Expr, scores: fx.Node, dim: int, inner: Expr) -> bool:
+    """Whether a condition is any(scores != −inf) over the keys: where it does not hold, softmax gives NaN."""
+    if not isinstance(keep, Load) or not isinstance(inner, Probability):
+        return False
+    row = tuple(ZERO if k == dim else at for k, at in enumerate(inner.index))
+    op = view.op(keep.node)
+    kept = (row, row[:dim] + row[dim + 1 :])
+    dims = op.get("dim")
+    dims = (dims,) if isinstance(dims, int) else dims
+    if op.word != "any" or keep.index not in kept or not dims or [d % len(row) for d in dims] != [dim]:
+        return False
+    seen, is_not = op.get("input"), False
+    while isinstance(seen, fx.Node) and view.op(seen).word == "not":
+        seen, is_not = view.op(seen).get("input"), not is_not
+    if not isinstance(seen, fx.Node):
+        return False
+    test = view.op(seen)
+    return (
+        test.word == ("eq" if is_not else "ne")
+        and test.get("left") is scores
+        and test.arguments.get("right") == -math.inf
+    )
 
 
 def _kept(expr: Expr) -> tuple[Expr, Expr] | None:

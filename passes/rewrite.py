@@ -29,7 +29,7 @@ from .symbols import Roots
 from .vocabulary import VIEWS
 
 # Views of a result that fail on strides other than those the graph was traced with.
-STRIDE_BOUND = frozenset(("view", "view_as", "as_strided"))
+STRIDE_BOUND = frozenset(("view", "view_as", "as_strided", "_unsafe_view"))
 # Words whose result has the strides of what goes in.
 HANDING_ON = VIEWS | {"add", "sub", "mul", "div", "neg", "tanh", "minimum", "maximum", "clamp", "where", "masked_fill"}
 HANDING_ON |= {"dropout", "nan_to_num", "where_method"}

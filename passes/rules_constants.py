@@ -7,7 +7,7 @@ import torch
 from torch import fx
 
 from .algebra import arithmetic, where
-from .canonical import Op
+from .canonical import Op, called
 from .evaluate import Evaluator, Rule
 from .expression import ONE, ZERO, Expr, Index, Load, Number, as_sympy, integer
 from .rounding import held_as, holds_position
@@ -27,8 +27,7 @@ def _arange(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
 
 
 def _filled(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
-    key = str(node.target) if node.op == "call_method" else node.target
-    value = FILLED_VALUE.get(key)
+    value = FILLED_VALUE.get(called(node))
     return None if value is None else Number(bool(value)) if ev.is_bool(node) else Number(value)
 
 
@@ -44,7 +43,7 @@ def _tensor(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
 
 def _attribute(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     """A one-element constant of the graph itself; parameters and buffers stay captured."""
-    value = ev.view.value(node)
+    value = ev.view.attribute(node)
     if type(value) is torch.Tensor and value.numel() == 1 and "constant" in str(node.target):
         return Number(value.item())
     return None
@@ -52,10 +51,10 @@ def _attribute(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | Non
 
 def _write(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     """x.fill_(value) and x.zero_(): every element is the value."""
-    if node.op != "call_method" or node.target not in ("fill_", "zero_"):
+    if (name := called(node)) not in ("fill_", "zero_"):
         return None
     rest = op.get("rest", ()) or (op.arguments.get("value", 0),)
-    value = ev.element(rest[0], (), node) if node.target == "fill_" else ZERO
+    value = ev.element(rest[0], (), node) if name == "fill_" else ZERO
     return held_as(value.value, ev.view.tensor(node).dtype) if isinstance(value, Number) else None
 
 

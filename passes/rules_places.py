@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy
 import torch
 from torch import fx
@@ -48,7 +50,16 @@ def _index_select(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | 
 
 def _gather(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     """tensor[index tensors…] where every dim is indexed, or the last ones are taken whole."""
-    source, items = op.get("input"), op.get("index")
+    return _gathered(ev, node, op.get("input"), op.get("index"), index)
+
+
+def _aten_index(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    """aten.index: a dim without an index tensor is taken whole."""
+    items = tuple(slice(None) if item is None else item for item in op.get("indices", ()))
+    return _gathered(ev, node, op.get("input"), items, index)
+
+
+def _gathered(ev: Evaluator, node: fx.Node, source: Any, items: Any, index: Index) -> Expr | None:
     items = items if isinstance(items, tuple) else (items,)
     if not isinstance(source, fx.Node) or not isinstance(ev.view.value(source), torch.Tensor):
         return None
@@ -86,4 +97,5 @@ RULES: dict[str, Rule] = {
     "hstack": _cat,
     "index_select": _index_select,
     "getitem": _gather,
+    "index": _aten_index,
 }

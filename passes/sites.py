@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, fx
 
 from .binding import NotAttention
-from .canonical import CanonicalView
+from .canonical import CanonicalView, called
 from .dataflow import Dataflow
 from .eager import read_eager
 from .evaluate import Evaluator
@@ -25,6 +25,15 @@ from .vocabulary import VIEWS
 # What the reader of a softmax says before it has come to a product of queries and keys.
 UNSURE = (RejectionCode.LAYOUT, RejectionCode.SOFTMAX_DIM, RejectionCode.PROBABILITIES_CHANGED)
 OPAQUE_ATTENTION = {"multi_head_attention": RejectionCode.OPAQUE_CALL}
+OPAQUE_CALLS = {
+    "flex_attention": RejectionCode.FLEX_ATTENTION,
+    "flex_attention_hop": RejectionCode.FLEX_ATTENTION,
+    "_scaled_dot_product_flash_attention": RejectionCode.OPAQUE_CALL,  # what SDPA becomes on each device
+    "_scaled_dot_product_flash_attention_for_cpu": RejectionCode.OPAQUE_CALL,
+    "_scaled_dot_product_efficient_attention": RejectionCode.OPAQUE_CALL,
+    "_scaled_dot_product_cudnn_attention": RejectionCode.OPAQUE_CALL,
+    "_scaled_dot_product_attention_math": RejectionCode.OPAQUE_CALL,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +56,8 @@ def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None)
     for node in view.nodes:
         word = view.op(node).word
         code = OPAQUE_ATTENTION.get(word)
-        if word == "opaque" and getattr(node.target, "__name__", str(node.target)) in (
-            "flex_attention",
-            "flex_attention_hop",
-        ):
-            code = RejectionCode.FLEX_ATTENTION
+        if word == "opaque":
+            code = OPAQUE_CALLS.get(called(node))
         if word == "softmax" and not _is_read(view, node):
             continue
         why: Rejected | None = None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import fx
 
-from .canonical import CanonicalView
+from .canonical import CanonicalView, called
 from .contraction import contraction_of
 from .spec import Rejected, RejectionCode
 
@@ -82,5 +82,5 @@ def _is_end(view: CanonicalView, node: fx.Node) -> bool:
         return all(view.shape(n)[-2:] != ends or len(view.shape(n)) < 3 for n in (product.left, product.right))
     if view.op(node).word in ("sdpa", "softmax"):
         return True
-    name = str(getattr(node.target, "__name__", node.target)).lower()
+    name = called(node).lower()
     return any(part in name for part in ENDS)

@@ -14,7 +14,7 @@ import sympy
 import torch
 from torch import fx
 
-from .canonical import CanonicalView, Op, size_of
+from .canonical import CanonicalView, Op, einsum_operands, size_of
 from .domain import Domain
 from .expression import ZERO, Expr, Index, as_sympy, integer
 from .regroup import regroup
@@ -105,10 +105,14 @@ def _t(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
     return op.get("input"), index[::-1]
 
 
+def _matrix_transpose(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    return op.get("input"), (*index[:-2], index[-1], index[-2])
+
+
 def _getattr(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
     name = op.get("name")
     if name == "mT" or (name == "T" and len(index) == 2):
-        return op.get("input"), (*index[:-2], index[-1], index[-2])
+        return _matrix_transpose(views, node, op, index)
     return None
 
 
@@ -203,6 +207,17 @@ def _part(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
     return source, (*index[:dim], integer(sympy.expand(start + at)), *index[dim + 1 :])
 
 
+def _slice(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    """aten.slice: a slice of one dim."""
+    source, dim = op.get("input"), op.get("dim", 0)
+    if not isinstance(dim, int):
+        return None
+    dim %= len(index)
+    item = slice(op.get("start"), op.get("end"), op.get("step"))
+    place = _sliced(views, item, views.view.shape(source)[dim], index[dim])
+    return None if place is None else (source, (*index[:dim], place, *index[dim + 1 :]))
+
+
 def _narrow(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
     dim, start = op.get("dim"), _size(views, op.get("start"), 0)
     at = as_sympy(index[dim]) if isinstance(dim, int) else None
@@ -288,7 +303,7 @@ def _cat(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
 
 def _einsum(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
     """An einsum of one operand that only moves dims: "ijbn->bnij"."""
-    equation, operands = op.get("equation"), op.get("operands", ())
+    equation, operands = op.get("equation"), einsum_operands(op)
     if len(operands) != 1 or not isinstance(operands[0], fx.Node) or not isinstance(equation, str):
         return None
     before, _, after = equation.replace(" ", "").partition("->")
@@ -302,11 +317,13 @@ RULES: dict[str, Callable[[Views, fx.Node, Op, Index], Step | None]] = {
     "permute": _permute,
     "movedim": _movedim,
     "t": _t,
+    "mT": _matrix_transpose,
     "getattr": _getattr,
     "reshape": _reshape,
     "expand": _expand,
     "getitem": _getitem,
     "narrow": _narrow,
+    "slice": _slice,
     "select": _select,
     "repeat": _repeat,
     "repeat_interleave": _repeat_interleave,

@@ -1,8 +1,9 @@
-"""One vocabulary over torch functions, tensor methods, operators and in-place forms.
+"""One vocabulary over torch functions, tensor methods, operators, in-place forms and ATen operators.
 
 Each word is one declaration: the canonical name, the parameters it is read by, and everything that spells it. A
 spelling whose positional order differs brings its own parameter list. A new spelling is one entry here and nothing
-elsewhere.
+elsewhere. An ATen operator spells what the function or method of its name spells; "aten::slice" declares one whose
+name nothing else has. `aten.py` reads its arguments by the names in its schema.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ class Spelling:
 
     def parameter(self, keyword: str) -> str | None:
         """The parameter that a keyword argument gives, in canonical words; None for one that is not known."""
-        if keyword in self.parameters or keyword in KEYWORDS.get(self.word, ()) or self.word in ANY_KEYWORD:
+        names = tuple(name.removeprefix("*") for name in self.parameters)
+        if keyword in names or keyword in KEYWORDS.get(self.word, ()):
             return keyword
         name = ALIASES.get(self.word, {}).get(keyword, COMMON_ALIASES.get(keyword, keyword))
-        if isinstance(name, int):
-            return self.parameters[name] if name < len(self.parameters) else None
-        return name if name in self.parameters or name in FACTORY_KEYWORDS else None
+        if isinstance(name, int) and name < len(names):
+            return names[name]
+        if self.word in ANY_KEYWORD:
+            return keyword
+        return name if name in names or name in FACTORY_KEYWORDS else None
 
 
 # What torch calls a parameter elsewhere: a position in the parameter list, or a name. torch takes numpy's names too.
@@ -49,7 +53,8 @@ COMMON_ALIASES: dict[str, int | str] = {
 }
 ALIASES: dict[str, dict[str, int]] = {
     "matmul": {"mat1": 0, "mat2": 1, "tensor2": 1},
-    "baddbmm": {"batch1": 1, "batch2": 2},
+    "baddbmm": {"batch1": 1, "batch2": 2, "mat1": 1, "mat2": 2},
+    "einsum": {"tensors": 1},
     "where": {"input": 1, "self": 1, "x": 1},
 }
 # Keywords that matter beside the parameters, and those that say only what kind of tensor a call makes.
@@ -69,14 +74,17 @@ FACTORY_KEYWORDS = frozenset(("dtype", "device", "layout", "memory_format", "req
 ANY_KEYWORD = frozenset(("reshape", "expand", "identity", "cast", "filled", "full", "multi_head_attention", "write"))
 
 
-def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling]]:
+def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling], dict[str, Spelling]]:
     functions: dict[Callable[..., Any], Spelling] = {}
     methods: dict[str, Spelling] = {}
+    operators: dict[str, Spelling] = {}
 
     def word(name: str, parameters: str, *spellings: Callable[..., Any] | str, in_place: bool = False) -> None:
         for spelling in spellings:
             entry = Spelling(name, tuple(parameters.split()), in_place)
-            if isinstance(spelling, str):
+            if isinstance(spelling, str) and spelling.startswith("aten::"):
+                operators[spelling.removeprefix("aten::")] = entry
+            elif isinstance(spelling, str):
                 methods[spelling] = entry
             else:
                 functions[spelling] = entry
@@ -93,12 +101,14 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling]]
         "__rmatmul__",
     )
     word("matmul", "left right", torch.bmm, "bmm", torch.mm, "mm")
-    word("baddbmm", "input left right beta alpha", torch.baddbmm, "baddbmm")
+    word("baddbmm", "input left right beta alpha", torch.baddbmm, "baddbmm", torch.addmm, "addmm")
     word("einsum", "equation *operands", torch.einsum)
 
     # attention and what stands around it
     word("softmax", "input dim dtype", torch.softmax, torch.special.softmax, "softmax")
     word("softmax", "input dim _stacklevel dtype", F.softmax)
+    word("softmax", "input dim half_to_float", "aten::_softmax")
+    word("softmax", "input dim dtype", "aten::_safe_softmax")  # zeros where others give NaN
     word("dropout", "input p training inplace", F.dropout)
     word("dropout", "input p train", torch.dropout)
     word("sdpa", "query key value attn_mask dropout_p is_causal scale enable_gqa", F.scaled_dot_product_attention)
@@ -108,18 +118,21 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling]]
     word("transpose", "input dim0 dim1", "transpose", "swapaxes", "swapdims")
     word("permute", "input *dims", torch.permute, "permute")
     word("movedim", "input source destination", torch.movedim, torch.moveaxis, "movedim", "moveaxis")
-    word("t", "input", torch.t, "t")
+    word("t", "input", torch.t, "t", "aten::numpy_T")
+    word("mT", "input", torch.adjoint, "adjoint", "aten::mT")
     word("getattr", "input name", getattr)
     word("reshape", "input *shape", torch.reshape, "reshape", "view", "reshape_as", "view_as")
     word("reshape", "input *shape", torch.flatten, "flatten", torch.unflatten, "unflatten", torch.squeeze, "squeeze")
-    word("reshape", "input *shape", torch.unsqueeze, "unsqueeze", torch.ravel, "ravel")
+    word("reshape", "input *shape", torch.unsqueeze, "unsqueeze", torch.ravel, "ravel", "aten::_unsafe_view")
     word("expand", "input *shape", "expand", "expand_as", torch.broadcast_to, "broadcast_to")
     word("getitem", "input index", operator.getitem)
     word("narrow", "input dim start length", torch.narrow, "narrow")
+    word("slice", "input dim start end step", "aten::slice")
+    word("index", "input indices", "aten::index")
     word("select", "input dim index", torch.select, "select")
     word("repeat", "input *repeats", "repeat")
     word("repeat_interleave", "input repeats dim", torch.repeat_interleave, "repeat_interleave")
-    word("identity", "input *rest", "contiguous", "clone", torch.clone)
+    word("identity", "input *rest", "contiguous", "clone", torch.clone, "aten::alias", "aten::lift_fresh_copy")
     word("cat", "tensors dim", torch.cat, torch.concat, torch.concatenate)
     word("hstack", "tensors", torch.hstack)
     word("split", "input size dim", torch.split, torch.functional.split, "split", torch.split_with_sizes)
@@ -151,6 +164,8 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling]]
     word("minimum", "left right", torch.minimum, torch.min, "minimum", "min")
     word("maximum", "left right", torch.maximum, torch.max, "maximum", "max")
     word("clamp", "input min max", torch.clamp, torch.clip, "clamp", "clip")
+    word("clamp", "input min", torch.clamp_min, "clamp_min")
+    word("clamp", "input max", torch.clamp_max, "clamp_max")
     word("floordiv", "left right", operator.floordiv, torch.floor_divide, "floor_divide", "__floordiv__")
     word("remainder", "left right", operator.mod, torch.remainder, "remainder", "__mod__")
     word("tanh", "input", torch.tanh, F.tanh, "tanh")
@@ -159,6 +174,7 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling]]
     word("nan_to_num", "input nan posinf neginf", torch.nan_to_num_, "nan_to_num_", in_place=True)
     word("isnan", "input", torch.isnan, "isnan")
     word("cast", "input *to", "to", "type", "type_as", "float", "half", "bfloat16", "double", "bool", "int", "long")
+    word("cast", "input *to", "aten::_to_copy")
 
     # masks
     word("lt", "left right", torch.lt, torch.less, operator.lt, "lt", "less", "__lt__")
@@ -201,6 +217,8 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling]]
     word("cumsum", "input dim", torch.cumsum, "cumsum")
     word("diff", "input n dim prepend append", torch.diff, "diff")
 
+    word("any", "input dim keepdim", torch.any, "any")
+
     # constants
     word("arange", "*bounds", torch.arange)
     word("filled", "*rest", torch.zeros, torch.zeros_like, torch.ones, torch.ones_like)
@@ -224,10 +242,10 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling]]
     ):
         word("write", "input *rest", name, in_place=True)
     word("write", "input *rest", operator.setitem, in_place=True)
-    return functions, methods
+    return functions, methods, operators
 
 
-FUNCTIONS, METHODS = _declare()
+FUNCTIONS, METHODS, OPERATORS = _declare()
 
 # Words whose result holds the same values as `input`, elsewhere or again; a write to one may be a write to all.
 VIEWS = frozenset(
@@ -240,7 +258,9 @@ VIEWS = frozenset(
         "reshape",
         "expand",
         "getitem",
+        "mT",
         "narrow",
+        "slice",
         "select",
         "split",
         "chunk",
@@ -250,11 +270,4 @@ VIEWS = frozenset(
     )
 )
 
-FILLED_VALUE = {
-    torch.zeros: 0,
-    torch.zeros_like: 0,
-    torch.ones: 1,
-    torch.ones_like: 1,
-    "new_zeros": 0,
-    "new_ones": 1,
-}
+FILLED_VALUE = {"zeros": 0, "zeros_like": 0, "new_zeros": 0, "ones": 1, "ones_like": 1, "new_ones": 1}

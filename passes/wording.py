@@ -29,6 +29,9 @@ WORDS = {
     "expand": "repeat without copying",
     "getitem": "take a part",
     "narrow": "take a part",
+    "slice": "take a part",
+    "index": "look up by position",
+    "mT": "swap two dimensions",
     "select": "take one entry",
     "repeat": "repeat",
     "repeat_interleave": "repeat each entry",
@@ -91,7 +94,7 @@ def words_for(graph: RecordedGraph, node: fx.Node) -> str:
         return "exact attention, piece by piece" if name == "exact" else f"HyperAttention ({name})"
     op = view.op(node)
     if op.word == "opaque":
-        return f"computed by {getattr(node.target, '__name__', node.target)}"
+        return f"computed by {called(node) or node.target}"
     words = _SPECIAL[op.word](graph, node, op) if op.word in _SPECIAL else ""
     return words or _with_number(op) or WORDS.get(op.word, op.word)
 
@@ -124,7 +127,7 @@ def _fill(graph: RecordedGraph, node: fx.Node, op: Op) -> str:
 
 
 def _filled(graph: RecordedGraph, node: fx.Node, op: Op) -> str:
-    value = FILLED_VALUE.get(str(node.target) if node.op == "call_method" else node.target)
+    value = FILLED_VALUE.get(called(node))
     return "" if value is None else f"fill with {value}"
 
 

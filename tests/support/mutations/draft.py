@@ -10,9 +10,9 @@ from random import Random
 from typing import Any
 
 import torch
-from hyperrewrite.passes.canonical import CanonicalView
+from hyperrewrite.passes.canonical import CanonicalView, spelling
 from hyperrewrite.passes.copying import copied_graph
-from hyperrewrite.passes.vocabulary import FUNCTIONS, METHODS, Spelling
+from hyperrewrite.passes.vocabulary import Spelling
 from torch import Tensor, fx
 
 from .bases import BASES, Captured
@@ -141,9 +141,7 @@ class Draft:
 
     def spelling(self, node: fx.Node) -> Spelling | None:
         """How the node spells its word."""
-        if node.op == "call_function":
-            return FUNCTIONS.get(node.target)
-        return METHODS.get(str(node.target)) if node.op == "call_method" else None
+        return spelling(node)
 
     def get(self, node: fx.Node, name: str, default: Any = None) -> Any:
         """An argument by its canonical name."""

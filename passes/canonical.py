@@ -13,6 +13,7 @@ import torch
 from torch import fx
 
 from .aten import arguments_of, name_of, operator_of, spelling_of, writes
+from .contracts import equal_sizes
 from .held import Held
 from .spec import Rejected, RejectionCode, Source
 from .vocabulary import FUNCTIONS, METHODS, Spelling
@@ -86,8 +87,21 @@ class CanonicalView:
         return value
 
     def shape(self, node: fx.Node) -> tuple[sympy.Expr, ...]:
-        """The sizes of a node's value as sympy expressions."""
+        """The sizes of a node's value as sympy expressions; those that must be equal are."""
+        return tuple(self.size(s) for s in self.tensor(node).shape)
+
+    def recorded_shape(self, node: fx.Node) -> tuple[sympy.Expr, ...]:
+        """The same in the symbols that the tracer gave."""
         return tuple(size_of(s) for s in self.tensor(node).shape)
+
+    def size(self, value: int | torch.SymInt) -> sympy.Expr:
+        """A size as a sympy expression, without adding a guard; equal to all sizes that it must be equal to."""
+        size = size_of(value)
+        return size.xreplace(self._equal) if size.free_symbols else size
+
+    @cached_property
+    def _equal(self) -> dict[sympy.Symbol, sympy.Expr]:
+        return equal_sizes(self)
 
     def source(self, node: fx.Node) -> Source:
         """Where in the user's code the node comes from."""
@@ -105,16 +119,16 @@ class CanonicalView:
         for node in self.nodes:
             value = self.value(node)
             if isinstance(value, torch.SymInt):
-                found.setdefault(size_of(value), (node, None))
+                found.setdefault(self.size(value), (node, None))
             elif isinstance(value, torch.Tensor):
                 for dim, size in enumerate(value.shape):
                     if isinstance(size, torch.SymInt):
-                        found.setdefault(size_of(size), (node, dim))
+                        found.setdefault(self.size(size), (node, dim))
         return found
 
 
 def size_of(value: int | torch.SymInt) -> sympy.Expr:
-    """A size as a sympy expression, without adding a guard."""
+    """A size as a sympy expression in the tracer's symbols, without adding a guard."""
     return sympy.Integer(value) if isinstance(value, int) else value.node.expr
 
 

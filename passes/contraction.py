@@ -49,7 +49,7 @@ def contraction_of(view: CanonicalView, node: fx.Node) -> Contraction | None:
         left, right = op.get("left"), op.get("right")
         if not _tensors(view, left, right):
             return None
-        ranks = len(view.shape(left)), len(view.shape(right))
+        ranks = view.tensor(left).dim(), view.tensor(right).dim()
         if min(ranks) < 2:
             return None
         rank = max(ranks)
@@ -80,8 +80,8 @@ def _einsum(view: CanonicalView, node: fx.Node) -> Contraction | None:
     terms, arrow, out = text.partition("->")
     if not arrow or terms.count(",") != 1:
         return None
-    sides = [_letters(side, len(view.shape(n))) for side, n in zip(terms.split(","), operands, strict=True)]
-    result = _letters(out, len(view.shape(node)))
+    sides = [_letters(side, view.tensor(n).dim()) for side, n in zip(terms.split(","), operands, strict=True)]
+    result = _letters(out, view.tensor(node).dim())
     if result is None or any(s is None or len(set(s)) != len(s) for s in sides):
         return None
     left, right = sides

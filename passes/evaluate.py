@@ -14,7 +14,7 @@ import torch
 from torch import fx
 
 from .algebra import where
-from .canonical import CanonicalView, Op, size_of
+from .canonical import CanonicalView, Op
 from .dataflow import Dataflow
 from .domain import Domain
 from .expression import ONE, ZERO, Expr, Index, Load, Number, Probability, integer, with_origin
@@ -94,7 +94,7 @@ class Evaluator:
         if isinstance(recorded, bool | int | float):
             return Number(recorded)
         if isinstance(recorded, torch.SymInt):
-            return integer(size_of(recorded))
+            return integer(self.view.size(recorded))
         if isinstance(recorded, torch.SymFloat):  # dynamic=True makes every float attribute of a module an input
             known = recorded.node.expr
             return Number(float(known)) if known.is_number else Load(value, ())

@@ -14,7 +14,7 @@ import sympy
 import torch
 from torch import fx
 
-from .canonical import CanonicalView, Op, einsum_operands, size_of
+from .canonical import CanonicalView, Op, einsum_operands
 from .domain import Domain
 from .expression import ZERO, Expr, Index, as_sympy, integer
 from .regroup import regroup
@@ -179,7 +179,7 @@ def _size(views: Views, value: Any, default: int) -> sympy.Expr | None:
         return sympy.Integer(default)
     if isinstance(value, fx.Node):
         value = views.view.value(value)
-    return size_of(value) if isinstance(value, int | torch.SymInt) else None
+    return views.view.size(value) if isinstance(value, int | torch.SymInt) else None
 
 
 def _part(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
@@ -200,7 +200,7 @@ def _part(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
     dim %= len(sizes)
     if divided.word == "unbind":
         return source, (*index[:dim], integer(number), *index[dim:])
-    start = sum((size_of(value.shape[dim]) for value in values[:number]), sympy.Integer(0))
+    start = sum((views.view.size(value.shape[dim]) for value in values[:number]), sympy.Integer(0))
     at = as_sympy(index[dim])
     if at is None:
         return None

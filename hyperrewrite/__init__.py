@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .analysis import Log, record
     from .diagnosis import Diagnosis, diagnose
+    from .errors import MachineError, OptionError
     from .explain import explain
     from .kernels.functional import hyper_attention
-    from .options import OptionError, Options
+    from .options import Options
     from .report import Report
 
 __version__ = "0.1.0"
 __all__ = [
     "Diagnosis",
     "Log",
+    "MachineError",
     "OptionError",
     "Options",
     "Report",
@@ -39,7 +41,8 @@ _HOME = {
     "diagnose": "diagnosis",
     "explain": "explain",
     "hyper_attention": "kernels.functional",
-    "OptionError": "options",
+    "MachineError": "errors",
+    "OptionError": "errors",
     "Options": "options",
     "Report": "report",
 }

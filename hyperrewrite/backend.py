@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
@@ -15,7 +16,9 @@ from torch import fx
 from . import __version__
 from .analysis import analyse, announce, logger, verified
 from .assumptions import guarded
-from .options import OptionError, Options
+from .errors import MachineError, OptionError, PlainError
+from .machine import missing_by
+from .options import Options
 
 
 def hyper(
@@ -29,7 +32,20 @@ def hyper(
 
     options  see `hyperrewrite.Options`; an unknown one raises OptionError naming the nearest.
     mode     of torch.compile ("reduce-overhead", "max-autotune", …); reaches Inductor, as does options["inductor"].
+
+    Raises OptionError, and MachineError where Inductor finds no C++ compiler or cannot write to its folder. Dynamo
+    hands both on as they are.
     """
+    try:
+        return _hyper(gm, example_inputs, options, mode)
+    except PlainError as error:
+        error.first_useful_frame = inspect.currentframe()
+        raise
+
+
+def _hyper(
+    gm: fx.GraphModule, example_inputs: Sequence[torch.Tensor], options: Mapping[str, Any] | None, mode: str | None
+) -> Callable[..., Any]:
     settings = Options.of(options)
     patches = _patches(settings, mode)
     analysis = analyse(gm, settings, example_inputs)
@@ -38,8 +54,8 @@ def hyper(
     if analysis.changed:
         try:
             compiled = _inductor(analysis.module, example_inputs, patches)
-        except torch._dynamo.exc.RestartAnalysis:  # not a failure: Dynamo is asked to trace again
-            raise
+        except (torch._dynamo.exc.RestartAnalysis, MachineError):
+            raise  # not a failure of the graph: Dynamo is asked to trace again, or the graph as it was fails alike
         except Exception as error:
             logger.warning("Inductor failed on the rewritten graph; compiling it as it was", exc_info=True)
             analysis = analysis.undone(gm, f"Inductor: {type(error).__name__}: {error}")
@@ -63,7 +79,13 @@ def _inductor(
 ) -> Callable[..., Any]:
     from torch._inductor.compile_fx import compile_fx
 
-    compiled: Any = compile_fx(gm, example_inputs, config_patches=patches)
+    try:
+        compiled: Any = compile_fx(gm, example_inputs, config_patches=patches)
+    except Exception as error:
+        if (sentence := missing_by(error)) is not None:
+            logger.debug("Inductor failed because of the machine", exc_info=True)
+            raise MachineError(sentence) from None
+        raise
     return compiled
 
 

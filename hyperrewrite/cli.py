@@ -151,6 +151,12 @@ def run_command(args: Sequence[str]) -> int:
         return _complain(str(error))
     except ClickError as error:
         return _complain(error.format_message())  # type: ignore[attr-defined]
+    except OSError as error:
+        from .machine import missing_by
+
+        if (sentence := missing_by(error)) is None:
+            raise
+        return _complain(f"{sentence}.")
     except (KeyboardInterrupt, typer.Abort):
         print("hyperrewrite: stopped.", file=sys.stderr)
         return 130

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
+from .errors import OptionError
 from .kernels.parameters import Parameters, nearest, preset_values
 
-
-class OptionError(ValueError):
-    """An option that does not exist, or a value outside its range."""
+__all__ = ["OptionError", "Options", "chosen_layers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class Options(Parameters):
         for key, value in (given or {}).items():
             name = str(key).replace("-", "_")
             if name not in names:
-                raise OptionError(f"unknown option {key!r}{nearest(name, names)}")
+                raise OptionError(f"unknown option {key!r}{_elsewhere(name, value) or nearest(name, names)}")
             values[name] = value
         try:
             values = preset_values(values.get("preset", "default")) | values
@@ -87,6 +86,18 @@ class Options(Parameters):
     def as_dict(self) -> dict[str, Any]:
         """Plain data, in the order of the fields."""
         return {f.name: getattr(self, f.name) for f in fields(self)} | {"inductor": dict(self.inductor)}
+
+
+def _elsewhere(name: str, value: Any) -> str:
+    """The end of a sentence about an option that belongs to Inductor or to torch.compile; "" for any other."""
+    from torch._inductor import config
+
+    if name in config.get_config_copy():
+        return f"; it is one of Inductor's: options={{'inductor': {{{name!r}: {value!r}}}}}"
+    return f"; it is an argument of torch.compile itself: {name}={value!r}" if name in _TORCH_COMPILE else ""
+
+
+_TORCH_COMPILE = ("mode", "dynamic", "fullgraph", "backend")
 
 
 def _inductor(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,18 +119,36 @@ _LAYERS = re.compile(r"all|(?:first|last):\d+|\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*")
 
 
 def chosen_layers(layers: str, count: int) -> frozenset[int]:
-    """The indices in range(count) that a `layers` text names. Raises OptionError for a text of another form."""
+    """The indices in range(count) that a `layers` text names.
+
+    Raises OptionError for a text of another form, and for one that names nothing whatever the graph.
+    """
     if not isinstance(layers, str) or not _LAYERS.fullmatch(layers.replace(" ", "")):
         raise OptionError(f"layers must be like 'all', 'last:14', 'first:2' or '0,3,5-9', not {layers!r}")
     text = layers.replace(" ", "")
     if text == "all":
         return frozenset(range(count))
-    if ":" in text:
-        end, number = text.split(":")
+    end, colon, number = text.partition(":")
+    if colon:
+        if int(number) == 0:
+            raise OptionError(f"layers={layers!r} chooses no site; approximate=False makes every site exact")
         span = range(int(number)) if end == "first" else range(max(count - int(number), 0), count)
         return frozenset(k for k in span if k < count)
     chosen: set[int] = set()
-    for part in text.split(","):
-        low, _, high = part.partition("-")
-        chosen.update(range(int(low), min(int(high or low), count) + 1))
-    return frozenset(k for k in chosen if k < count)
+    for low, high in _spans(text):
+        if high < low:
+            raise OptionError(f"layers={layers!r} counts backwards from {low} to {high}")
+        chosen.update(range(low, min(high + 1, count)))
+    return frozenset(chosen)
+
+
+def highest_layer(layers: str) -> int | None:
+    """The highest number that a valid `layers` text names; None for "all", "first:…" and "last:…", which name none."""
+    text = layers.replace(" ", "")
+    return max(high for _, high in _spans(text)) if text[0].isdigit() else None
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """ "0,5-9" as [(0, 0), (5, 9)]: first and last number of each part."""
+    parts = [part.partition("-") for part in text.split(",")]
+    return [(int(low), int(high or low)) for low, _, high in parts]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .machine import missing
 from .usage import UsageError, first_line
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def call_factory(target: str) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any
     module_name, colon, path = target.partition(":")
     if not (colon and module_name and path):
         raise UsageError(f"{target!r} is not of the form package.module:factory.")
+    if (sentence := missing(compiler=False)) is not None:  # or whatever imports torch._dynamo would fail for it
+        raise UsageError(f"{sentence}.")
     factory = _resolve(module_name, path)
     if not callable(factory):
         raise UsageError(f"{target} is of type {type(factory).__name__}, not a function.")
@@ -38,10 +41,10 @@ def call_factory(target: str) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any
 
 def explain_model(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], code: bool = False) -> Report:
     """The report, or one sentence about what the model raised."""
-    import hyperrewrite
+    from .explain import explain
 
     try:
-        return hyperrewrite.explain(model, *args, code=code, **kwargs)
+        return explain(model, *args, code=code, **kwargs)
     except Exception as error:
         raise UsageError(f"the model raised {first_line(error)}.") from error
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import platform
-
 import torch
 from rich.console import Console
 
-from ..usage import UsageError, first_line, require
+from ..machine import missing
+from ..usage import UsageError, require
 from . import show, text
 from .measure import Run, measure
 from .settings import Settings
@@ -21,7 +20,7 @@ def run(settings: Settings) -> None:
     parts = text.read_parts(settings.text)
     if settings.plot is not None:
         require("matplotlib", "demo", "--plot")
-    check_compiler(device)
+    check_machine(device)
     console = Console()
     with show.step(console, "load the model") as remarks:
         source = load(settings.model, device)
@@ -61,15 +60,7 @@ def check_context(source: Source, tokens: int) -> None:
         raise UsageError(f"--tokens {tokens} is beyond the model's context of {source.context} tokens.")
 
 
-def check_compiler(device: torch.device) -> None:
-    """Inductor writes C++ for the CPU: without a compiler the runs would fail after the model is loaded."""
-    if device.type != "cpu":
-        return
-    from torch._inductor.cpp_builder import get_cpp_compiler
-
-    try:
-        get_cpp_compiler()
-    except Exception as error:
-        raise UsageError(
-            f"torch.compile needs a C++ compiler on {platform.system()}, such as g++ ({first_line(error)})."
-        ) from error
+def check_machine(device: torch.device) -> None:
+    """Raise UsageError where Inductor could not compile: otherwise the runs would fail after the model is loaded."""
+    if (sentence := missing(compiler=device.type == "cpu")) is not None:
+        raise UsageError(f"{sentence}.")

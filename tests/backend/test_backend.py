@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch._dynamo.utils import counters
+from torch._inductor import config as inductor_config
 from torch._inductor.utils import fresh_cache
 
 import hyperrewrite
@@ -80,9 +84,66 @@ def test_layers_choose_the_sites() -> None:
     ]
 
 
-def test_unknown_option_is_an_error_with_the_nearest_name() -> None:
-    with pytest.raises(Exception, match="did you mean 'window'"):
-        _run(Attention(), torch.randn(1, 63, 32), options={"windoww": 3})
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"options": {"windoww": 3}}, "unknown option 'windoww'; did you mean 'window'?"),
+        (
+            {"options": {"layers": "last:0"}},
+            "layers='last:0' chooses no site",
+        ),
+        ({"mode": "fastest"}, "unknown mode 'fastest'"),
+    ],
+)
+def test_a_wrong_option_arrives_as_it_was_raised(arguments: dict[str, Any], said: str) -> None:
+    """Not inside BackendCompilerFailed, and without advice to report a bug; at every call, as it is not compiled."""
+    model, x = torch.compile(Attention(), backend="hyper", **arguments), torch.randn(1, 63, 32)
+    for _ in range(2):
+        with pytest.raises(hyperrewrite.OptionError) as caught:
+            model(x)
+        assert type(caught.value) is hyperrewrite.OptionError and isinstance(caught.value, ValueError)
+        assert str(caught.value).startswith(said) and "\n" not in str(caught.value) + repr(caught.value)
+    assert "symbolic_convert" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_failure_of_the_model_is_still_a_failure_of_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no fault of options or machine is reported as ever."""
+
+    def broken(*_: Any) -> Any:
+        raise ValueError("planted")
+
+    monkeypatch.setattr(backend_module, "_inductor", broken)
+    with pytest.raises(torch._dynamo.exc.BackendCompilerFailed, match="planted"):
+        _run(Attention(), torch.randn(1, 63, 32))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TORCHINDUCTOR_CACHE_DIR", "FILE/folder", "cache folder FILE/folder cannot be written to (Not a directory)"),
+        ("CXX", "FILE", "finds no C++ compiler, which it needs for a CPU: install g++"),
+    ],
+)
+def test_a_machine_that_cannot_compile_is_one_sentence(
+    name: str, value: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the call compiles once that is mended."""
+
+    def model(x: torch.Tensor) -> torch.Tensor:
+        return (torch.softmax(x @ x.mT, -1) @ x).relu() * len(said)  # a C++ kernel that no test before has loaded
+
+    file, x = tmp_path / "file", torch.randn(2, 3, 63, 32)
+    file.write_text("", encoding="utf-8")
+    compiled = torch.compile(model, backend="hyper")
+    with monkeypatch.context() as context, fresh_cache():
+        context.setenv(name, value.replace("FILE", str(file)))
+        compiler = os.environ.get("CXX", "g++")  # as Inductor reads it, but when it is imported
+        with inductor_config.patch({"cpp.cxx": (None, compiler)}), pytest.raises(hyperrewrite.MachineError) as caught:
+            compiled(x)
+        assert said.replace("FILE", str(file)) in str(caught.value) and name in str(caught.value)
+        assert "\n" not in str(caught.value) and not [r for r in caplog.records if "hyperrewrite" in r.name]
+    with fresh_cache():
+        torch.testing.assert_close(compiled(x), model(x), rtol=1e-5, atol=1e-5)
 
 
 def test_mode_and_inductor_options_reach_inductor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,21 @@ def test_unknown_name_says_the_nearest(given: dict[str, object], nearest: str) -
 
 
 @pytest.mark.parametrize(
+    ("given", "cure"),
+    [
+        ({"epilogue_fusion": True}, r"options=\{'inductor': \{'epilogue_fusion': True\}\}"),
+        ({"triton.cudagraphs": True}, r"options=\{'inductor': \{'triton.cudagraphs': True\}\}"),
+        ({"max-autotune": False}, r"options=\{'inductor': \{'max_autotune': False\}\}"),
+        ({"mode": "max-autotune"}, r"torch.compile itself: mode='max-autotune'"),
+        ({"epilog_fusing": True}, "valid are algorithm"),  # of nobody
+    ],
+)
+def test_an_option_of_somebody_else_says_where_it_goes(given: dict[str, object], cure: str) -> None:
+    with pytest.raises(OptionError, match=cure):
+        Options.of(given)
+
+
+@pytest.mark.parametrize(
     "given",
     [
         {"algorithm": "magic"},
@@ -66,6 +81,9 @@ def test_unknown_name_says_the_nearest(given: dict[str, object], nearest: str) -
         {"window": -1},
         {"layers": "last"},
         {"layers": "last:-1"},
+        {"layers": "last:0"},
+        {"layers": "first: 0"},
+        {"layers": "0,7-5"},
         {"layers": 3},
         {"inductor": "max_autotune"},
     ],
@@ -93,7 +111,6 @@ def test_options_are_frozen_and_dashes_are_underscores() -> None:
         ("all", {0, 1, 2, 3, 4}),
         ("last:2", {3, 4}),
         ("last:9", {0, 1, 2, 3, 4}),
-        ("last:0", set()),
         ("first:2", {0, 1}),
         ("0, 3", {0, 3}),
         ("1-3,9", {1, 2, 3}),

@@ -130,6 +130,24 @@ def test_missing_matplotlib_is_noticed_first(
     assert "matplotlib" in sentence("demo", "--plot", str(tmp_path / "picture.png"))
 
 
+def test_a_machine_that_cannot_compile(sentence: Sentence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing and how to get it, before a model is loaded; a compiler is needed for a CPU only."""
+    from torch._inductor import config
+
+    from hyperrewrite.machine import missing
+
+    file = tmp_path / "file"
+    file.write_text("", encoding="utf-8")
+    with config.patch({"cpp.cxx": (None, str(tmp_path / "no-compiler"))}):
+        said = sentence("demo", "--device", "cpu")
+        assert "install g++ or clang++" in said and "CXX" in said
+        assert missing(compiler=False) is None
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(file / "folder"))
+    for words in (["demo"], ["explain", "os:sep"]):
+        said = sentence(*words)
+        assert f"{file}/folder cannot be written to" in said and "TORCHINDUCTOR_CACHE_DIR" in said
+
+
 def test_missing_model_package(sentence: Sentence, monkeypatch: pytest.MonkeyPatch) -> None:
     """How to get it without compiling llama.cpp."""
     for name in ("transformers", "gguf", "accelerate"):

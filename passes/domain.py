@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from fractions import Fraction
+from typing import Any, TypeAlias
 
 import sympy
+from torch.utils._sympy.functions import FloorDiv
 
 from .algebra import is_integral, is_where, where
 from .expression import FALSE, TRUE, Apply, Expr, Number, as_sympy, integer
@@ -20,6 +24,10 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "eq": operator.eq,
     "ne": operator.ne,
 }
+
+
+LONGEST = 2**23  # a size that only the running graph knows is taken as at most this: float32 counts twice as far
+Span: TypeAlias = tuple[Fraction, Fraction]
 
 
 class Remainder(sympy.Function):
@@ -67,8 +75,9 @@ class Domain:
             if coefficient.is_Integer and coefficient != 1:
                 bound = self._bound(rest, high == bool(coefficient > 0))
                 return None if bound is None else sympy.expand(coefficient * bound)
-            factors = [self._bound(f, high) for f in value.args]  # sizes and indices are never negative
-            if all(f is not None and f.is_nonnegative for f in factors):
+            lowest = [self._bound(f, False) for f in value.args]
+            factors = [self._bound(f, True) for f in value.args] if high else lowest
+            if all(f is not None and f.is_nonnegative for f in (*lowest, *factors)):
                 return sympy.expand(sympy.Mul(*factors))
             return None
         if isinstance(value, sympy.floor):
@@ -84,6 +93,47 @@ class Domain:
             return None
         bound = self._bound(sympy.expand(top), high)
         return None if bound is None else bound / bottom
+
+    def span(self, value: sympy.Expr) -> tuple[int, int] | None:
+        """Two numbers that an integer expression lies between, for every size that a graph may meet; None if unknown.
+
+        Wider than `lower` and `upper`, and always numbers: what a dtype can hold is a number too.
+        """
+        found = self._span(value)
+        return None if found is None else (math.floor(found[0]), math.ceil(found[1]))
+
+    def _span(self, value: sympy.Expr) -> Span | None:
+        if value.is_Rational:
+            return (number := Fraction(int(value.p), int(value.q))), number
+        if value.is_Symbol:
+            if value in self.sizes:
+                size = self._span(self.sizes[value])
+                return None if size is None else (Fraction(0), max(size[1] - 1, Fraction(0)))
+            return Fraction(1 if value.is_positive else 0 if value.is_nonnegative else -LONGEST), Fraction(LONGEST)
+        spans: list[Span] = []
+        for part in value.args:
+            span = self._span(part)
+            if span is None:
+                return None
+            spans.append(span)
+        if value.is_Add:
+            return sum((low for low, _ in spans), Fraction(0)), sum((high for _, high in spans), Fraction(0))
+        if value.is_Mul:
+            return _product(spans)
+        if value.is_Pow and value.exp.is_Integer:
+            base = spans[0] if value.exp.is_positive else _reciprocal(spans[0])
+            return None if base is None else _product([base] * abs(int(value.exp)))
+        if isinstance(value, sympy.floor):
+            return Fraction(math.floor(spans[0][0])), Fraction(math.floor(spans[0][1]))
+        if isinstance(value, FloorDiv):
+            divisor = _reciprocal(spans[1])
+            return None if divisor is None else _product([spans[0], divisor], whole=True)
+        if isinstance(value, Remainder):
+            return Fraction(0), max(spans[1][1] - 1, Fraction(0))
+        if isinstance(value, sympy.Min | sympy.Max):
+            choose = min if isinstance(value, sympy.Min) else max
+            return choose(low for low, _ in spans), choose(high for _, high in spans)
+        return None
 
     def divide(self, value: sympy.Expr, divisor: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
         """Quotient and remainder of a merged index: exact where the terms show it, else floor and Remainder."""
@@ -133,3 +183,17 @@ class Domain:
         if name in ("eq", "ne") and isinstance(left, Number):
             left, right = right, left
         return Apply(name, (left, right))
+
+
+def _product(spans: list[Span], whole: bool = False) -> Span:
+    """Between which numbers a product lies; whole: rounded down."""
+    low = high = Fraction(1)
+    for span in spans:
+        ends = [a * b for a, b in itertools.product((low, high), span)]
+        low, high = min(ends), max(ends)
+    return (Fraction(math.floor(low)), Fraction(math.floor(high))) if whole else (low, high)
+
+
+def _reciprocal(span: Span) -> Span | None:
+    """Between which numbers 1 / x lies, x a size that divides: at least 1."""
+    return None if span[0] < 0 or span[1] < 1 else (1 / span[1], 1 / max(span[0], Fraction(1)))

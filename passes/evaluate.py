@@ -19,6 +19,7 @@ from .dataflow import Dataflow
 from .domain import Domain
 from .expression import ONE, ZERO, Expr, Index, Load, Number, Probability, integer, with_origin
 from .held import Triangle
+from .rounding import in_dtype
 from .views import Views
 
 Rule: TypeAlias = Callable[["Evaluator", fx.Node, Op, Index], Expr | None]
@@ -82,6 +83,9 @@ class Evaluator:
             return where(value, ONE, ZERO) if self.is_bool(step[0]) and not self.is_bool(node) else value
         rule = self._rules.get(op.word)
         found = rule(self, node, op, index) if rule is not None else None
+        held = self.view.value(node)
+        if found is not None and isinstance(held, torch.Tensor):
+            found = in_dtype(found, held.dtype, self.domain)
         return Load(node, index) if found is None else found
 
     def element(self, value: Any, index: Index, reader: fx.Node) -> Expr | None:
@@ -121,7 +125,25 @@ class Evaluator:
         return Number(int(found.value)) if isinstance(found, Number) else where(found, ONE, ZERO)
 
     def sides(self, node: fx.Node, op: Op, index: Index, numbers: bool = True) -> tuple[Expr, Expr] | None:
-        """Both arguments of a node that has two, `left` and `right`; None where one cannot be read."""
+        """Both arguments of a node that has two, `left` and `right`; None where one cannot be read.
+
+        Numbers come as the dtype that they meet in holds them: of `int8 < 300` the second is 44.
+        """
+        values = op.get("left"), op.get("right")
         read = self.number if numbers else self.element
-        left, right = read(op.get("left"), index, node), read(op.get("right"), index, node)
+        left, right = (read(value, index, node) for value in values)
+        if numbers and left is not None and right is not None:
+            dtype = self._common_dtype(*values)
+            left, right = (in_dtype(side, dtype, self.domain) for side in (left, right))
         return None if left is None or right is None else (left, right)
+
+    def _common_dtype(self, left: Any, right: Any) -> torch.dtype:
+        """The dtype in which two arguments meet."""
+
+        def like(value: Any) -> Any:
+            held = self.view.value(value) if isinstance(value, fx.Node) else value
+            if isinstance(held, torch.Tensor):
+                return torch.empty((0,) * held.dim(), dtype=held.dtype, device="meta")
+            return 0 if isinstance(held, torch.SymInt) else 0.0 if isinstance(held, torch.SymFloat) else held
+
+        return torch.result_type(like(left), like(right))

@@ -112,6 +112,18 @@ def walk(expr: Expr) -> Iterator[Expr]:
             stack.extend(at.index)
 
 
+def computed_with(expr: Expr) -> Iterator[Expr]:
+    """The numbers, positions, tensors and products that a value is computed with: none of those it is chosen by."""
+    if not isinstance(expr, Apply):
+        yield expr
+    elif expr.name not in TRUTHS:
+        for part in expr.args[1:] if expr.name == "where" else expr.args:
+            yield from computed_with(part)
+
+
+TRUTHS = frozenset(("lt", "le", "gt", "ge", "eq", "ne", "le0", "and", "or", "not", "isnan"))
+
+
 def symbols(expr: Expr) -> frozenset[sympy.Symbol]:
     """Every symbol (index or size) that the expression depends on."""
     return frozenset(s for at in walk(expr) if isinstance(at, Int) for s in at.value.free_symbols)

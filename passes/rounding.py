@@ -1,4 +1,4 @@
-"""Constants as tensors hold them: what a number becomes in a dtype."""
+"""Values as tensors hold them: what a number becomes in a dtype, and which whole numbers a dtype has."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from torch import fx
 from .algebra import where
 from .canonical import CanonicalView
 from .domain import Domain
-from .expression import Apply, Expr, Int, Number, walk
+from .expression import Apply, Expr, Int, Load, Number, Probability, Product, computed_with, walk
 
 
 def rounded(value: Expr, dtype: torch.dtype) -> Expr:
-    """Constants as the dtype holds them; a fill of −3.4e38 is −inf in float16. Everything else is kept."""
+    """Constants as the dtype holds them: a fill of −3.4e38 is −inf in float16, 300 is 44 in uint8. The rest is kept."""
     if isinstance(value, Number) and not isinstance(value.value, bool):
-        return Number(torch.tensor(value.value, dtype=torch.float64).to(dtype).item())
+        number = value.value
+        if isinstance(number, int) and abs(number) < 2**63:
+            return Number(torch.tensor(number).to(dtype).item())
+        if not dtype.is_floating_point and not (math.isfinite(number) and _counts(dtype, number, number)):
+            return value  # what becomes of it is not defined
+        return Number(torch.tensor(number, dtype=torch.float64).to(dtype).item())
     if isinstance(value, Apply) and value.name == "where":
         keep, then, other = value.args
         return where(keep, rounded(then, dtype), rounded(other, dtype))
@@ -43,15 +48,52 @@ def held_as(value: float, dtype: torch.dtype) -> Number:
     return Number(torch.full((), value, dtype=dtype).item())
 
 
-def holds_position(dtype: torch.dtype, value: Expr, domain: Domain) -> bool:
-    """Whether a dtype has every whole number that a position may be: bfloat16 counts 255, 256, 258.
+def in_dtype(value: Expr, dtype: torch.dtype, domain: Domain) -> Expr | None:
+    """A value that a tensor of this dtype is said to hold, if it does; None where the tensor holds another.
 
-    Those that float32 lacks are of tensors with more than 2²⁴ places.
+    Integers wrap around where a dtype ends, and floating-point numbers have gaps: bfloat16 counts 255, 256, 258. So
+    positions must lie in the range of whole numbers that a dtype has, and constants become what it makes of them.
+    What is computed from tensors that are given may be any number: in few bits it is taken as it stands.
     """
-    if not isinstance(value, Int) or not dtype.is_floating_point or torch.finfo(dtype).bits >= 32:
-        return True
-    ends = domain.lower(value.value), domain.upper(value.value)
-    return all(end is not None and end.is_Integer and abs(int(end)) * torch.finfo(dtype).eps <= 2 for end in ends)
+    if dtype == torch.bool or dtype.is_complex:
+        return value
+    if isinstance(value, Number):
+        return value if dtype.is_floating_point or isinstance(value.value, bool) else _constant(value, dtype)
+    if isinstance(value, Int):
+        span = domain.span(value.value)
+        return value if span is not None and _counts(dtype, *span) else None
+    if not isinstance(value, Apply):
+        return value
+    if value.name == "where":
+        keep, *branches = value.args
+        then, other = (in_dtype(branch, dtype, domain) for branch in branches)
+        if then is None or other is None:
+            return None
+        return value if [then, other] == branches else where(keep, then, other)
+    made_of = list(computed_with(value))
+    if any(isinstance(part, Product | Probability) for part in made_of):
+        return value
+    if dtype.is_floating_point:  # positions that are computed with once more are numbers of float32
+        exact = dtype == torch.float32 or not any(isinstance(part, Int) for part in made_of)
+        return value if exact else None
+    if dtype == torch.int64:
+        return value
+    chosen = value.name in ("minimum", "maximum") and not any(isinstance(part, Load) for part in made_of)
+    return value if chosen and all(in_dtype(part, dtype, domain) is not None for part in value.args) else None
+
+
+def _constant(value: Number, dtype: torch.dtype) -> Number | None:
+    """A constant of a tensor of integers; None where that cannot be."""
+    held = rounded(value, dtype)
+    return held if isinstance(held, Number) and isinstance(held.value, int) else None
+
+
+def _counts(dtype: torch.dtype, low: float, high: float) -> bool:
+    """Whether a dtype has every whole number between two."""
+    if dtype.is_floating_point:
+        return max(abs(low), abs(high)) * torch.finfo(dtype).eps <= 2
+    kind = torch.iinfo(dtype)
+    return kind.min <= low and high <= kind.max
 
 
 def is_constant(value: Expr) -> bool:

@@ -10,7 +10,7 @@ from .algebra import arithmetic, where
 from .canonical import Op, called
 from .evaluate import Evaluator, Rule
 from .expression import ONE, ZERO, Expr, Index, Load, Number, as_sympy, integer
-from .rounding import held_as, holds_position
+from .rounding import held_as
 from .vocabulary import FILLED_VALUE
 
 
@@ -22,8 +22,7 @@ def _arange(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     step = ev.element(op.arguments.get("step"), (), node) or (bounds[2] if len(bounds) > 2 else ONE)
     if start is None or step is None or as_sympy(start) is None or as_sympy(step) is None:
         return None
-    found = arithmetic("add", start, arithmetic("mul", step, index[0]))
-    return found if holds_position(ev.view.tensor(node).dtype, found, ev.domain) else None
+    return arithmetic("add", start, arithmetic("mul", step, index[0]))
 
 
 def _filled(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:

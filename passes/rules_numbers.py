@@ -10,8 +10,8 @@ from torch import fx
 from .algebra import arithmetic, conjunction, disjunction, negate, truth, where
 from .canonical import Op
 from .evaluate import Evaluator, Rule
-from .expression import Apply, Expr, Index, Load, Number, Probability, Product, as_sympy, contains, integer, walk
-from .rounding import held_in, holds_position, is_constant, largest_number, rounded, without_overflow
+from .expression import Apply, Expr, Index, Load, Number, Probability, Product, as_sympy, computed_with, integer
+from .rounding import held_in, in_dtype, is_constant, largest_number, rounded, without_overflow
 
 
 def _arithmetic(name: str) -> Rule:
@@ -32,6 +32,8 @@ def _arithmetic(name: str) -> Rule:
         if pair is None:
             return None
         dtype = ev.view.tensor(node).dtype
+        if any(in_dtype(side, dtype, ev.domain) is None for side in pair):  # of whole numbers the quotient is none
+            return None
         left, right = (without_overflow(side, dtype) for side in pair)
         alpha = op.get("alpha", 1)
         if alpha != 1:
@@ -110,20 +112,25 @@ def _cast(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
         return None
     if not is_constant(value) and after.is_floating_point and torch.finfo(after).max < largest_number(value):
         return None  # a fill in it would become infinite
-    if _is_narrowed(ev, value, after):
-        return None  # as it may in a tensor that is given
-    if not holds_position(after, value, ev.domain):
-        return None  # it is rounded to another one
-    return rounded(value, after)
+    return None if _is_changed(ev, value, after) else rounded(value, after)
 
 
-def _is_narrowed(ev: Evaluator, value: Expr, dtype: torch.dtype) -> bool:
-    """Whether a captured tensor that is no score may hold numbers that are too large for a dtype."""
-    if not dtype.is_floating_point or contains(value, Product) or contains(value, Probability):
+def _is_changed(ev: Evaluator, value: Expr, dtype: torch.dtype) -> bool:
+    """Whether a cast may change what a captured tensor that is no score holds, or what is computed from it later: of
+    whole numbers any cast, of others one to a dtype with less room or fewer digits."""
+    made_of = list(computed_with(value))
+    if any(isinstance(part, Product | Probability) for part in made_of):
         return False
-    held = [ev.view.value(at.node) for at in walk(value) if isinstance(at, Load)]
-    kinds = [v.dtype for v in held if isinstance(v, torch.Tensor) and v.dtype.is_floating_point]
-    return any(torch.finfo(kind).max > torch.finfo(dtype).max for kind in kinds)
+    held = [ev.view.value(part.node) for part in made_of if isinstance(part, Load)]
+    return any(isinstance(v, torch.Tensor) and v.dtype != dtype and not _widens(v.dtype, dtype) for v in held)
+
+
+def _widens(narrow: torch.dtype, wide: torch.dtype) -> bool:
+    """Whether a dtype of floating-point numbers has all that another one has."""
+    if not (narrow.is_floating_point and wide.is_floating_point):
+        return False
+    mine, theirs = torch.finfo(narrow), torch.finfo(wide)
+    return mine.max <= theirs.max and mine.eps >= theirs.eps
 
 
 RULES: dict[str, Rule] = {

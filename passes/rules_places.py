@@ -71,7 +71,7 @@ def _gathered(ev: Evaluator, node: fx.Node, source: Any, items: Any, index: Inde
         return None
     tensors = [i for i in items if isinstance(i, fx.Node)]
     values = [ev.view.value(i) for i in tensors]
-    if any(not isinstance(v, torch.Tensor) or v.dtype == torch.bool for v in values):
+    if any(not isinstance(v, torch.Tensor) or v.dtype in (torch.bool, torch.uint8) for v in values):
         return None
     rank = max(len(v.shape) for v in values)
     lead, rest = index[:rank], index[rank:]

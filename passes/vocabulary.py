@@ -174,7 +174,7 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling],
     word("nan_to_num", "input nan posinf neginf", torch.nan_to_num_, "nan_to_num_", in_place=True)
     word("isnan", "input", torch.isnan, "isnan")
     word("cast", "input *to", "to", "type", "type_as", "float", "half", "bfloat16", "double", "bool", "int", "long")
-    word("cast", "input *to", "aten::_to_copy")
+    word("cast", "input *to", "short", "char", "byte", "aten::_to_copy")
 
     # masks
     word("lt", "left right", torch.lt, torch.less, operator.lt, "lt", "less", "__lt__")

@@ -118,6 +118,7 @@ def _start(program: Program, draw: Callable[..., Any]) -> None:
 
 
 COMPARE = [operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne, torch.lt, torch.ge]
+NARROW = [torch.uint8, torch.int8, torch.int16, torch.int32]
 LOGIC = [operator.and_, operator.or_, torch.logical_and, torch.logical_or, torch.bitwise_and]
 
 
@@ -128,7 +129,7 @@ def _grow(program: Program, draw: Callable[..., Any]) -> None:
         return draw(st.sampled_from([n for k in kinds for n in program.pool[k]]))  # type: ignore[no-any-return]
 
     number = st.integers(-3, 6)
-    kind = draw(st.integers(0, 13))
+    kind = draw(st.integers(0, 16))
     if kind == 0:
         program.call(draw(st.sampled_from(COMPARE)), some("int"), some("int"))
     elif kind == 1:
@@ -156,6 +157,14 @@ def _grow(program: Program, draw: Callable[..., Any]) -> None:
     elif kind == 12:
         square = [n for k in ("bool", "float") for n in program.pool[k] if n.meta["example_value"].shape[-2:] == (N, M)]
         program.method(draw(st.sampled_from(["tril", "triu"])), draw(st.sampled_from(square)), draw(st.integers(-1, 1)))
+    elif kind == 13:
+        program.method("to", some("bool", "int"), draw(st.sampled_from(NARROW)))
+    elif kind == 14:
+        program.call(operator.mul, some("int"), draw(st.sampled_from([20, 100, 2**13, 2**22])))
+    elif kind == 15:
+        large = program.call(operator.add, some("int"), draw(st.sampled_from([252, 2044, 2**24 - 3])))
+        rounded = program.method("to", large, draw(st.sampled_from([torch.bfloat16, torch.float16, torch.float32])))
+        program.call(draw(st.sampled_from(COMPARE)), rounded, some("int"))
     else:
         program.method("expand", some("bool", "float"), B, N, M)
 

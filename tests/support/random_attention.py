@@ -50,6 +50,7 @@ class Plan:
 MASKS = (
     "tril", "triu_add", "arange", "offset", "window", "padding_bool", "padding_extended", "any_bool",
     "bias", "row_bias", "prefix", "hstack", "log_band", "filled", "times_ones", "documents",
+    "uint8", "unsigned", "int32", "bfloat16",
 )  # fmt: skip
 ODD = (
     "softmax_dim", "transpose_scores", "tile", "swap_heads", "weights_scaled", "negative", "anti_causal", "sliced",
@@ -325,6 +326,14 @@ def _masked(plan: Plan, scores: Tensor, padding: Tensor, given: Tensor, bias: Te
         elif kind == "times_ones":
             ones = torch.tril(torch.ones(n, m))
             scores = scores * ones + -1e4 * (1 - ones)
+        elif kind == "uint8":  # which wraps around
+            scores = scores.masked_fill((keys * 60).to(torch.uint8) > (rows * 60).to(torch.uint8), low)
+        elif kind == "unsigned":
+            scores = scores.masked_fill(rows.to(torch.uint8) - keys.to(torch.uint8) > 3, low)
+        elif kind == "int32":
+            scores = scores.masked_fill(keys.to(torch.int32) * 2**28 > rows.to(torch.int32) * 2**28, low)
+        elif kind == "bfloat16":  # 256, 256, 258, 260
+            scores = torch.where((keys + 254).bfloat16() <= (rows + 254).bfloat16(), scores, low)
         elif kind == "documents":
             scores = torch.where(torch.div(keys, 3, rounding_mode="floor") == rows // 3, scores, low)
     return scores.clamp(-2.0, 1.0) if plan.odd == "late_clamp" else scores

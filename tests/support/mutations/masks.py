@@ -25,6 +25,18 @@ def comparison(d: Draft, n: fx.Node) -> str:
     return n.format_node() or ""
 
 
+@change(word("arange"))
+def position_narrowed(d: Draft, n: fx.Node) -> str:
+    """Positions times a number in a dtype that may not hold them: they wrap around, or are rounded."""
+    dtype, factor = d.random.choice(
+        [(torch.uint8, 60), (torch.int8, 9), (torch.int16, 9000), (torch.int32, 2**28), (torch.bfloat16, 97)]
+    )
+    large = d.following(n, operator.mul, n, d.random.choice([1, factor]))
+    new = d.following(large, "to", large, dtype)
+    d.instead(n, new, (large,))
+    return f"{new.format_node()} behind {large.format_node()}"
+
+
 @change(bools)
 def negated(d: Draft, n: fx.Node) -> str:
     new = d.following(n, d.random.choice([operator.invert, torch.logical_not]), n)

@@ -16,6 +16,7 @@ from torch import fx
 
 from .aten import aliased, operator_of, writes
 from .canonical import CanonicalView
+from .purity import is_pure
 from .vocabulary import VIEWS
 
 
@@ -37,6 +38,19 @@ class Dataflow:
         """Whether a node is computed from another one. Only what stands between them can be on the way."""
         first, last = self.view.position[source], self.view.position[node]
         return first < last and nx.has_path(self.graph.subgraph(self.view.nodes[first : last + 1]), source, node)
+
+    @cached_property
+    def dead(self) -> frozenset[fx.Node]:
+        """Calls that only compute (`is_pure`), and whose results nobody reads but such calls."""
+        dead: set[fx.Node] = set()
+        for node in reversed(self.view.nodes):
+            if all(user in dead for user in node.users) and is_pure(self.view, node):
+                dead.add(node)
+        return frozenset(dead)
+
+    def readers(self, node: fx.Node) -> list[fx.Node]:
+        """Who reads a node and is not dead."""
+        return [user for user in node.users if user not in self.dead]
 
     @cached_property
     def _roots(self) -> dict[fx.Node, fx.Node]:

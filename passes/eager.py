@@ -36,7 +36,7 @@ def read_eager(view: CanonicalView, flow: Dataflow, softmax: fx.Node) -> tuple[A
         raise NotAttention
     rank = len(view.shape(softmax))
     dim %= max(rank, 1)
-    products, escapes = readers_of_probabilities(view, softmax)
+    products, escapes = readers_of_probabilities(flow, softmax)
     if not products:
         changed = changed_before_values(view, escapes)
         if changed is not None and _comes_from_attention_scores(view, source, dim, rank):

@@ -12,6 +12,7 @@ from torch import fx
 from .algebra import conjunction, inverse
 from .canonical import CanonicalView
 from .contraction import Contraction, contraction_of
+from .dataflow import Dataflow
 from .expression import ZERO, Apply, Expr, Load, Number, Probability, contains
 from .vocabulary import VIEWS
 
@@ -22,15 +23,16 @@ SIZED = frozenset(("filled", "full"))
 
 
 def readers_of_probabilities(
-    view: CanonicalView, softmax: fx.Node
+    flow: Dataflow, softmax: fx.Node
 ) -> tuple[list[tuple[Contraction, fx.Node]], list[fx.Node]]:
-    """Products that read the probabilities (with the operand they read), and whoever else reads them."""
+    """Products that read the probabilities (with the operand they read), and whoever else reads them to some end."""
+    view = flow.view
     products: list[tuple[Contraction, fx.Node]] = []
     escapes: list[fx.Node] = []
     stack, seen = [softmax], {softmax}
     while stack:
         node = stack.pop(0)
-        for user in node.users:
+        for user in flow.readers(node):
             contraction = contraction_of(view, user)
             if contraction is not None and (contraction.left is node) != (contraction.right is node):
                 products.append((contraction, node))

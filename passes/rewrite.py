@@ -24,6 +24,7 @@ from .copying import copied_graph
 from .dataflow import Dataflow
 from .emit import Emitter
 from .expression import Expr, Load, Number, walk
+from .purity import is_pure
 from .spec import AttentionSite, AttentionSpec, Curve, Rejected
 from .symbols import Roots
 from .vocabulary import VIEWS
@@ -327,17 +328,18 @@ def _rows(emitter: Emitter, expr: Expr, position: sympy.Symbol | None, count: sy
 
 
 def _drop_dead(view: CanonicalView, graph: fx.Graph) -> None:
-    """Erase what only the replaced regions read. Only words of the vocabulary go: they have no effect of their own."""
+    """Erase what only the replaced regions read: words of the vocabulary, and what else only computes."""
     flow = Dataflow(view)
     stack = [node for node in graph.nodes if not node.users and node.op in ("call_function", "call_method")]
-    stack = [node for node in stack if view.op(node).word != "opaque"]
     gone: set[fx.Node] = set()
     while stack:
         node = stack.pop()
         if node in gone or node.users or node.op not in ("call_function", "call_method", "get_attr"):
             continue
         op = view.op(node)
-        if op.word == "opaque" or (op.in_place and not flow.private(node)):
+        if op.word == "opaque" and not is_pure(view, node):
+            continue
+        if op.in_place and not flow.private(node):
             continue
         sources = list(node.all_input_nodes)
         graph.erase_node(node)

@@ -20,7 +20,6 @@ from .expression import Apply, Expr, Load, mapped, walk
 from .sdpa import read_sdpa
 from .spec import AttentionSite, Rejected, Rejection, RejectionCode
 from .suspects import has_scores_behind, suspicion
-from .vocabulary import VIEWS
 
 # What the reader of a softmax says before it has come to a product of queries and keys.
 UNSURE = (RejectionCode.LAYOUT, RejectionCode.SOFTMAX_DIM, RejectionCode.PROBABILITIES_CHANGED)
@@ -58,7 +57,7 @@ def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None)
         code = OPAQUE_ATTENTION.get(word)
         if word == "opaque":
             code = OPAQUE_CALLS.get(called(node))
-        if word == "softmax" and not _is_read(view, node):
+        if word == "softmax" and node in flow.dead:
             continue
         why: Rejected | None = None
         try:
@@ -75,14 +74,6 @@ def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None)
         if why is not None:
             rejections.append(Rejection(why.code, why.message, why.node or node, view.source(node), node))
     return Findings(tuple(sites), tuple(rejections))
-
-
-def _is_read(view: CanonicalView, node: fx.Node) -> bool:
-    """Whether what a node gives is read in the end, behind views and casts that nobody may read either."""
-    if not node.users:
-        return False
-    passed = [user for user in node.users if view.op(user).word in VIEWS]
-    return len(passed) < len(node.users) or any(_is_read(view, user) for user in passed)
 
 
 def rejection(site: AttentionSite, why: Rejected) -> Rejection:

@@ -33,6 +33,19 @@ def read_twice(d: Draft, n: fx.Node) -> str:
     return f"{reader.format_node()} returned too"
 
 
+@change(lambda d, n: score(d, n) or weight(d, n))
+def read_in_vain(d: Draft, n: fx.Node) -> str:
+    """A reader that nobody reads, behind views and copies or not; some of them write, or draw numbers."""
+    steps = d.random.choice(
+        [(("mean", 1),), (("clone",), ("sum",)), (("transpose", 0, 1), ("mean", 0)), (("add_", 1.0),),
+         (("detach",), ("mul_", 2.0)), ((F.dropout, 0.5, True),), ((torch.zeros_like,), ("copy_", n))]
+    )  # fmt: skip
+    reader = n
+    for target, *rest in steps:
+        reader = d.following(reader, target, reader, *rest)
+    return f"{reader.format_node()} in vain"
+
+
 @change(weight)
 def weights_changed(d: Draft, n: fx.Node) -> str:
     kind = d.random.choice(KINDS)

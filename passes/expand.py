@@ -19,12 +19,15 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from .canonical import CanonicalView, called
 from .copying import copied_graph
+from .vocabulary import SDPA
 
 MASKED = float("-inf")
 
 
 def expand(module: fx.GraphModule) -> fx.GraphModule:
     """A copy with every call taken apart that can be; the module itself where there is none."""
+    if F.scaled_dot_product_attention is not SDPA:  # replaced, as context parallel does: the calls would run that
+        return module
     view = CanonicalView(module)
     if not any(_writer(node) is not None and _usable(view, node) for node in view.nodes):
         return module
@@ -196,7 +199,7 @@ def _multi_head_attention(given: dict[str, Any]) -> Any:
         weights = torch.softmax(scores if mask is None else scores + mask, dim=-1)
         out = F.dropout(weights, p=p, training=training) @ v
     else:
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=p, is_causal=causal)
+        out = SDPA(q, k, v, attn_mask=mask, dropout_p=p, is_causal=causal)
     joined = out.permute(2, 0, 1, 3).flatten(2)
     return F.linear(joined, given["out_proj_weight"], given["out_proj_bias"])
 
@@ -236,7 +239,7 @@ def _encoder_layer(given: dict[str, Any]) -> Any:
             mask = torch.logical_not(mask if given["bool_masks"]["mask"] else mask.to(torch.bool))
             if kind == 1:
                 mask = mask.unsqueeze(1).unsqueeze(1)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out = SDPA(q, k, v, attn_mask=mask)
         return F.linear(out.transpose(1, 2).flatten(2), given["proj_weight"], given["proj_bias"])
 
     def feed(x: Any) -> Any:

@@ -25,9 +25,9 @@ from .dataflow import Dataflow
 from .emit import Emitter
 from .expression import Expr, Load, Number, walk
 from .purity import is_pure
-from .spec import AttentionSite, AttentionSpec, Curve, Rejected
+from .spec import AttentionSite, AttentionSpec, Curve, Rejected, RejectionCode
 from .symbols import Roots
-from .vocabulary import VIEWS
+from .vocabulary import SDPA, VIEWS
 
 # Views of a result that fail on strides other than those the graph was traced with.
 STRIDE_BOUND = frozenset(("view", "view_as", "as_strided", "_unsafe_view"))
@@ -48,8 +48,13 @@ EXACT_OP = Lowering("op", {"algorithm": "exact"})
 
 
 def fits_sdpa(site: AttentionSite) -> bool:
-    """Whether one SDPA call computes the site exactly with no mask tensor that the graph does not already hold."""
+    """Whether one SDPA call computes the site exactly with no mask tensor that the graph does not already hold.
+
+    On distributed tensors it does not: what SDPA becomes there is for many devices not known to PyTorch's sharding.
+    """
     spec, mask = site.spec, site.spec.mask
+    if site.distributed:
+        return False
     if any(part is not None for part in (mask.key_mask, mask.sliding_window, mask.first_key, mask.stop_key)):
         return False
     if mask.groups or not spec.curve.is_straight or spec.sink is not None:
@@ -209,7 +214,7 @@ def _sdpa(
     bias = _joined(emitter, view, site, dtype)
     if bias is not None:
         arguments["attn_mask"] = bias
-    out = emitter.call(F.scaled_dot_product_attention, *operands, **arguments)
+    out = emitter.call(SDPA, *operands, **arguments)
     if bias is not None and mask.empty_rows == "nan":
         keep = emitter.score_tensor(mask.other) if spec.bias is None and mask.other is not None else None
         if keep is None:
@@ -264,6 +269,8 @@ def _op(
 ) -> fx.Node:
     import hyperrewrite.kernels.ops  # noqa: F401  (the schema of the op; nothing else of that room is used)
 
+    if site.distributed:
+        _register_sharding(site)
     spec, mask, roots = site.spec, site.spec.mask, site.roots
     key_mask = None
     if mask.key_mask is not None:
@@ -288,6 +295,16 @@ def _op(
     kept = emitter.call(torch.sigmoid, emitter.call(operator.sub, emitter.call(operator.getitem, both, 1), sink))
     scaled = emitter.call(operator.mul, out, emitter.method("unsqueeze", kept, -1))
     return emitter.method("to", scaled, dtype)
+
+
+def _register_sharding(site: AttentionSite) -> None:
+    from hyperrewrite.kernels import sharding
+
+    try:
+        sharding.register()
+    except (ImportError, AttributeError) as error:  # parts of PyTorch that it does not promise to keep
+        message = f"this PyTorch cannot be told how the op is sharded: {error}"
+        raise Rejected(RejectionCode.PLACEMENT, message, site.anchor) from None
 
 
 def _ranges(emitter: Emitter, site: AttentionSite) -> dict[str, Any]:

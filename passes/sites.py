@@ -14,6 +14,7 @@ from torch import Tensor, fx
 from .binding import NotAttention
 from .canonical import CanonicalView, called
 from .dataflow import Dataflow
+from .distributed import check_placements
 from .eager import read_eager
 from .evaluate import Evaluator
 from .expression import Apply, Expr, Load, mapped, walk
@@ -87,6 +88,7 @@ def _checked(flow: Dataflow, found: tuple[AttentionSite, Evaluator]) -> Attentio
     Where one does not, a node that was computed from it may: positions times a mask, in place, hold the product.
     """
     site, evaluator = found
+    site = replace(site, distributed=check_placements(flow.view, site))
 
     def stands(node: fx.Node) -> bool:
         return flow.stable(node, evaluator.readers[node], site.output)

@@ -38,6 +38,7 @@ class RejectionCode(StrEnum):
     DTYPE = "dtype"  # not a floating-point attention, or dtypes that do not go together
     OPAQUE_CALL = "opaque_call"  # a call that holds attention inside and is not looked into
     FLEX_ATTENTION = "flex_attention"  # already fused by FlexAttention
+    PLACEMENT = "placement"  # distributed tensors that are split otherwise than by batch and head
 
 
 class Rejected(Exception):
@@ -259,6 +260,7 @@ class AttentionSite:
     output        the node whose value the site replaces; `output_index` says which symbol stands at each of its dims.
     query, key, value   operands, key and value with `spec.kv_heads` heads.
     roots         the index symbols everything is said in.
+    distributed   whether it reads distributed tensors (DTensor), split by batch and head.
     assumed       inputs of the graph whose present values the spec rests on (causal buffers).
     """
 
@@ -272,4 +274,5 @@ class AttentionSite:
     spec: AttentionSpec
     roots: Roots
     source: Source
+    distributed: bool = False
     assumed: tuple[tuple[fx.Node, Triangle], ...] = ()

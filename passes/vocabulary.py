@@ -16,6 +16,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+SDPA = torch._C._nn.scaled_dot_product_attention  # the function itself: context parallel puts another in F's place
+
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
@@ -111,7 +113,7 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling],
     word("softmax", "input dim dtype", "aten::_safe_softmax")  # zeros where others give NaN
     word("dropout", "input p training inplace", F.dropout)
     word("dropout", "input p train", torch.dropout)
-    word("sdpa", "query key value attn_mask dropout_p is_causal scale enable_gqa", F.scaled_dot_product_attention)
+    word("sdpa", "query key value attn_mask dropout_p is_causal scale enable_gqa", SDPA)
 
     # views: the same values at other positions
     word("transpose", "input dim0 dim1", torch.transpose, torch.swapaxes, torch.swapdims)

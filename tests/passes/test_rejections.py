@@ -12,6 +12,7 @@ from attention_forms import MISSES, qkv, random
 from graphs import capture
 from hyperrewrite.passes.sites import Findings, find_sites
 from hyperrewrite.passes.spec import RejectionCode
+from ranks import two_ranks
 from torch import Tensor
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "rejections.md").read_text(encoding="utf-8")
@@ -32,17 +33,37 @@ def untyped_graph() -> Findings:
 def complex_attention() -> Findings:
     """Traced with tensors that hold nothing: PyTorch has a shape for this softmax, but no kernel."""
     module = torch.fx.symbolic_trace(Plain())
+    record(module, *(torch.empty(t.shape, dtype=torch.complex64, device="meta") for t in qkv()()))
+    return find_sites(module)
+
+
+def record(module: torch.fx.GraphModule, *inputs: Tensor) -> None:
+    """Run a graph and keep what each node gives."""
 
     class Record(torch.fx.Interpreter):
         def run_node(self, n: torch.fx.Node) -> Any:
             n.meta["example_value"] = super().run_node(n)
             return n.meta["example_value"]
 
-    Record(module).run(*(torch.empty(t.shape, dtype=torch.complex64, device="meta") for t in qkv()()))
-    return find_sites(module)
+    Record(module).run(*inputs)
 
 
-OTHERS = {"untyped_graph": untyped_graph, "complex_attention": complex_attention}
+def queries_split_by_position() -> Findings:
+    """One process that stands for two: what it holds is half of everything."""
+    from torch.distributed.tensor import DTensor, Replicate, Shard
+
+    with two_ranks() as mesh:
+        split = [DTensor.from_local(random(1, 2, 8, 4), mesh, [p]) for p in (Shard(2), Replicate(), Replicate())]
+        module = torch.fx.symbolic_trace(Plain())
+        record(module, *split)
+        return find_sites(module)
+
+
+OTHERS = {
+    "queries_split_by_position": queries_split_by_position,
+    "untyped_graph": untyped_graph,
+    "complex_attention": complex_attention,
+}
 
 
 def test_every_code_is_documented_and_no_other() -> None:

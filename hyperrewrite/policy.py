@@ -13,7 +13,6 @@ from .kernels.parameters import Parameters
 from .options import Options, chosen_layers
 from .passes.rewrite import EXACT_OP, Lowering, fits_sdpa
 from .passes.spec import AttentionSite
-from .words import are
 
 
 class DecisionCode(StrEnum):
@@ -31,6 +30,7 @@ class DecisionCode(StrEnum):
     KEY_RANGE = "key_range"  # each query sees its own range of keys
     SCORE = "score"  # softcap, a clamp or sink logits
     MASK_TENSOR = "mask_tensor"  # a mask that is no known class
+    DROPOUT = "dropout"  # attention dropout in training
     DTYPE = "dtype"  # a dtype that the estimator does not run in
 
 
@@ -59,7 +59,7 @@ def _decide(site: AttentionSite, options: Options, chosen: bool) -> Decision:
     if not site.spec.n_k.is_Integer:
         sentence = f"{name} where there are at least {options.min_seq_len} keys at run time, else exact"
         return Decision(name, DecisionCode.AT_RUN_TIME, sentence, lowering)
-    sentence = f"{are(int(site.spec.n_k), 'key')} at least min_seq_len={options.min_seq_len}"
+    sentence = f"{site.spec.n_k} keys are at least min_seq_len={options.min_seq_len}"
     return Decision(name, DecisionCode.APPROXIMATED, sentence, lowering)
 
 
@@ -71,6 +71,8 @@ def _reason_against(site: AttentionSite, options: Options, chosen: bool) -> tupl
         return DecisionCode.EXACT_ASKED, f"{asked} is set"
     if not chosen:
         return DecisionCode.OTHER_LAYERS, f"layers={options.layers!r} leaves it out"
+    if spec.dropout_p:
+        return DecisionCode.DROPOUT, "its probabilities are dropped at random"
     if spec.bias is not None:
         return DecisionCode.BIAS, "a bias is added to its scores"
     if spec.mask.other is not None:
@@ -84,17 +86,18 @@ def _reason_against(site: AttentionSite, options: Options, chosen: bool) -> tupl
     if spec.mask.sliding_window is not None:
         return DecisionCode.SLIDING_WINDOW, "a sliding window is linear already"
     if spec.n_k.is_Integer and int(spec.n_k) < options.min_seq_len:
-        return DecisionCode.SHORT, f"{are(int(spec.n_k), 'key')} fewer than min_seq_len={options.min_seq_len}"
+        return DecisionCode.SHORT, f"{spec.n_k} keys are fewer than min_seq_len={options.min_seq_len}"
     name = "tile" if options.algorithm == "hyper" else "block_size"
     if spec.n_q.is_Integer and int(spec.n_q) < (least := getattr(options, name)):
-        return DecisionCode.FEW_QUERIES, f"{are(int(spec.n_q), 'query')} fewer than {name}={least}"
+        return DecisionCode.FEW_QUERIES, f"{spec.n_q} queries are fewer than {name}={least}"
     return None
 
 
 def _exact(site: AttentionSite, code: DecisionCode, sentence: str) -> Decision:
-    if site.form == "sdpa" and _nothing_to_gain(site):
+    drops = site.spec.dropout_p > 0  # which only SDPA can, with a mask tensor where it must
+    if site.form == "sdpa" and (_nothing_to_gain(site) or (drops and not fits_sdpa(site))):
         return Decision("leave", code, sentence, None)
-    if fits_sdpa(site):
+    if drops or fits_sdpa(site):
         return Decision("exact", code, sentence, Lowering("sdpa"))
     return Decision("exact", code, sentence, EXACT_OP)
 

@@ -2,7 +2,8 @@
 
 What is compared is the *matching*: every site is rewritten exactly, whatever the policy would estimate. Inputs are
 drawn afresh, weights included, so that nothing hides behind a zero bias or a mask of ones; integers are 0 or 1, which
-is valid for token ids, positions and attention masks alike.
+is valid for token ids, positions and attention masks alike. Dropout is switched off in both: one call of SDPA may draw
+in another order than the steps it stands for.
 
 Where torch-mlir is installed both graphs are also lowered to MLIR's linalg, `hyper::attention` by its decomposition.
 Small ones are run from there as well, as an opinion that shares no kernel with the other two.
@@ -16,10 +17,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves
 
 from .passes import linalg, mlir
+from .passes.canonical import CanonicalView, drops
+from .passes.copying import copied_graph
 
 # Relative to the norm of the original output. Half-precision graphs round the probabilities; ours do not.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 5e-3}
@@ -78,6 +82,7 @@ def compare(
     if large > LARGEST:
         return Comparison(False, float("nan"), f"not checked: the original graph holds a tensor of {large} elements")
     try:
+        original, rewritten = map(without_dropout, (original, rewritten))
         drawn = random_inputs(inputs, seed, kept)
         outputs = []
         for module in (original, rewritten):
@@ -95,6 +100,30 @@ def compare(
         found = Lowerings(sentence=f"not lowered to linalg: {type(error).__name__}: {error}")
     sentence = f"{compared.sentence}; {found.sentence}"
     return replace(compared, equal=not found.fails, sentence=sentence, lowerings=found)
+
+
+def without_dropout(module: fx.GraphModule) -> fx.GraphModule:
+    """A copy whose dropout does nothing; the module itself where none is active."""
+    view = CanonicalView(module)
+    active = {"dropout": drops, "sdpa": lambda op: op.get("dropout_p", 0.0) != 0}
+    found = [node for node in view.nodes if (op := view.op(node)).word in active and active[op.word](op)]
+    bodies = {name: body for name, body in module._modules.items() if isinstance(body, fx.GraphModule)}
+    quiet = {name: without_dropout(body) for name, body in bodies.items()}
+    if not found and all(quiet[name] is body for name, body in bodies.items()):
+        return module
+    graph, copied = copied_graph(module)
+    for node in found:
+        op, copy = view.op(node), copied[node]
+        args = {name: copied.get(value, value) for name, value in op.arguments.items()}
+        if op.word == "dropout":
+            copy.target, copy.args = F.dropout, (args["input"], 0.0, False, op.in_place)
+            copy.kwargs = {}
+        else:
+            copy.args, copy.kwargs = (), {**args, "dropout_p": 0.0}
+    result = fx.GraphModule(module, graph)
+    for name, body in quiet.items():
+        setattr(result, name, body)
+    return result
 
 
 def lowerings(

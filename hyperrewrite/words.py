@@ -45,19 +45,9 @@ def sentences(spec: AttentionSpec) -> tuple[str, ...]:
         said.append(
             "One more score without a value takes part in the softmax (a sink), so that a head may read nothing."
         )
+    if spec.dropout_p:
+        said.append(f"Each probability is dropped at random, {100 * spec.dropout_p:.3g} % of them (training).")
     return tuple(said)
-
-
-def plural(count: int, word: str) -> str:
-    """ "1 key", "2 keys", "2 queries"."""
-    if count == 1:
-        return f"1 {word}"
-    return f"{count} {word[:-1]}ies" if word.endswith("ry") else f"{count} {word}s"
-
-
-def are(count: int, word: str) -> str:
-    """ "1 key is", "2 keys are"."""
-    return f"{plural(count, word)} {'is' if count == 1 else 'are'}"
 
 
 def title(spec: str) -> str:
@@ -101,7 +91,7 @@ REJECTIONS = {
     "probabilities_escape": "Something else reads the probabilities too, so they must be computed.",
     "probabilities_changed": "The probabilities are changed before they weigh the values.",
     "no_value_product": "The probabilities never weigh any values.",
-    "dropout": "Probabilities are dropped at random here (training), which cannot be reproduced.",
+    "dropout": "Something is dropped at random here (training) in a way that no attention call has a word for.",
     "in_place": "A tensor is overwritten while it is still needed.",
     "shapes_unknown": "The graph does not say how large a tensor is.",
     "dtype": "The number formats do not belong to attention, or not together.",

@@ -33,7 +33,8 @@ class NotAttention(Exception):
 class Reading:
     """A site half read: evaluator and roots, positions of the operands, and the score program.
 
-    dtype is that of the scores; sink and after say what else softmax reads and what is done to what it gives.
+    dtype is that of the scores; sink and after say what else softmax reads and what is done to what it gives;
+    dropout_p is that of an active dropout on the probabilities.
     """
 
     evaluator: Evaluator
@@ -46,6 +47,7 @@ class Reading:
     dtype: torch.dtype
     sink: Expr | None = None
     after: After | None = None
+    dropout_p: float = 0.0
 
 
 def bind(
@@ -54,9 +56,9 @@ def bind(
     roots = reading.roots
     trace = reading.evaluator.views.trace
     chains = [trace(*step) for step in (reading.query, reading.key, reading.value)]
-    queries = candidates(view, chains[0], roots, roots.query_position, roots.features)
-    keys = candidates(view, chains[1], roots, roots.key_position, roots.features)
-    values = candidates(view, chains[2], roots, roots.key_position, roots.value_features)
+    queries = candidates(view, chains[0], roots, roots.query_position, roots.feature)
+    keys = candidates(view, chains[1], roots, roots.key_position, roots.feature)
+    values = candidates(view, chains[2], roots, roots.key_position, roots.value_feature)
     one = sympy.Integer(1)
     group = shared_group(keys, values)
     query = best(queries, one)
@@ -77,14 +79,17 @@ def bind(
         raise Rejected(RejectionCode.DTYPE, f"operands of {', '.join(map(str, dtypes))}", output)
     sample = view.tensor(query.step[0])
     mask, bias = _mask_and_bias(reading)
+    if reading.dropout_p and (reading.sink is not None or not reading.program.curve.is_straight):
+        message = "probabilities are dropped of scores that are capped, clamped or compete with a sink logit"
+        raise Rejected(RejectionCode.DROPOUT, message, anchor)
     spec = AttentionSpec(
         batch=roots.size(roots.batch),
         heads=roots.head_count,
         kv_heads=sympy.cancel(roots.head_count / group),
         n_q=roots.size(roots.query_position),
         n_k=roots.size(roots.key_position),
-        head_dim=roots.count(roots.features),
-        value_dim=roots.count(roots.value_features),
+        head_dim=roots.sizes[roots.feature],
+        value_dim=roots.size(roots.value_feature),
         dtype=sample.dtype,
         score_dtype=reading.dtype,
         device=sample.device,
@@ -94,6 +99,7 @@ def bind(
         factors=reading.program.factors,
         curve=reading.program.curve,
         sink=reading.sink,
+        dropout_p=reading.dropout_p,
     )
     return AttentionSite(
         form=form,

@@ -127,6 +127,11 @@ class CanonicalView:
         return found
 
 
+def drops(op: Op) -> bool:
+    """Whether a dropout is active, or may be for all that the graph says."""
+    return op.get("training", op.get("train", True)) is not False and op.get("p", 0.5) != 0
+
+
 def size_of(value: int | torch.SymInt) -> sympy.Expr:
     """A size as a sympy expression in the tracer's symbols, without adding a guard."""
     return sympy.Integer(value) if isinstance(value, int) else value.node.expr

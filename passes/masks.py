@@ -16,7 +16,7 @@ from torch import fx
 
 from .algebra import arithmetic, conjunction, disjunction, is_whole
 from .evaluate import Evaluator
-from .expression import Apply, Expr, Int, Load, Number, as_sympy, integer, symbols
+from .expression import TRUE, Apply, Expr, Int, Load, Number, as_sympy, integer, symbols
 from .score import MaskTerm
 from .spec import MaskSpec
 from .symbols import Roots
@@ -274,6 +274,23 @@ def lift(terms: tuple[MaskTerm, ...], roots: Roots, evaluator: Evaluator) -> Mas
     if spec.other is not None:  # a tensor is needed anyway: it holds the whole mask
         return MaskSpec(other=keep, empty_rows=empty)
     return replace(spec, empty_rows=empty)
+
+
+def as_tensor(mask: MaskSpec, roots: Roots) -> MaskSpec:
+    """The same mask with all of it in `other`, as one tensor says it."""
+    i, j = (s if s is not None else sympy.Integer(0) for s in (roots.query_position, roots.key_position))
+    kept: list[Expr] = [part for part in (mask.key_mask, mask.other) if part is not None]
+    if mask.causal_offset is not None:
+        kept.append(roots.domain.at_most_zero(j - i - mask.causal_offset))
+        if mask.sliding_window is not None:
+            kept.append(roots.domain.at_most_zero(i + mask.causal_offset - mask.sliding_window + 1 - j))
+    if mask.first_key is not None:
+        kept.append(Apply("le", (mask.first_key, integer(j))))
+    if mask.stop_key is not None:
+        kept.append(Apply("lt", (integer(j), mask.stop_key)))
+    kept.extend(Apply("eq", pair) for pair in mask.groups)
+    keep = conjunction(*kept)
+    return MaskSpec(other=None if keep == TRUE else keep, empty_rows=mask.empty_rows)
 
 
 def _uniform(terms: tuple[MaskTerm, ...]) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+import sympy
 import torch
 from torch import fx
 
@@ -13,7 +14,10 @@ from .algebra import conjunction, inverse
 from .canonical import CanonicalView
 from .contraction import Contraction, contraction_of
 from .dataflow import Dataflow
-from .expression import ZERO, Apply, Expr, Load, Number, Probability, contains
+from .domain import Remainder
+from .expression import ZERO, Apply, Expr, Index, Int, Load, Number, Probability, contains
+from .spec import Rejected, RejectionCode
+from .symbols import Roots, unmerged
 from .vocabulary import VIEWS
 
 # Steps that may stand between softmax and the values. What they do to an element is for the evaluator to say.
@@ -66,16 +70,42 @@ def changed_before_values(view: CanonicalView, escapes: list[fx.Node]) -> fx.Nod
 
 
 @dataclass(frozen=True, slots=True)
+class Dropout:
+    """An active dropout: each element of `node` becomes 0 with probability p, else 1 / (1 − p) times as large.
+
+    index: where in `node` the element stands that is read.
+    """
+
+    p: float
+    node: fx.Node
+    index: Index
+
+    def draws_apart(self, roots: Roots) -> bool:
+        """Whether no two of (batch, head, query, key) share a draw, as in SDPA."""
+        axes = [s for s in (roots.batch, *roots.heads, roots.query_position, roots.key_position) if s is not None]
+        stands = {part.value for at in self.index for part in unmerged(at, roots) if isinstance(part, Int)}
+        return all(axis in stands or _in_two(axis, stands) for axis in axes)
+
+
+def _in_two(axis: sympy.Symbol, stands: Collection[sympy.Expr]) -> bool:
+    """Whether an axis stands at two dims: ⌊b / H⌋ at one, b mod H at the other."""
+    divisors = [at.args[1] for at in stands if isinstance(at, Remainder) and at.args[0] == axis]
+    return any(sympy.floor(axis / divisor) in stands for divisor in divisors)
+
+
+@dataclass(frozen=True, slots=True)
 class After:
     """What is done to the probabilities after softmax: keys where `keep` does not hold get 0, and NaN becomes 0.
 
     keep is None where nothing is masked. multiplied: masked by products with ones and zeros alone, which leave NaN.
+    dropout: the active dropout among the steps; it commutes with all of them.
     """
 
     probability: Probability
     keep: Expr | None = None
     without_nan: bool = False
     multiplied: bool = False
+    dropout: Dropout | None = None
 
     def clears(self, fills: Iterable[float]) -> bool:
         """Whether rows without keys, whose scores hold these fills, meet the values as zeros."""
@@ -87,13 +117,20 @@ class After:
 
 
 def after_softmax(view: CanonicalView, scores: fx.Node, dim: int, expr: Expr) -> After | None:
-    """An element of what meets the values, as an element of what softmax gave; None where it is more than masked.
+    """An element of what meets the values, as an element of what softmax gave; None where it is more than masked and
+    dropped.
 
-    scores, dim: what softmax reads, and over which dim it runs.
+    scores, dim: what softmax reads, and over which dim it runs. Raises Rejected where it is dropped twice.
     """
     kept: list[Expr] = []
     without_nan, multiplied = False, True
+    dropout: Dropout | None = None
     while not isinstance(expr, Probability):
+        if isinstance(expr, Apply) and expr.name == "dropout":
+            if dropout is not None:
+                raise Rejected(RejectionCode.DROPOUT, "the probabilities are dropped twice", dropout.node)
+            dropout, expr = _dropout(expr), expr.args[0]
+            continue
         multiplied &= isinstance(expr, Apply) and expr.name == "mul"
         step = _kept(expr)
         if step is None:
@@ -105,11 +142,19 @@ def after_softmax(view: CanonicalView, scores: fx.Node, dim: int, expr: Expr) ->
             return None
         else:
             kept.append(keep)
-    return After(expr, conjunction(*kept) if kept else None, without_nan, multiplied)
+    return After(expr, conjunction(*kept) if kept else None, without_nan, multiplied, dropout)
+
+
+def _dropout(expr: Apply) -> Dropout:
+    p = expr.args[1]
+    assert expr.origin is not None and isinstance(p, Number)
+    return Dropout(float(p.value), *expr.origin)
 
 
 def _says_row_has_keys(view: CanonicalView, keep: Expr, scores: fx.Node, dim: int, inner: Expr) -> bool:
     """Whether a condition is any(scores != −inf) over the keys: where it does not hold, softmax gives NaN."""
+    if isinstance(inner, Apply) and inner.name == "dropout":
+        inner = inner.args[0]
     if not isinstance(keep, Load) or not isinstance(inner, Probability):
         return False
     row = tuple(ZERO if k == dim else at for k, at in enumerate(inner.index))

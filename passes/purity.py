@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import fx
 
 from .aten import operator_of
-from .canonical import CanonicalView, called
+from .canonical import CanonicalView, called, drops
 
 ROOMS: tuple[Any, ...] = (torch, F, torch.special, torch.linalg, operator)  # whose functions of tensors only compute
 # Calls that draw random numbers: without them, whoever draws next draws others.
@@ -34,7 +34,7 @@ def is_pure(view: CanonicalView, node: fx.Node) -> bool:
     if node.op not in ("call_function", "call_method") or op.in_place:
         return False
     if op.word == "dropout":
-        return op.arguments.get("training", op.arguments.get("train", True)) is False
+        return not drops(op)
     if op.word == "sdpa":
         return op.get("dropout_p", 0.0) == 0.0
     name = called(node)

@@ -15,7 +15,7 @@ import sympy
 import torch
 from torch import fx
 
-from .canonical import CanonicalView, size_of
+from .canonical import CanonicalView, drops, size_of
 from .contraction import WORDS as CONTRACTIONS
 from .dataflow import storages_of
 from .emit import SITE
@@ -135,12 +135,14 @@ def _step(
     if not isinstance(tensor, torch.Tensor):
         return replace(step, inputs=tuple(n.name for n in sources))
     sizes = [size_of(s) for s in tensor.shape]
+    op = graph.view.op(node)
+    idle = op.word == "dropout" and not drops(op)
     return replace(
         step,
         inputs=tuple(n.name for n in sources),
         shape=tuple(int(s) if s.is_Integer else str(s) for s in sizes),
         dtype=str(tensor.dtype).removeprefix("torch."),
-        bytes=0 if graph.view.op(node).word == "dropout" else _bytes(tensor, sizes, [graph.value(n) for n in sources]),
+        bytes=0 if idle else _bytes(tensor, sizes, [graph.value(n) for n in sources]),
         quadratic=not plain and _is_quadratic(sizes, site.spec.n_q, site.spec.n_k),
     )
 

@@ -19,11 +19,13 @@ import torch.nn.functional as F
 from torch import fx
 
 from .algebra import where
+from .alike import Alike
 from .canonical import CanonicalView, called
 from .copying import copied_graph
 from .dataflow import Dataflow
 from .emit import Emitter
 from .expression import Expr, Load, Number, walk
+from .masks import as_tensor
 from .purity import is_pure
 from .spec import AttentionSite, AttentionSpec, Curve, Rejected, RejectionCode
 from .symbols import Roots
@@ -38,7 +40,10 @@ HANDING_ON |= {"dropout", "nan_to_num", "where_method"}
 
 @dataclass(frozen=True)
 class Lowering:
-    """How a site is written. target: "sdpa" or "op"; arguments: keyword arguments of the op's algorithm."""
+    """How a site is written. target: "sdpa" or "op"; arguments: keyword arguments of the op's algorithm.
+
+    SDPA takes any mask, as a tensor where it has no argument for it (`fits_sdpa`), but no curve and no sink.
+    """
 
     target: str
     arguments: Mapping[str, int | float | str] = field(default_factory=dict)
@@ -79,9 +84,11 @@ def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lower
     flow = Dataflow(view)
     graph, copied = copied_graph(module)
     refused: list[tuple[AttentionSite, Rejected]] = []
+    draws = _Draws(view)
     for site, lowering in lowered:
         emitter = Emitter(view, copied, site.output, site.roots, site.spec.device, site.spec.score_dtype)
         try:
+            draws.check(site)
             new = _attention(emitter, view, flow, site, lowering, body)
         except Rejected as why:
             emitter.take_back()
@@ -98,14 +105,41 @@ def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lower
     return Rewritten(result, tuple(refused))
 
 
+class _Draws:
+    """The operands of the sites with dropout that were written.
+
+    PyTorch's compiler takes two calls of the same operands for one, dropout or not, and both would drop alike; it knows
+    better of F.dropout.
+    """
+
+    def __init__(self, view: CanonicalView) -> None:
+        self._view = view
+        self._written: set[tuple[Any, ...]] = set()
+
+    @functools.cached_property
+    def _alike(self) -> Alike:
+        return Alike(self._view)
+
+    def check(self, site: AttentionSite) -> None:
+        """Raises Rejected for a site with dropout whose operands an earlier one has."""
+        if not site.spec.dropout_p:
+            return
+        operands = (site.query, site.key, site.value)
+        key = tuple((self._alike.number(operand.node), operand.index) for operand in operands)
+        if key in self._written:
+            message = "an attention before it drops probabilities of the same queries, keys and values"
+            raise Rejected(RejectionCode.DROPOUT, message, site.anchor)
+        self._written.add(key)
+
+
 def _attention(
     emitter: Emitter, view: CanonicalView, flow: Dataflow, site: AttentionSite, lowering: Lowering, body: bool
 ) -> fx.Node:
     roots = site.roots
     tensors = [
-        emitter.operand(site.query, roots.query_position, roots.features),
-        emitter.operand(site.key, roots.key_position, roots.features),
-        emitter.operand(site.value, roots.key_position, roots.value_features),
+        emitter.operand(site.query, roots.query_position, roots.feature),
+        emitter.operand(site.key, roots.key_position, roots.feature),
+        emitter.operand(site.value, roots.key_position, roots.value_feature),
     ]
     common = call_dtype(view, site)
     dtypes = [view.tensor(o.node).dtype for o in (site.query, site.key, site.value)]
@@ -205,8 +239,14 @@ def _sdpa(
     operands: tuple[fx.Node, fx.Node, fx.Node],
     dtype: torch.dtype,
 ) -> fx.Node:
+    if site.distributed:
+        raise Rejected(RejectionCode.DROPOUT, "dropout on distributed tensors", site.anchor)
+    if not fits_sdpa(site):
+        site = replace(site, spec=replace(site.spec, mask=as_tensor(site.spec.mask, site.roots)))
     spec, mask = site.spec, site.spec.mask
     arguments: dict[str, Any] = {"scale": spec.scale}
+    if spec.dropout_p:
+        arguments["dropout_p"] = spec.dropout_p
     if mask.causal_offset is not None:
         arguments["is_causal"] = True
     if spec.kv_heads != spec.heads:
@@ -269,6 +309,8 @@ def _op(
 ) -> fx.Node:
     import hyperrewrite.kernels.ops  # noqa: F401  (the schema of the op; nothing else of that room is used)
 
+    if site.spec.dropout_p:
+        raise Rejected(RejectionCode.DROPOUT, "the op has no dropout", site.anchor)
     if site.distributed:
         _register_sharding(site)
     spec, mask, roots = site.spec, site.spec.mask, site.roots

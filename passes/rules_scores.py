@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import fx
 
 from .algebra import arithmetic, inverse, where
-from .canonical import Op
+from .canonical import Op, drops
 from .evaluate import Evaluator, Rule
 from .expression import ZERO, Apply, Expr, Index, Number, Probability, Product, contains
 from .spec import Rejected, RejectionCode
@@ -28,15 +28,24 @@ def _baddbmm(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
 
 def _dropout(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     source = op.get("input")
-    training = op.arguments.get("training", op.arguments.get("train", True))
-    p = ev.number(op.arguments.get("p", 0.5), (), node)
+    p = ev.number(op.get("p", 0.5), (), node)
     value = ev.element(source, index, node)
-    if training is False or (isinstance(p, Number) and p.value == 0):
+    if not drops(op) or (isinstance(p, Number) and p.value == 0):
         return value
-    if value is not None and (contains(value, Probability) or contains(value, Product)):
-        shown = p.value if isinstance(p, Number) else "?"
-        raise Rejected(RejectionCode.DROPOUT, f"dropout with p={shown} is active", node)
-    return None
+    if value is None or p is None or not (contains(value, Probability) or contains(value, Product)):
+        return None
+    if not contains(value, Probability):
+        raise Rejected(RejectionCode.DROPOUT, "dropout on the scores is active", node)
+    return Apply("dropout", (value, dropped_share(p, node)))
+
+
+def dropped_share(p: Expr, node: fx.Node) -> Number:
+    """The p of a dropout, known and below 1. Raises Rejected."""
+    if not isinstance(p, Number):
+        raise Rejected(RejectionCode.DROPOUT, "dropout with a p that only the running graph knows", node)
+    if not 0 <= p.value < 1:
+        raise Rejected(RejectionCode.DROPOUT, f"dropout with p={p.value} leaves nothing", node)
+    return Number(float(p.value))
 
 
 def _nan_to_num(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:

@@ -16,6 +16,7 @@ from .evaluate import Evaluator
 from .expression import ZERO, Expr, Index, Int, Load, Number, Product, walk
 from .products import captured
 from .rules import RULES
+from .rules_scores import dropped_share
 from .score import MaskTerm, ScoreProgram, added_terms
 from .spec import AttentionSite, Rejected, RejectionCode
 from .steps import Added, Kept, ScoreStep
@@ -28,9 +29,6 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
     query, key, value = (op.get(name) for name in ("query", "key", "value"))
     if not all(isinstance(n, fx.Node) for n in (query, key, value)):
         raise Rejected(RejectionCode.SHAPES_UNKNOWN, "an operand of the call is no tensor of the graph", node)
-    dropout = op.get("dropout_p", 0.0)
-    if dropout != 0.0:
-        raise Rejected(RejectionCode.DROPOUT, f"dropout with p={dropout} is active", node)
     shapes = [view.shape(n) for n in (query, key, value)]
     out = view.shape(node)
     if len({len(s) for s in (*shapes, out)}) != 1 or len(out) < 2:
@@ -38,12 +36,15 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
     labels = (*(f"batch{k}" for k in range(len(out) - 2)), "row", "feature")
     sizes = dict(zip(labels, out, strict=True)) | {"key": shapes[1][-2]}
     batch = labels[:-2]
-    plan = ValueSide(node, (), value, (), batch, "row", "key", ("feature",), sizes)
-    roots = plan.roots(None).with_features((shapes[0][-1],))
+    plan = ValueSide(node, (), value, (), batch, "row", "key", "feature", sizes)
+    roots = plan.roots(None)
+    roots.sizes[roots.feature] = shapes[0][-1]
     at = plan.at(roots, None)
     evaluator = Evaluator(view, flow, roots.domain, RULES)
+    p = evaluator.number(op.get("dropout_p", 0.0), (), node)
+    dropout_p = float(dropped_share(p, node).value) if p is not None else 0.0
     lead = tuple(at[k] for k in batch)
-    i, j, d, e = at["row"], at["key"], Int(roots.features[0]), at["feature"]
+    i, j, d, e = at["row"], at["key"], Int(roots.feature), at["feature"]
     q_at = _broadcast((*lead, i, d), shapes[0])
     k_at = _broadcast((*_shared(lead, shapes[1], roots, op.get("enable_gqa", False), node), j, d), shapes[1])
     v_at = _broadcast((*_shared(lead, shapes[2], roots, op.get("enable_gqa", False), node), j, e), shapes[2])
@@ -68,9 +69,9 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
         causal = MaskTerm(roots.domain.at_most_zero(two - one), -math.inf, added=True)
         masks, steps = (*masks, causal), (*steps, Kept(causal.keep, causal.fill))
     program = ScoreProgram(None, scale, factors=factors, biases=biases, masks=masks, steps=steps)
-    reading = Reading(
-        evaluator, roots, (query, q_at), (key, k_at), (value, v_at), (node,) * 3, program, view.tensor(node).dtype
-    )
+    operands = ((query, q_at), (key, k_at), (value, v_at))
+    dtype = view.tensor(node).dtype
+    reading = Reading(evaluator, roots, *operands, (node,) * 3, program, dtype, dropout_p=dropout_p)
     index = _broadcast((*lead, i, e), out)
     site = bind(view, "sdpa", node, node, index, reading)
     if site.spec.mask.empty_rows == "nan":  # SDPA gives zeros where eager −inf gives NaN

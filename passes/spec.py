@@ -32,7 +32,7 @@ class RejectionCode(StrEnum):
     PROBABILITIES_ESCAPE = "probabilities_escape"  # the probabilities are read by something else too
     PROBABILITIES_CHANGED = "probabilities_changed"  # something other than a cast happens to them before the values
     NO_VALUE_PRODUCT = "no_value_product"  # the probabilities do not meet values in one product
-    DROPOUT = "dropout"  # dropout on the probabilities is active
+    DROPOUT = "dropout"  # an active dropout that SDPA has no word for
     IN_PLACE = "in_place"  # a tensor of the site is written in place while the site still reads it
     SHAPES_UNKNOWN = "shapes_unknown"  # a node carries no shape
     DTYPE = "dtype"  # not a floating-point attention, or dtypes that do not go together
@@ -176,7 +176,8 @@ class AttentionSpec:
     scores; factors are expressions over (b, h, i) that multiply the queries besides `scale`. dtype is that of the
     queries, score_dtype that of what softmax reads, in which the bias is added. curve is what the scaled scores go
     through: softcap, clamp. sink is an expression over (b, h, i): one more score that takes part in the softmax and has
-    no value.
+    no value. dropout_p: the probability with which each probability is dropped, as in SDPA; the others grow by
+    1 / (1 − dropout_p).
     """
 
     batch: sympy.Expr
@@ -195,6 +196,7 @@ class AttentionSpec:
     factors: tuple[Expr, ...] = ()
     curve: Curve = STRAIGHT
     sink: Expr | None = None
+    dropout_p: float = 0.0
 
     def expressions(self) -> tuple[Expr, ...]:
         """Every expression that becomes a tensor when the site is written."""
@@ -247,6 +249,8 @@ class AttentionSpec:
         words += self.curve.in_words()
         if self.sink is not None:
             words.append("sink logits")
+        if self.dropout_p:
+            words.append(f"dropout {self.dropout_p:.6g}")
         words.append(f"scale {self.scale:.6g}" + (" × tensor" if self.factors else ""))
         return ", ".join(words)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import fx
 
-from .canonical import Op, called
+from .canonical import Op, called, drops
 from .recorded import RecordedGraph, is_attention_op
 from .vocabulary import FILLED_VALUE
 
@@ -18,7 +18,7 @@ WORDS = {
     "baddbmm": "multiply matrices and add",
     "einsum": "multiply and sum",
     "softmax": "turn scores into probabilities",
-    "dropout": "dropout (does nothing here)",
+    "dropout": "drop entries at random",
     "sdpa": "attention in one step (PyTorch)",
     "permute": "reorder dimensions",
     "transpose": "swap two dimensions",
@@ -112,6 +112,10 @@ def _number(value: float) -> str:
     return f"{value:.4g}".replace("-", "−").replace("e+", "e")
 
 
+def _dropout(graph: RecordedGraph, node: fx.Node, op: Op) -> str:
+    return "" if drops(op) else "dropout (does nothing here)"
+
+
 def _cast(graph: RecordedGraph, node: fx.Node, op: Op) -> str:
     value = graph.value(node)
     if not isinstance(value, torch.Tensor):
@@ -154,6 +158,7 @@ def _getitem(graph: RecordedGraph, node: fx.Node, op: Op) -> str:
 
 _SPECIAL: dict[str, Callable[[RecordedGraph, fx.Node, Op], str]] = {
     "cast": _cast,
+    "dropout": _dropout,
     "masked_fill": _fill,
     "full": _fill,
     "where": _where,

@@ -23,7 +23,7 @@ GROUPS = {
 }
 SOME = (
     "form causal_and_padding", "form gqa_repeat_interleave", "style nanogpt_flash", "form numpy_names",
-    "form dropout_in_training", "form einsum_heads_first", "form where_in_graph", "form filled_cache",
+    "form dropout_of_scores", "form einsum_heads_first", "form where_in_graph", "form filled_cache",
 )  # fmt: skip
 
 

@@ -17,7 +17,8 @@ def test_rewritten_equals_original(plan: Plan) -> None:
     findings = checked(plan)
     event(f"{len(findings.sites)} sites, {[r.code.value for r in findings.rejections]}")
     assert len(findings.sites) + len(findings.rejections) <= 1
-    if not plan.odd and len(plan.masks) < 2:  # two masks' fills may not be joined
+    dropped = plan.softmax == "dropped" and (plan.cap or plan.clamp)  # which SDPA cannot say
+    if not plan.odd and len(plan.masks) < 2 and not dropped:  # two masks' fills may not be joined
         assert len(findings.sites) == 1, [r.message for r in findings.rejections]
 
 

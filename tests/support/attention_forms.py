@@ -242,6 +242,13 @@ def einsum_positions_first(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.einsum("bhqk,bkhd->bqhd", torch.softmax(scores, dim=-1), v)
 
 
+@miss("einsum_positions_first", lambda: tuple(t.transpose(1, 2).contiguous() for t in qkv()()), code="layout")
+def einsum_summed_over_heads(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Scores summed over the heads too: one head of all features, whose values keep their heads."""
+    scores = torch.einsum("bqhd,bkhd->bqk", q, k)
+    return torch.einsum("bqk,bkhd->bqhd", torch.softmax(scores, dim=-1), v)
+
+
 # --- rank 3 ---------------------------------------------------------------------------------------------------------
 
 
@@ -583,8 +590,8 @@ def sdpa_padding(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
 
 
 @miss("sdpa_causal", qkv(), code="dropout")
-def sdpa_dropout(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    return F.scaled_dot_product_attention(q, k, v, dropout_p=0.25)
+def sdpa_all_dropped(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return F.scaled_dot_product_attention(q, k, v, dropout_p=1.0)
 
 
 @form(qkv(heads=3, n=17, n_k=31), "causal, 3 heads, scale 0.158114")
@@ -787,9 +794,9 @@ def dropout_in_eval(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 @miss("dropout_in_eval", qkv(), code="dropout")
-def dropout_in_training(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    weights = F.dropout(torch.softmax(q @ k.transpose(-1, -2) * 40**-0.5, dim=-1), p=0.1, training=True)
-    return weights @ v
+def dropout_of_scores(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Scores are dropped, not probabilities."""
+    return torch.softmax(F.dropout(q @ k.transpose(-1, -2) * 40**-0.5, p=0.1, training=True), dim=-1) @ v
 
 
 # --- what stands around ---------------------------------------------------------------------------------------------
@@ -863,4 +870,3 @@ def all_forms() -> list[Form]:
 
 
 import attention_forms_more  # noqa: E402, F401  (its forms belong to the same lists)
-import attention_forms_tied  # noqa: E402, F401

@@ -63,7 +63,7 @@ def plans(draw: st.DrawFn) -> Plan:
     """Sizes small and often equal to each other, so that a mixed-up dim still runs."""
     size = st.sampled_from([2, 2, 3, 4, 4, 5, 7])
     long = st.sampled_from([2, 3, 4, 4, 5, 7, 9])
-    n_q, rank = draw(long), draw(st.sampled_from(["four", "four", "merged", "positions_first", "five", "tied"]))
+    n_q, rank = draw(long), draw(st.sampled_from(["four", "four", "merged", "positions_first", "five"]))
     masks = draw(st.lists(st.sampled_from(MASKS), max_size=2, unique=True))
     return Plan(
         batch=draw(st.integers(1, 3)),
@@ -80,7 +80,7 @@ def plans(draw: st.DrawFn) -> Plan:
         scale=draw(st.sampled_from(["none", "div", "mul", "query", "both", "in_place", "tensor", "head"])),
         masks=tuple(masks),
         fill=draw(st.sampled_from(["min", "-inf", "1e30"])),
-        softmax=draw(st.sampled_from(["function", "method", "dtype", "module", "dropout"])),
+        softmax=draw(st.sampled_from(["function", "method", "dtype", "module", "dropout", "dropped"])),
         cap=draw(st.sampled_from(["", "", "", "tanh", "float"])),
         clamp=draw(st.sampled_from(["", "", "", "both", "floor", "ceiling", "shifted"])),
         relative=draw(st.sampled_from([False, False, False, True])),
@@ -180,8 +180,6 @@ def _four(
     plan: Plan, q: Tensor, k: Tensor, v: Tensor, padding: Tensor, keep: Tensor, bias: Tensor, scale: Tensor
 ) -> Tensor:
     k, v = _repeated(plan, k), _repeated(plan, v)
-    if plan.rank == "tied":
-        bias, scale = bias[:1], scale[:1]
     if plan.odd == "swap_heads" and plan.heads == plan.n_k:
         k = k.transpose(1, 2)
     if plan.odd == "sliced" and plan.n_k > 2:
@@ -190,8 +188,6 @@ def _four(
     if plan.rank == "positions_first":
         q, k, v = (t.transpose(1, 2).contiguous() for t in (q, k, v))
         scores = torch.einsum("bqhd,bkhd->bhqk", q, k)
-    elif plan.rank == "tied":  # all heads share one map
-        scores = torch.einsum("bhqd,bhkd->bqk", q, k)[:, None]
     elif plan.rank == "merged":
         q, k, v = (t.reshape(-1, *t.shape[2:]) for t in (q, k, v))
         scores = _product(plan, q, k if plan.product == "einsum" else _transposed(plan, k), "xqd,xkd->xqk")
@@ -209,8 +205,6 @@ def _four(
         weights = weights * scale[:, None, None]
     if plan.rank == "positions_first":
         return _ended(plan, torch.einsum("bhqk,bkhe->bqhe", weights, v).transpose(1, 2))
-    if plan.rank == "tied":
-        return _ended(plan, torch.einsum("bqk,bhke->bhqe", weights[:, 0], v))
     if plan.rank == "merged":
         out = _product(plan, weights.flatten(0, 1), v, "xqk,xke->xqe")
         return _ended(plan, out.view(plan.batch, plan.heads, *out.shape[1:]))
@@ -356,7 +350,9 @@ def _softmax(plan: Plan, scores: Tensor) -> Tensor:
     if plan.softmax == "module":
         return torch.nn.Softmax(dim=dim)(scores)
     weights = torch.softmax(scores, dim=scores.dim() + dim)
-    return F.dropout(weights, p=0.1, training=False) if plan.softmax == "dropout" else weights
+    if plan.softmax in ("dropout", "dropped"):
+        return F.dropout(weights, p=0.1, training=plan.softmax == "dropped")
+    return weights
 
 
 def _ended(plan: Plan, out: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ DROPPED = {"train": True}
 
 @style(hidden(), "causal, 4 heads, scale 0.316228", name="nanogpt_manual", more={"gradients": True})
 @style(hidden(), "causal, 4 heads, scale 0.316228", name="nanogpt_flash", of={"flash": True})
-@style(hidden(), codes="dropout", name="mingpt_training", more=DROPPED)
-@style(hidden(), codes="dropout", name="nanogpt_flash_training", of={"flash": True}, more=DROPPED)
+@style(hidden(), "causal, 4 heads, dropout 0.1", name="mingpt_training", more=DROPPED)
+@style(hidden(), "causal, 4 heads, dropout 0.1", name="nanogpt_flash_training", of={"flash": True}, more=DROPPED)
 class CausalSelfAttention(nn.Module):
     """minGPT and nanoGPT: c_attn, split, a tril buffer named bias; or SDPA with is_causal."""
 

@@ -1,4 +1,4 @@
-// Near miss `dropout_in_training` of `dropout_in_eval`
+// Near miss `dropout_of_scores` of `dropout_in_eval`
 // Left alone: dropout
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.hyper.attention
@@ -13,11 +13,11 @@ module {
     %1 = torch.aten.matmul %arg1, %0 : !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,40,63],f32> -> !torch.vtensor<[2,4,63,63],f32>
     %float1.581140e-01 = torch.constant.float 0.15811388300841897
     %2 = torch.aten.mul.Scalar %1, %float1.581140e-01 : !torch.vtensor<[2,4,63,63],f32>, !torch.float -> !torch.vtensor<[2,4,63,63],f32>
-    %none = torch.constant.none
-    %3 = torch.aten.softmax.int %2, %int-1, %none : !torch.vtensor<[2,4,63,63],f32>, !torch.int, !torch.none -> !torch.vtensor<[2,4,63,63],f32>
     %float1.000000e-01 = torch.constant.float 1.000000e-01
     %true = torch.constant.bool true
-    %4 = torch.aten.dropout %3, %float1.000000e-01, %true : !torch.vtensor<[2,4,63,63],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,4,63,63],f32>
+    %3 = torch.aten.dropout %2, %float1.000000e-01, %true : !torch.vtensor<[2,4,63,63],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,4,63,63],f32>
+    %none = torch.constant.none
+    %4 = torch.aten.softmax.int %3, %int-1, %none : !torch.vtensor<[2,4,63,63],f32>, !torch.int, !torch.none -> !torch.vtensor<[2,4,63,63],f32>
     %5 = torch.aten.matmul %4, %arg2 : !torch.vtensor<[2,4,63,63],f32>, !torch.vtensor<[2,4,63,40],f32> -> !torch.vtensor<[2,4,63,40],f32>
     return %5 : !torch.vtensor<[2,4,63,40],f32>
   }

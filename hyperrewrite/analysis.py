@@ -22,8 +22,9 @@ from .passes.rewrite import call_dtype
 from .passes.sites import rejection
 from .passes.subgraphs import Path, Place, Program, Written
 from .policy import Decision, decide
-from .report import RejectionRow, Report, SiteRow, fold, fold_rejections, rejection_row, site_row
+from .report import RejectionRow, Report, Selection, SiteRow, fold, fold_rejections, rejection_row, site_row
 from .verify import compare
+from .words import are, plural
 
 logger = logging.getLogger("hyperrewrite")
 
@@ -71,7 +72,8 @@ def analyse(
         failure = f"{type(error).__name__}: {error}"
         logger.warning("hyperrewrite left a graph as it was, because its passes failed: %s", failure, exc_info=True)
         return Analysis(module, False, Report((), rejections, 1, time.perf_counter() - start, (failure,)))
-    report = Report(sites, rejections, 1, time.perf_counter() - start)
+    selections = () if options.layers == "all" else (Selection(options.layers, len(places)),)
+    report = Report(sites, rejections, 1, time.perf_counter() - start, selections=selections)
     return Analysis(written.module, written.module is not module, report, assumed)
 
 
@@ -108,28 +110,37 @@ def verified(module: fx.GraphModule, analysis: Analysis, options: Options, examp
     """The analysis, if the graph and its exactly rewritten copy agree on random inputs; else the graph as it was."""
     exact = analyse(module, replace(options, approximate=False), example_inputs)
     comparison = compare(module, exact.module, example_inputs, options.seed, exact.assumed)
+    analysis = replace(analysis, report=replace(analysis.report, checks=(comparison,)))
     if comparison.equal:
-        logger.info("hyperrewrite verified a graph: %s", comparison.sentence)
+        # No fault, but who asked for it wants to read it, and Python shows nothing below a warning by default.
+        logger.warning("verify=True: a graph and its exact rewrite agree on random inputs: %s", comparison.sentence)
         return analysis
     logger.warning("hyperrewrite left a graph as it was, because verify=True failed: %s", comparison.sentence)
     return analysis.undone(module, f"verify: {comparison.sentence}")
 
 
-def announce(analysis: Analysis) -> None:
-    """Hand the report to every `record()` around, and log one line: how many sites are approximate, which shapes."""
-    report = analysis.report
+def hand_over(analysis: Analysis) -> None:
+    """Add the report to every `record()` around."""
     for log in _LOGS.get():
-        log.reports.append(report)
+        log.reports.append(analysis.report)
+
+
+def announce(analysis: Analysis) -> None:
+    """Hand the report over, and log one line: how many sites are approximate, which shapes; and what to look at."""
+    hand_over(analysis)
+    report = analysis.report
+    for warning in report.warnings:
+        logger.warning("hyperrewrite, of one graph: %s", warning)
     approximate = [row for row in report.sites if row.action not in ("leave", "exact")]
     if not approximate:
-        logger.info("%d attention sites, none approximated", report.site_count)
+        logger.info("%s, none approximate", plural(report.site_count, "attention site"))
         return
     shapes = "; ".join(f"{row.count} × {row.action} query {list(row.query)} key {list(row.key)}" for row in approximate)
     logger.warning(
-        "%d of %d attention sites are approximate (%s); options={'approximate': False} forbids it, "
+        "%s of %s approximate (%s); options={'approximate': False} forbids it, "
         "hyperrewrite.explain(model, …) says more",
         sum(row.count for row in approximate),
-        report.site_count,
+        are(report.site_count, "attention site"),
         shapes,
     )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import fx
 
-from .analysis import analyse, announce, record
+from .analysis import analyse, hand_over, record
 from .options import Options
 from .report import Report
 
@@ -32,10 +33,18 @@ def explain(
 
     def backend(gm: fx.GraphModule, example_inputs: Sequence[torch.Tensor]) -> Callable[..., Any]:
         analysis = analyse(gm, settings, example_inputs, code)
-        announce(analysis)
+        hand_over(analysis)
         forward: Callable[..., Any] = analysis.module.forward
         return forward
 
-    with record() as log, torch.no_grad():
-        torch.compile(model, backend=backend)(*args, **kwargs)
+    with record() as log, torch.no_grad(), torch._dynamo.config.patch(recompile_limit=_CALLS):
+        torch.compile(model, backend=backend, **_APART)(*args, **kwargs)
     return log.report
+
+
+# Dynamo runs a function as it is once it has been compiled eight times. Every call of `explain` compiles anew, which
+# must count neither for the next call nor, where PyTorch can keep compiles apart, for the user's own.
+_CALLS = 256
+_APART: dict[str, Any] = (
+    {"isolate_recompiles": True} if "isolate_recompiles" in signature(torch.compile).parameters else {}
+)

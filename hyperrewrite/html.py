@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from .drawing import BOX_HEIGHT, BOX_WIDTH, Drawing, draw, memory
 from .passes.region import Step
 from .report import RejectionRow, Report, SiteRow, modules_in_words
-from .words import GLOSSARY, REJECTIONS, action_in_words, outcome, title
+from .words import GLOSSARY, REJECTIONS, action_in_words, are, outcome, title
 
 TEMPLATE = "page.html.j2"
 
@@ -102,8 +102,7 @@ def _graph(heading: str, steps: Sequence[Step]) -> Graph:
     known = [step.bytes for step in own if step.bytes is not None]
     together = ", together" if len(own) > 1 else ","
     total = f"{together} {memory(sum(known))}" if len(known) == len(own) else ""
-    plural = "n×n tensor is" if len(own) == 1 else "n×n tensors are"
-    return Graph(heading, draw(steps), f"{len(own)} {plural} made{total}", True)
+    return Graph(heading, draw(steps), f"{are(len(own), 'n×n tensor')} made{total}", True)
 
 
 def _place(row: SiteRow | RejectionRow) -> str:

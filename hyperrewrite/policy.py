@@ -13,6 +13,7 @@ from .kernels.parameters import Parameters
 from .options import Options, chosen_layers
 from .passes.rewrite import EXACT_OP, Lowering, fits_sdpa
 from .passes.spec import AttentionSite
+from .words import are
 
 
 class DecisionCode(StrEnum):
@@ -59,7 +60,7 @@ def _decide(site: AttentionSite, options: Options, chosen: bool) -> Decision:
     if not site.spec.n_k.is_Integer:
         sentence = f"{name} where there are at least {options.min_seq_len} keys at run time, else exact"
         return Decision(name, DecisionCode.AT_RUN_TIME, sentence, lowering)
-    sentence = f"{site.spec.n_k} keys are at least min_seq_len={options.min_seq_len}"
+    sentence = f"{are(int(site.spec.n_k), 'key')} at least min_seq_len={options.min_seq_len}"
     return Decision(name, DecisionCode.APPROXIMATED, sentence, lowering)
 
 
@@ -86,10 +87,10 @@ def _reason_against(site: AttentionSite, options: Options, chosen: bool) -> tupl
     if spec.mask.sliding_window is not None:
         return DecisionCode.SLIDING_WINDOW, "a sliding window is linear already"
     if spec.n_k.is_Integer and int(spec.n_k) < options.min_seq_len:
-        return DecisionCode.SHORT, f"{spec.n_k} keys are fewer than min_seq_len={options.min_seq_len}"
+        return DecisionCode.SHORT, f"{are(int(spec.n_k), 'key')} fewer than min_seq_len={options.min_seq_len}"
     name = "tile" if options.algorithm == "hyper" else "block_size"
     if spec.n_q.is_Integer and int(spec.n_q) < (least := getattr(options, name)):
-        return DecisionCode.FEW_QUERIES, f"{spec.n_q} queries are fewer than {name}={least}"
+        return DecisionCode.FEW_QUERIES, f"{are(int(spec.n_q), 'query')} fewer than {name}={least}"
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -11,10 +12,18 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from .generated_code import Generated
+from .options import highest_layer
 from .passes.region import Step
 from .passes.spec import AttentionSite, Rejection, Source
 from .policy import Decision
-from .words import sentences
+from .verify import Comparison
+from .words import plural, sentences
+
+NOTHING_COMPILED = (
+    "no graph was compiled here: either the model had been compiled before, or its own forward never ran, as in "
+    'torch.compile(model).generate(…), which runs the original; model.compile(backend="hyper"), then '
+    "model.generate(…), runs what is compiled"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +78,29 @@ class RejectionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """A `layers` text and how many sites the graph with the most of them has, from which it chose."""
+
+    layers: str
+    sites: int
+
+    @property
+    def warning(self) -> str:
+        """One sentence where the text names a site that no graph has; else ""."""
+        highest = highest_layer(self.layers)
+        if highest is None or highest < self.sites or not self.sites:
+            return ""
+        most = plural(self.sites, "site")
+        return f"layers={self.layers!r} names site {highest}, but no graph has more than {most}, numbered from 0"
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Rows of all graphs of one model. `str(report)` is for people, `to_json()` for programs.
 
     seconds is the time our passes took; failures are the passes' own errors, each having left its graph as it was.
+    selections: the `layers` of the options, where it is not "all". checks: what verify=True showed, one for each graph
+    that was rewritten.
     """
 
     sites: tuple[SiteRow, ...] = ()
@@ -80,6 +108,16 @@ class Report:
     graphs: int = 0
     seconds: float = 0.0
     failures: tuple[str, ...] = ()
+    selections: tuple[Selection, ...] = ()
+    checks: tuple[Comparison, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should look at, a sentence each."""
+        said = [selection.warning for selection in self.selections]
+        if not self.graphs:
+            said.append(NOTHING_COMPILED)
+        return tuple(sentence for sentence in said if sentence)
 
     @property
     def site_count(self) -> int:
@@ -94,16 +132,19 @@ class Report:
             self.graphs + other.graphs,
             self.seconds + other.seconds,
             self.failures + other.failures,
+            _joined(self.selections + other.selections),
+            self.checks + other.checks,
         )
 
     def __str__(self) -> str:
         actions: dict[str, int] = {}
         for row in self.sites:
-            actions[row.action] = actions.get(row.action, 0) + row.count
+            action = _SHORT.get(row.action, row.action)
+            actions[action] = actions.get(action, 0) + row.count
         parts = ", ".join(f"{n} {action}" for action, n in sorted(actions.items())) or "none"
         left = sum(row.count for row in self.rejections)
         lines = [
-            f"{_plural(self.site_count, 'attention site')} in {_plural(self.graphs, 'graph')}: {parts}; "
+            f"{plural(self.site_count, 'attention site')} in {plural(self.graphs, 'graph')}: {parts}; "
             f"{left} rejected; our passes took {self.seconds * 1000:.0f} ms"
         ]
         for row in self.sites:
@@ -111,7 +152,7 @@ class Report:
                 f"  ×{row.count:<4} {modules_in_words(row.modules)}  ({_place(row)}, {row.form})",
                 f"         query {_shape(row.query)}, key {_shape(row.key)}, value {_shape(row.value)} {row.dtype}: "
                 f"{row.spec}",
-                f"         → {row.action}: {row.reason} [{row.code}]",
+                f"         → {_SHORT.get(row.action, row.action)}: {row.reason} [{row.code}]",
             ]
             if row.generated is not None:
                 lines.append(f"         CUDA code: {row.generated}")
@@ -120,6 +161,8 @@ class Report:
                 f"  ×{rejected.count:<4} {modules_in_words(rejected.modules)}  ({_place(rejected)})",
                 f"         left alone: {rejected.message} [{rejected.code}]",
             ]
+        lines += [f"  verified: {check.sentence}" for check in self.checks if check.equal]
+        lines += [f"  warning: {warning}" for warning in self.warnings]
         lines += [f"  failed: {failure}" for failure in self.failures]
         sources = {row.generated.name: row.generated.source for row in self.sites if row.generated is not None}
         for name, source in sources.items():
@@ -128,13 +171,15 @@ class Report:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data: {"graphs", "seconds", "sites": […], "rejections": […], "failures": […]}."""
+        """Plain data: "graphs" and "seconds"; lists "sites", "rejections", "failures", "warnings" and "checks"."""
         return {
             "graphs": self.graphs,
             "seconds": self.seconds,
             "sites": [_site_dict(row) for row in self.sites],
             "rejections": [asdict(row) | {"count": row.count} for row in self.rejections],
             "failures": list(self.failures),
+            "warnings": list(self.warnings),
+            "checks": [_check_dict(check) for check in self.checks],
         }
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -212,6 +257,29 @@ def modules_in_words(modules: Sequence[str]) -> str:
     return ", ".join(words)
 
 
+_SHORT = {"leave": "left as SDPA"}  # only a call of SDPA is left
+
+
+def _joined(selections: Iterable[Selection]) -> tuple[Selection, ...]:
+    """One for each text, with the most sites."""
+    most: dict[str, int] = {}
+    for selection in selections:
+        most[selection.layers] = max(most.get(selection.layers, 0), selection.sites)
+    return tuple(Selection(*item) for item in most.items())
+
+
+def _check_dict(check: Comparison) -> dict[str, Any]:
+    """A check as plain data; a number that JSON cannot hold is None."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(inner) for name, inner in value.items()}
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    found: dict[str, Any] = plain(asdict(check))
+    return found
+
+
 def _site_dict(row: SiteRow) -> dict[str, Any]:
     data = asdict(row) | {"count": row.count}
     if row.generated is None:
@@ -225,7 +293,3 @@ def _place(row: SiteRow | RejectionRow) -> str:
 
 def _shape(sizes: Sequence[int | str]) -> str:
     return "[" + ", ".join(map(str, sizes)) + "]"
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" + ("" if count == 1 else "s")

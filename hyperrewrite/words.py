@@ -50,6 +50,18 @@ def sentences(spec: AttentionSpec) -> tuple[str, ...]:
     return tuple(said)
 
 
+def plural(count: int, word: str) -> str:
+    """ "1 key", "2 keys", "2 queries"."""
+    if count == 1:
+        return f"1 {word}"
+    return f"{count} {word[:-1]}ies" if word.endswith("ry") else f"{count} {word}s"
+
+
+def are(count: int, word: str) -> str:
+    """ "1 key is", "2 keys are"."""
+    return f"{plural(count, word)} {'is' if count == 1 else 'are'}"
+
+
 def title(spec: str) -> str:
     """A heading for a site, from the words of its spec."""
     first = spec.split(",")[0]

@@ -56,9 +56,9 @@ def bind(
     roots = reading.roots
     trace = reading.evaluator.views.trace
     chains = [trace(*step) for step in (reading.query, reading.key, reading.value)]
-    queries = candidates(view, chains[0], roots, roots.query_position, roots.feature)
-    keys = candidates(view, chains[1], roots, roots.key_position, roots.feature)
-    values = candidates(view, chains[2], roots, roots.key_position, roots.value_feature)
+    queries = candidates(view, chains[0], roots, roots.query_position, roots.features)
+    keys = candidates(view, chains[1], roots, roots.key_position, roots.features)
+    values = candidates(view, chains[2], roots, roots.key_position, roots.value_features)
     one = sympy.Integer(1)
     group = shared_group(keys, values)
     query = best(queries, one)
@@ -88,8 +88,8 @@ def bind(
         kv_heads=sympy.cancel(roots.head_count / group),
         n_q=roots.size(roots.query_position),
         n_k=roots.size(roots.key_position),
-        head_dim=roots.sizes[roots.feature],
-        value_dim=roots.size(roots.value_feature),
+        head_dim=roots.count(roots.features),
+        value_dim=roots.count(roots.value_features),
         dtype=sample.dtype,
         score_dtype=reading.dtype,
         device=sample.device,

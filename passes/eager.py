@@ -25,7 +25,7 @@ from .rules import RULES
 from .score import Reader, ScoreProgram, score_program
 from .spec import AttentionSite, Rejected, RejectionCode
 from .suspects import compares
-from .symbols import Roots, position, symbol
+from .symbols import Roots, numbered, position, symbol
 
 
 def read_eager(view: CanonicalView, flow: Dataflow, softmax: fx.Node) -> tuple[AttentionSite, Evaluator]:
@@ -76,7 +76,7 @@ def _comes_from_attention_scores(view: CanonicalView, node: fx.Node, dim: int, r
 
 @dataclass(frozen=True, slots=True)
 class ValueSide:
-    """The labels of the product with V: batch dims in order, the query row, the summed key, the value feature."""
+    """The labels of the product with V: batch dims in order, the query row, the summed key, the value features."""
 
     probabilities: fx.Node
     probability_labels: tuple[str, ...]
@@ -85,7 +85,7 @@ class ValueSide:
     batch: tuple[str, ...]
     row: str
     key: str
-    feature: str
+    features: tuple[str, ...]
     sizes: dict[str, sympy.Expr]
 
     def roots(self, heads: sympy.Expr | None) -> Roots:
@@ -103,19 +103,22 @@ class ValueSide:
         if heads is not None:
             lead = [sympy.cancel(lead[0] / heads), heads]
         batch = root("b", lead[0]) if lead else None
-        names = ["h"] if len(lead) <= 2 else [f"h{k}" for k in range(len(lead) - 1)]
+        names = numbered("h", max(len(lead) - 1, 1))
         head_symbols = tuple(s for n, size in zip(names, lead[1:], strict=False) if (s := root(n, size)) is not None)
         query, key = root("i", self.sizes[self.row]), root("j", self.sizes[self.key])
-        value = root("e", self.sizes[self.feature])
-        return Roots(batch, head_symbols, query, key, symbol("d"), value, sizes)
+        names = numbered("e", len(self.features))
+        found = [root(name, self.sizes[label]) for name, label in zip(names, self.features, strict=True)]
+        return Roots(batch, head_symbols, query, key, (), tuple(s for s in found if s is not None), sizes)
 
     def at(self, roots: Roots, heads: sympy.Expr | None) -> dict[str, Expr]:
         """Where each label stands, in root symbols."""
         found: dict[str, Expr] = {
             self.row: position(roots.query_position),
             self.key: position(roots.key_position),
-            self.feature: position(roots.value_feature),
         }
+        spare = iter(roots.value_features)
+        for label in self.features:
+            found[label] = ZERO if self.sizes[label] == 1 else Int(next(spare))
         if heads is not None:
             b = roots.batch if roots.batch is not None else sympy.Integer(0)
             h = roots.heads[0] if roots.heads else sympy.Integer(0)
@@ -135,8 +138,8 @@ def _value_side(view: CanonicalView, product: Contraction, probabilities: fx.Nod
     if product.right is probabilities:
         mine, theirs, value = product.right_labels, product.left_labels, product.left
     rows, features = product.only(mine, theirs), product.only(theirs, mine)
-    if len(product.summed) != 1 or not rows or len(features) != 1:
-        raise Rejected(RejectionCode.LAYOUT, "the product with values has no single row, key and feature", product.node)
+    if len(product.summed) != 1 or not rows or not features:
+        raise Rejected(RejectionCode.LAYOUT, "the product with values has no row, single key and feature", product.node)
     sizes: dict[str, sympy.Expr] = {}
     for node, labels in ((probabilities, mine), (value, theirs), (product.node, product.out_labels)):
         for label, size in zip(labels, view.shape(node), strict=True):
@@ -145,7 +148,7 @@ def _value_side(view: CanonicalView, product: Contraction, probabilities: fx.Nod
     # Of several rows (values without a dim for the members of a group) the last is the queries', the others heads.
     batch = tuple(k for k in mine if k in product.out_labels and k != rows[-1])
     batch += tuple(k for k in product.out_labels if k in theirs and k not in features and k not in batch)
-    return ValueSide(probabilities, mine, value, theirs, batch, rows[-1], product.summed[0], features[0], sizes)
+    return ValueSide(probabilities, mine, value, theirs, batch, rows[-1], product.summed[0], features, sizes)
 
 
 def _read_back(
@@ -187,7 +190,7 @@ def _read_back(
     bounds = Bounds(evaluator, roots.key_position)
     reader = Reader(softmax, dtype, roots.key_position, bounds, has_sink=sink is not None)
     program = _program(flow, with_one_product(view, scores, roots), reader)
-    query, key, qk = query_and_key(view, program, roots, softmax)
+    query, key, qk, roots = query_and_key(view, program, roots, softmax)
     value = (plan.value, product.position(plan.value_labels, at, view.shape(plan.value)))
     readers = (qk.node, qk.node, product.node)
     dropout = after.dropout

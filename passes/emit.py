@@ -121,11 +121,11 @@ class Emitter:
 
     # --- operands and the result ----------------------------------------------------------------------------------
 
-    def operand(self, operand: Operand, row: sympy.Symbol | None, feature: sympy.Symbol | None) -> fx.Node:
+    def operand(self, operand: Operand, row: sympy.Symbol | None, features: tuple[sympy.Symbol, ...]) -> fx.Node:
         """A tensor of the graph as [batch, head, position, feature]; a view wherever strides allow."""
         heads: Axes = self.roots.heads or (None,)
         node, index = self.copied[operand.node], operand.index
-        slots: list[sympy.Symbol | None] = [self.roots.batch, *heads, row, feature]
+        slots: list[sympy.Symbol | None] = [self.roots.batch, *heads, row, *(features or (None,))]
         node, index = self._unmerged(node, index)
         if len(slots) == 4 and len(index) == 4 and self._stands(index, slots):
             return self._over_batch(node, index[0])
@@ -150,6 +150,8 @@ class Emitter:
                 node = self.method("flatten", node, 1, len(heads) - len(absent))
             elif len(absent) == len(heads):
                 node = self.method("unsqueeze", node, 1)
+        if len(features) > 1:
+            node = self.method("flatten", node, -len(features), -1)
         return self._over_batch(node, ZERO if 0 in missing else position(self.roots.batch))
 
     def _unmerged(self, node: fx.Node, index: Index) -> tuple[fx.Node, Index]:
@@ -185,11 +187,12 @@ class Emitter:
     def result(self, node: fx.Node, index: Index) -> fx.Node:
         """A [batch, head, position, feature] tensor in the shape whose dims stand at `index`."""
         heads: Axes = self.roots.heads or (None,)
-        slots: list[sympy.Symbol | None] = [
-            self.roots.batch, *heads, self.roots.query_position, self.roots.value_feature
-        ]  # fmt: skip
+        features: Axes = self.roots.value_features or (None,)
+        slots: list[sympy.Symbol | None] = [self.roots.batch, *heads, self.roots.query_position, *features]
         if len(index) == 4 and len(slots) == 4 and all(at == position(s) for at, s in zip(index, slots, strict=True)):
             return node
+        if len(features) > 1:
+            node = self.method("unflatten", node, -1, tuple(self.size(self.roots.size(e)) for e in features))
         if len(heads) > 1:
             node = self.method("unflatten", node, 1, tuple(self.size(self.roots.size(h)) for h in heads))
         groups: list[list[int]] = []

@@ -38,16 +38,21 @@ def candidates(
     chain: list[Step],
     roots: Roots,
     row: sympy.Symbol | None,
-    feature: sympy.Symbol | None,
+    features: tuple[sympy.Symbol, ...],
 ) -> list[Candidate]:
     """Every tensor of a chain of views that holds one row per (batch, head, position) and no more, nearest first."""
     found = []
     for depth, (node, index) in enumerate(chain):
         parts = tuple(part for at in index for part in unmerged(at, roots))
-        group = _group(parts, roots, row, feature)
+        group = _group(parts, roots, row, features)
         if group is None or not _covered(view.shape(node), index, roots):
             continue
-        wanted = [position(roots.batch), *_heads(roots, group), position(row), position(feature)]
+        wanted = [
+            position(roots.batch),
+            *_heads(roots, group),
+            position(row),
+            *(map(position, features) if features else (ZERO,)),
+        ]
         exact = len(index) == len(wanted) and all(at in (want, ZERO) for at, want in zip(index, wanted, strict=True))
         found.append(Candidate((node, index), depth, group, exact))
     return found
@@ -76,11 +81,11 @@ def grouped(head: sympy.Symbol, group: sympy.Expr, roots: Roots) -> Expr:
 
 
 def _group(
-    index: tuple[Expr, ...], roots: Roots, row: sympy.Symbol | None, feature: sympy.Symbol | None
+    index: tuple[Expr, ...], roots: Roots, row: sympy.Symbol | None, features: tuple[sympy.Symbol, ...]
 ) -> sympy.Expr | None:
     """How many query heads share a head of a tensor read at `index`; None where the tensor is no operand."""
     left = [at for at in index if at != ZERO]
-    for needed in (row, feature):
+    for needed in (row, *features):
         if needed is not None:
             if Int(needed) not in left:
                 return None

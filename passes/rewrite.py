@@ -137,9 +137,9 @@ def _attention(
 ) -> fx.Node:
     roots = site.roots
     tensors = [
-        emitter.operand(site.query, roots.query_position, roots.feature),
-        emitter.operand(site.key, roots.key_position, roots.feature),
-        emitter.operand(site.value, roots.key_position, roots.value_feature),
+        emitter.operand(site.query, roots.query_position, roots.features),
+        emitter.operand(site.key, roots.key_position, roots.features),
+        emitter.operand(site.value, roots.key_position, roots.value_features),
     ]
     common = call_dtype(view, site)
     dtypes = [view.tensor(o.node).dtype for o in (site.query, site.key, site.value)]

@@ -36,15 +36,14 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
     labels = (*(f"batch{k}" for k in range(len(out) - 2)), "row", "feature")
     sizes = dict(zip(labels, out, strict=True)) | {"key": shapes[1][-2]}
     batch = labels[:-2]
-    plan = ValueSide(node, (), value, (), batch, "row", "key", "feature", sizes)
-    roots = plan.roots(None)
-    roots.sizes[roots.feature] = shapes[0][-1]
+    plan = ValueSide(node, (), value, (), batch, "row", "key", ("feature",), sizes)
+    roots = plan.roots(None).with_features((shapes[0][-1],))
     at = plan.at(roots, None)
     evaluator = Evaluator(view, flow, roots.domain, RULES)
     p = evaluator.number(op.get("dropout_p", 0.0), (), node)
     dropout_p = float(dropped_share(p, node).value) if p is not None else 0.0
     lead = tuple(at[k] for k in batch)
-    i, j, d, e = at["row"], at["key"], Int(roots.feature), at["feature"]
+    i, j, d, e = at["row"], at["key"], Int(roots.features[0]), at["feature"]
     q_at = _broadcast((*lead, i, d), shapes[0])
     k_at = _broadcast((*_shared(lead, shapes[1], roots, op.get("enable_gqa", False), node), j, d), shapes[1])
     v_at = _broadcast((*_shared(lead, shapes[2], roots, op.get("enable_gqa", False), node), j, e), shapes[2])

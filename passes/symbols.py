@@ -1,8 +1,9 @@
-"""The index symbols of a site: batch, head, query position, key position, query/key feature, value feature."""
+"""The index symbols of a site: batch, heads, query and key position, features of queries and keys, of values."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import sympy
@@ -16,19 +17,25 @@ def symbol(name: str) -> sympy.Symbol:
     return sympy.Symbol(f"${name}", integer=True, nonnegative=True)
 
 
+def numbered(name: str, count: int) -> list[str]:
+    """Names of several symbols of a kind; of a single one the plain name."""
+    return [name] if count == 1 else [f"{name}{k}" for k in range(count)]
+
+
 @dataclass(frozen=True)
 class Roots:
     """Symbols with their sizes. A symbol of a dim of size 1 is None: the index there is always 0.
 
-    `heads` may be several symbols where the graph keeps heads in more dims than one (group and member).
+    `heads` may be several symbols where the graph keeps heads in more dims than one (group and member); so may
+    `features` and `value_features` (rows of an alignment, which all have the same scores).
     """
 
     batch: sympy.Symbol | None
     heads: tuple[sympy.Symbol, ...]
     query_position: sympy.Symbol | None
     key_position: sympy.Symbol | None
-    feature: sympy.Symbol
-    value_feature: sympy.Symbol | None
+    features: tuple[sympy.Symbol, ...]
+    value_features: tuple[sympy.Symbol, ...]
     sizes: dict[sympy.Symbol, sympy.Expr]
 
     @cached_property
@@ -40,6 +47,12 @@ class Roots:
     def domain(self) -> Domain:
         """How far each symbol runs."""
         return Domain(self.sizes)
+
+    def with_features(self, sizes: Sequence[sympy.Expr]) -> Roots:
+        """The same with symbols for the features of queries and keys, one a dim; they join `sizes`."""
+        features = tuple(map(symbol, numbered("d", len(sizes))))
+        self.sizes.update(zip(features, sizes, strict=True))
+        return replace(self, features=features)
 
     def size(self, symbol: sympy.Symbol | None) -> sympy.Expr:
         """How far a symbol runs; 1 for the missing one."""
@@ -53,10 +66,11 @@ class Roots:
     @property
     def head_count(self) -> sympy.Expr:
         """All heads together."""
-        count = sympy.Integer(1)
-        for head in self.heads:
-            count = sympy.expand(count * self.sizes[head])
-        return count
+        return self.count(self.heads)
+
+    def count(self, symbols: Iterable[sympy.Symbol]) -> sympy.Expr:
+        """How many places several symbols run over together."""
+        return sympy.expand(sympy.Mul(*(self.sizes[symbol] for symbol in symbols)))
 
 
 def position(symbol: sympy.Symbol | None) -> Expr:

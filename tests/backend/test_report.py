@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+from inspect import signature
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -85,3 +88,74 @@ def test_modules_in_words() -> None:
     assert modules_in_words(["a.0.b", "a.1.b", "a.2.b"]) == "a.{0…2}.b"
     assert modules_in_words(["x"]) == "x"
     assert modules_in_words([""]) == "(no module)"
+
+
+@pytest.mark.parametrize(
+    ("layers", "highest"),
+    [("99", 99), ("0,2", 2), ("1-5", 5), ("0-1", None), ("last:9", None), ("first:9", None), ("all", None)],
+)
+def test_a_site_that_no_graph_has_is_a_warning(layers: str, highest: int | None) -> None:
+    report = hyperrewrite.explain(Stack(2), torch.randn(2, 63, 32), options={"layers": layers})
+    if highest is None:
+        assert report.warnings == () and "warning" not in str(report)
+        return
+    wanted = f"layers={layers!r} names site {highest}, but no graph has more than 2 sites, numbered from 0"
+    assert report.warnings == (wanted,)
+    assert f"warning: {wanted}" in str(report)
+    assert json.loads(report.to_json())["warnings"] == [wanted]
+
+
+def test_a_site_that_another_graph_has_is_no_warning() -> None:
+    """The report of one graph warns, that of both does not."""
+    x, options = torch.randn(2, 63, 32), {"layers": "2"}
+    small, large = (hyperrewrite.explain(Stack(count), x, options=options) for count in (2, 3))
+    assert small.warnings and not large.warnings
+    assert (small + large).warnings == () == (large + small).warnings
+
+
+def test_nothing_compiled_says_why() -> None:
+    """As in torch.compile(model).generate(…), which is the original's method."""
+
+    class Generating(nn.Linear):
+        def generate(self, x: Tensor) -> Tensor:
+            y: Tensor = self(x)
+            return y
+
+    compiled, x = torch.compile(Generating(4, 4), backend="hyper"), torch.randn(2, 4)
+    with hyperrewrite.record() as log:
+        compiled.generate(x)
+    (warning,) = log.report.warnings
+    assert "generate" in warning and 'model.compile(backend="hyper")' in warning and warning in str(log)
+
+
+def test_explain_says_the_same_however_often_it_is_called() -> None:
+    """Dynamo gives up a function after eight compiles; what is compiled afterwards must not pay for `explain`."""
+    torch._dynamo.reset()
+    model, x = Stack(1), torch.randn(1, 63, 32)
+    assert [hyperrewrite.explain(model, x).site_count for _ in range(10)] == [1] * 10
+    if "isolate_recompiles" in signature(torch.compile).parameters:
+        with hyperrewrite.record() as log, torch.no_grad():
+            torch.compile(model, backend="hyper")(x)
+        assert log.report.site_count == 1
+
+
+def test_explain_does_not_advise_to_call_explain(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "hyperrewrite"):
+        report = hyperrewrite.explain(Stack(1), torch.randn(1, 63, 32), options={"min_seq_len": 1, "tile": 16})
+    assert [row.action for row in report.sites] == ["hyper"]
+    assert not [record for record in caplog.records if record.name == "hyperrewrite"]
+
+
+def test_one_key_is_one_key() -> None:
+    class Decode(nn.Module):
+        def forward(self, q: Tensor, k: Tensor) -> Tensor:
+            return nn.functional.scaled_dot_product_attention(q, k, k)
+
+    def reason(queries: int, keys: int, **options: object) -> str:
+        torch._dynamo.reset()  # or another length would make a dynamic shape
+        tensors = torch.randn(1, 2, queries, 8), torch.randn(1, 2, keys, 8)
+        return hyperrewrite.explain(Decode(), *tensors, options=options).sites[0].reason
+
+    assert reason(1, 64, min_seq_len=8) == "1 query is fewer than tile=128"
+    assert reason(2, 64, min_seq_len=8) == "2 queries are fewer than tile=128"
+    assert reason(4, 1) == "1 key is fewer than min_seq_len=8192"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from typing import Any
@@ -41,6 +42,34 @@ def test_a_right_rewrite_passes(dynamic: bool | None) -> None:
     torch.testing.assert_close(out, model(x), rtol=1e-5, atol=1e-5)
 
 
+def test_what_was_verified_is_in_log_and_report(caplog: pytest.LogCaptureFixture) -> None:
+    """A check for each graph that was rewritten, and none for a graph without attention."""
+    first, second, x = Attention(), Attention(), torch.randn(2, 63, 32)
+
+    def model(x: Tensor) -> Tensor:
+        x = first(x)
+        torch._dynamo.graph_break()
+        x = x.sin()
+        torch._dynamo.graph_break()
+        return second(x)
+
+    with caplog.at_level(logging.WARNING, "hyperrewrite"), hyperrewrite.record() as log, torch.no_grad():
+        torch.compile(model, backend="hyper", options={"verify": True})(x)
+    assert log.report.graphs == 3
+    assert [check.equal for check in log.report.checks] == [True, True]
+    said = [r.getMessage() for r in caplog.records if "verify=True" in r.getMessage()]
+    assert len(said) == 2 and all("agree on random inputs: the outputs differ by" in line for line in said)
+    assert str(log).count("verified: the outputs differ by") == 2
+    data = json.loads(log.to_json())["checks"]
+    assert [check["equal"] for check in data] == [True, True] and all(check["difference"] < 1 for check in data)
+
+
+def test_without_verify_nothing_is_said_of_it() -> None:
+    with hyperrewrite.record() as log, torch.no_grad():
+        torch.compile(Attention(), backend="hyper")(torch.randn(2, 63, 32))
+    assert log.report.checks == () and "verified" not in str(log)
+
+
 def _spoiled(module: fx.GraphModule, lowered: Any, body: bool) -> Rewritten:
     """A rewrite that forgets causality."""
     done = rewrite(module, lowered, body)
@@ -60,6 +89,7 @@ def test_a_wrong_rewrite_leaves_the_graph(monkeypatch: pytest.MonkeyPatch, caplo
     torch.testing.assert_close(out, model(x), rtol=1e-5, atol=1e-5)
     assert log.report.site_count == 0
     assert log.report.failures[0].startswith("verify: the outputs differ by")
+    assert [check.equal for check in log.report.checks] == [False] and "verified" not in str(log)
     assert any("verify=True failed" in r.getMessage() for r in caplog.records)
 
 

@@ -242,13 +242,6 @@ def einsum_positions_first(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.einsum("bhqk,bkhd->bqhd", torch.softmax(scores, dim=-1), v)
 
 
-@miss("einsum_positions_first", lambda: tuple(t.transpose(1, 2).contiguous() for t in qkv()()), code="layout")
-def einsum_summed_over_heads(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Scores summed over the heads too: one head of all features, whose values keep their heads."""
-    scores = torch.einsum("bqhd,bkhd->bqk", q, k)
-    return torch.einsum("bqk,bkhd->bqhd", torch.softmax(scores, dim=-1), v)
-
-
 # --- rank 3 ---------------------------------------------------------------------------------------------------------
 
 
@@ -870,3 +863,4 @@ def all_forms() -> list[Form]:
 
 
 import attention_forms_more  # noqa: E402, F401  (its forms belong to the same lists)
+import attention_forms_tied  # noqa: E402, F401

@@ -63,7 +63,7 @@ def plans(draw: st.DrawFn) -> Plan:
     """Sizes small and often equal to each other, so that a mixed-up dim still runs."""
     size = st.sampled_from([2, 2, 3, 4, 4, 5, 7])
     long = st.sampled_from([2, 3, 4, 4, 5, 7, 9])
-    n_q, rank = draw(long), draw(st.sampled_from(["four", "four", "merged", "positions_first", "five"]))
+    n_q, rank = draw(long), draw(st.sampled_from(["four", "four", "merged", "positions_first", "five", "tied"]))
     masks = draw(st.lists(st.sampled_from(MASKS), max_size=2, unique=True))
     return Plan(
         batch=draw(st.integers(1, 3)),
@@ -180,6 +180,8 @@ def _four(
     plan: Plan, q: Tensor, k: Tensor, v: Tensor, padding: Tensor, keep: Tensor, bias: Tensor, scale: Tensor
 ) -> Tensor:
     k, v = _repeated(plan, k), _repeated(plan, v)
+    if plan.rank == "tied":
+        bias, scale = bias[:1], scale[:1]
     if plan.odd == "swap_heads" and plan.heads == plan.n_k:
         k = k.transpose(1, 2)
     if plan.odd == "sliced" and plan.n_k > 2:
@@ -188,6 +190,8 @@ def _four(
     if plan.rank == "positions_first":
         q, k, v = (t.transpose(1, 2).contiguous() for t in (q, k, v))
         scores = torch.einsum("bqhd,bkhd->bhqk", q, k)
+    elif plan.rank == "tied":  # all heads share one map
+        scores = torch.einsum("bhqd,bhkd->bqk", q, k)[:, None]
     elif plan.rank == "merged":
         q, k, v = (t.reshape(-1, *t.shape[2:]) for t in (q, k, v))
         scores = _product(plan, q, k if plan.product == "einsum" else _transposed(plan, k), "xqd,xkd->xqk")
@@ -205,6 +209,8 @@ def _four(
         weights = weights * scale[:, None, None]
     if plan.rank == "positions_first":
         return _ended(plan, torch.einsum("bhqk,bkhe->bqhe", weights, v).transpose(1, 2))
+    if plan.rank == "tied":
+        return _ended(plan, torch.einsum("bqk,bhke->bhqe", weights[:, 0], v))
     if plan.rank == "merged":
         out = _product(plan, weights.flatten(0, 1), v, "xqk,xke->xqe")
         return _ended(plan, out.view(plan.batch, plan.heads, *out.shape[1:]))

@@ -155,7 +155,7 @@ class ESM(nn.Module):
         return self.out_proj(attn.transpose(0, 1).contiguous().view(tgt_len, bsz, 40)).transpose(0, 1)
 
 
-@style(lambda n: (random(5, n, 2, 40),), codes="layout", name="msa_rows", of={"rows": True})
+@style(lambda n: (random(5, n, 2, 40),), "full, 2 heads, scale 1", name="msa_rows", of={"rows": True})
 @style(lambda n: (random(n, 5, 2, 40),), "full, 10 heads, scale 1", name="msa_columns")
 class AxialMSA(nn.Module):
     """MSA Transformer, [rows, columns, batch, width]: columns attend as usual, rows share one map (two summed dims)."""

@@ -13,6 +13,7 @@ from .kernels.parameters import Parameters
 from .options import Options, chosen_layers
 from .passes.rewrite import EXACT_OP, Lowering, fits_sdpa
 from .passes.spec import AttentionSite
+from .short import Short, short
 from .words import are
 
 
@@ -98,20 +99,27 @@ def _exact(site: AttentionSite, code: DecisionCode, sentence: str) -> Decision:
     drops = site.spec.dropout_p > 0  # which only SDPA can, with a mask tensor where it must
     if site.form == "sdpa" and (_nothing_to_gain(site) or (drops and not fits_sdpa(site))):
         return Decision("leave", code, sentence, None)
-    if drops or fits_sdpa(site):
+    found = None if drops else short(site)
+    if found is Short.LEAVE:
+        return Decision("leave", code, f"{sentence}, and it is so short that a call of ours would be slower", None)
+    if drops or found is Short.SDPA or fits_sdpa(site):
         return Decision("exact", code, sentence, Lowering("sdpa"))
     return Decision("exact", code, sentence, EXACT_OP)
 
 
 def _nothing_to_gain(site: AttentionSite) -> bool:
     """Whether an SDPA call already is what the rewrite would write: its mask, if any, could not be lifted."""
-    mask = site.anchor.kwargs.get("attn_mask", site.anchor.args[3] if len(site.anchor.args) > 3 else None)
-    grouped = site.spec.kv_heads != site.spec.heads
-    if grouped and not site.anchor.kwargs.get("enable_gqa", False):
+    if _repeats_heads(site):
         return False
+    mask = site.anchor.kwargs.get("attn_mask", site.anchor.args[3] if len(site.anchor.args) > 3 else None)
     if mask is None:
         return True
     return site.spec.mask.other is not None or (site.spec.bias is not None and not site.spec.mask.lifted)
+
+
+def _repeats_heads(site: AttentionSite) -> bool:
+    """Whether an SDPA call is given key heads once for each query head, though SDPA could share them."""
+    return site.spec.kv_heads != site.spec.heads and not site.anchor.kwargs.get("enable_gqa", False)
 
 
 def _arguments(parameters: Parameters) -> dict[str, int | float | str]:

@@ -290,7 +290,8 @@ def as_tensor(mask: MaskSpec, roots: Roots) -> MaskSpec:
         kept.append(Apply("lt", (integer(j), mask.stop_key)))
     kept.extend(Apply("eq", pair) for pair in mask.groups)
     keep = conjunction(*kept)
-    return MaskSpec(other=None if keep == TRUE else keep, empty_rows=mask.empty_rows)
+    empty = mask.empty_rows if may_have_empty_rows(mask, roots) else "zero"
+    return MaskSpec(other=None if keep == TRUE else keep, empty_rows=empty)
 
 
 def _uniform(terms: tuple[MaskTerm, ...]) -> bool:

@@ -72,7 +72,8 @@ def analyse(
         failure = f"{type(error).__name__}: {error}"
         logger.warning("hyperrewrite left a graph as it was, because its passes failed: %s", failure, exc_info=True)
         return Analysis(module, False, Report((), rejections, 1, time.perf_counter() - start, (failure,)))
-    selections = () if options.layers == "all" else (Selection(options.layers, len(places)),)
+    modules = frozenset(place.site.source.module for place in places)
+    selections = () if options.layers == "all" else (Selection(options.layers, len(places), frozenset((modules,))),)
     report = Report(sites, rejections, 1, time.perf_counter() - start, selections=selections)
     return Analysis(written.module, written.module is not module, report, assumed)
 

@@ -26,7 +26,7 @@ class Options(Parameters):
     preset       "default", "fast" or "accurate": values of the estimator's options that are not given.
     approximate  False: every site is exact, whatever else is set.
     layers       which sites may be approximated, counted in graph order: "all", "last:14", "first:2" or "0,3,5-9".
-                 The others are exact.
+                 The others are exact. Blocks that are compiled one by one are a graph each.
     verify       True: before a graph is compiled, it and its exactly rewritten copy run on random inputs; if they
                  differ, the graph stays as it was, with a warning.
     inductor     configuration handed to Inductor, by the names of torch._inductor.config.

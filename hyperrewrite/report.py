@@ -79,19 +79,45 @@ class RejectionRow:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A `layers` text and how many sites the graph with the most of them has, from which it chose."""
+    """A `layers` text and what it chose from.
+
+    sites   how many sites the graph with the most of them has.
+    graphs  the modules of the sites, a set for each graph.
+    """
 
     layers: str
     sites: int
+    graphs: frozenset[frozenset[str]] = frozenset()
 
     @property
     def warning(self) -> str:
-        """One sentence where the text names a site that no graph has; else ""."""
-        highest = highest_layer(self.layers)
-        if highest is None or highest < self.sites or not self.sites:
+        """One sentence where the text names a site that no graph has, or counts in parts of a model; else ""."""
+        if not self.sites:
             return ""
-        most = plural(self.sites, "site")
-        return f"layers={self.layers!r} names site {highest}, but no graph has more than {most}, numbered from 0"
+        highest = highest_layer(self.layers)
+        if highest is not None and highest >= self.sites:
+            most = plural(self.sites, "site")
+            return f"layers={self.layers!r} names site {highest}, but no graph has more than {most}, numbered from 0"
+        if self._is_a_block:
+            return (
+                f"layers={self.layers!r} counts in each graph, and this one may be a block of a model: no module in it "
+                "has a number. Blocks that are compiled one by one all choose the same; compile the whole model, or "
+                "give each block options of its own"
+            )
+        if any(not one & other for one in self.graphs for other in self.graphs if one and other):
+            return (
+                f"layers={self.layers!r} was counted in each graph, and the attention of this model stands in several; "
+                "compile it as one graph, or give each part options of its own"
+            )
+        return ""
+
+    @property
+    def _is_a_block(self) -> bool:
+        """Whether in some graph with sites no module is one of several: no number in any path."""
+        return any(
+            modules and not any(part.isdigit() for module in modules for part in module.split("."))
+            for modules in self.graphs
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,11 +287,12 @@ _SHORT = {"leave": "left as SDPA"}  # only a call of SDPA is left
 
 
 def _joined(selections: Iterable[Selection]) -> tuple[Selection, ...]:
-    """One for each text, with the most sites."""
-    most: dict[str, int] = {}
-    for selection in selections:
-        most[selection.layers] = max(most.get(selection.layers, 0), selection.sites)
-    return tuple(Selection(*item) for item in most.items())
+    """One for each text, with the most sites and the modules of all graphs."""
+    joined: dict[str, Selection] = {}
+    for one in selections:
+        had = joined.get(one.layers, one)
+        joined[one.layers] = Selection(one.layers, max(had.sites, one.sites), had.graphs | one.graphs)
+    return tuple(joined.values())
 
 
 def _check_dict(check: Comparison) -> dict[str, Any]:

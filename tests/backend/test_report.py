@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -111,6 +113,50 @@ def test_a_site_that_another_graph_has_is_no_warning() -> None:
     small, large = (hyperrewrite.explain(Stack(count), x, options=options) for count in (2, 3))
     assert small.warnings and not large.warnings
     assert (small + large).warnings == () == (large + small).warnings
+
+
+def _block_by_block(options: Sequence[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> hyperrewrite.Report:
+    """The report of a model whose blocks are compiled one by one, as training libraries and diffusers do."""
+    monkeypatch.setattr("hyperrewrite.backend._inductor", lambda gm, *_: gm.forward)
+    torch._dynamo.reset()
+    model, x = Stack(len(options)), torch.randn(2, 63, 32, requires_grad=True)
+    want = torch.autograd.grad(model(x).square().sum(), x)
+    for layer, given in zip(model.layers, options, strict=True):
+        layer.compile(backend="hyper", options=given)
+    with hyperrewrite.record() as log:
+        got = torch.autograd.grad(model(x).square().sum(), x)
+    assert (got[0] - want[0]).norm() < 0.5 * want[0].norm()
+    return log.report
+
+
+@pytest.mark.parametrize("layers", ["last:1", "first:1", "0"])
+def test_layers_of_blocks_compiled_one_by_one_are_a_warning(layers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"layers": layers, "min_seq_len": 32, "tile": 16}
+    report = _block_by_block([options] * 3, monkeypatch)
+    assert [row.action for row in report.sites] == ["hyper"]  # compiled once for all of them: PyTorch takes it again
+    (warning,) = report.warnings
+    assert "one by one" in warning and layers in warning and warning in str(report)
+
+
+def test_blocks_with_options_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact, estimated = {"approximate": False}, {"min_seq_len": 32, "tile": 16}
+    report = _block_by_block([exact, exact, estimated], monkeypatch)
+    assert [row.action for row in report.sites] == ["exact", "hyper"]
+    assert report.warnings == ()
+
+
+def test_layers_of_a_model_in_several_graphs_are_a_warning() -> None:
+    class Broken(Stack):
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.layers[0](x)
+            torch._dynamo.graph_break()
+            y: Tensor = self.layers[1](x)
+            return y
+
+    x, options = torch.randn(2, 63, 32), {"layers": "last:1"}
+    (warning,) = hyperrewrite.explain(Broken(2), x, options=options).warnings
+    assert "several" in warning
+    assert hyperrewrite.explain(Stack(2), x, options=options).warnings == ()
 
 
 def test_nothing_compiled_says_why() -> None:

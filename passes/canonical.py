@@ -11,6 +11,7 @@ from typing import Any
 import sympy
 import torch
 from torch import fx
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 from .aten import arguments_of, name_of, operator_of, spelling_of, writes
 from .contracts import equal_sizes
@@ -57,6 +58,7 @@ class CanonicalView:
         self.nodes = list((graph or module.graph).nodes)
         self.position = {node: k for k, node in enumerate(self.nodes)}
         self._ops: dict[fx.Node, Op] = {}
+        self._ones: dict[sympy.Expr, bool] = {}
 
     def op(self, node: fx.Node) -> Op:
         """The node in canonical words; `OPAQUE` for what the vocabulary does not hold."""
@@ -95,9 +97,19 @@ class CanonicalView:
         return tuple(size_of(s) for s in self.tensor(node).shape)
 
     def size(self, value: int | torch.SymInt) -> sympy.Expr:
-        """A size as a sympy expression, without adding a guard; equal to all sizes that it must be equal to."""
+        """A size as a sympy expression, without adding a guard; equal to all sizes that it must be equal to.
+
+        One that is computed (of a chunk) is 1 where the tracer has taken it for 1.
+        """
         size = size_of(value)
-        return size.xreplace(self._equal) if size.free_symbols else size
+        if not size.free_symbols:
+            return size
+        if not size.is_Symbol:
+            if size not in self._ones:
+                self._ones[size] = statically_known_true(value == 1)
+            if self._ones[size]:
+                return sympy.Integer(1)
+        return size.xreplace(self._equal)
 
     @cached_property
     def _equal(self) -> dict[sympy.Symbol, sympy.Expr]:

@@ -178,7 +178,7 @@ def _read_back(
     if roots.key_position is None:
         raise Rejected(RejectionCode.LAYOUT, "there is a single key", softmax)
     summed = [k for k, p in enumerate(probability.index) if roots.key_position in symbols(p)]
-    if summed != [dim] or probability.index[dim] != Int(roots.key_position):
+    if summed != [dim] or probability.index[dim] not in (Int(roots.key_position), Int(roots.key_position + 1)):
         raise Rejected(RejectionCode.SOFTMAX_DIM, f"softmax over dim {dim} does not run over the keys", softmax)
     dtype, given = view.tensor(source).dtype, view.tensor(softmax).dtype
     if not dtype.is_floating_point or not given.is_floating_point:
@@ -210,18 +210,20 @@ def _without_sink(
     scores: Expr,
     index: tuple[Expr, ...],
 ) -> tuple[Expr, Expr | None]:
-    """The scores, and the one more score behind the last key that softmax may run over (gpt_oss).
+    """The scores, and the one more score that softmax may run over, behind the last key (gpt_oss) or in front of the
+    first one (x-transformers). The scores are read at `index`, which says where the keys begin.
 
     What is subtracted from all of them alike (the row maximum) is taken off both.
     """
     over, keys = view.shape(softmax)[dim], roots.size(roots.key_position)
     extra = sympy.expand(over - keys)
-    if extra == 0:
+    ahead = index[dim] != Int(roots.key_position)
+    if extra == 0 and not ahead:
         return scores, None
     if extra != 1:
         raise Rejected(RejectionCode.SOFTMAX_DIM, f"softmax runs over {over} scores, the values are {keys}", softmax)
-    behind = (*index[:dim], integer(keys), *index[dim + 1 :])
-    sink = evaluator.at(view.op(softmax).get("input"), behind, softmax)
+    beside = (*index[:dim], ZERO if ahead else integer(keys), *index[dim + 1 :])
+    sink = evaluator.at(view.op(softmax).get("input"), beside, softmax)
     while all(isinstance(e, Apply) and e.name == "sub" for e in (scores, sink)) and _term(scores) == _term(sink):
         scores, sink = _minuend(scores), _minuend(sink)
     if contains(sink, Product) or roots.key_position in symbols(sink) or _behind_product(view, sink):

@@ -39,6 +39,7 @@ class Plan:
     clamp: str
     relative: bool
     after: str
+    sink: str
     end: str
     odd: str
 
@@ -85,6 +86,7 @@ def plans(draw: st.DrawFn) -> Plan:
         clamp=draw(st.sampled_from(["", "", "", "both", "floor", "ceiling", "shifted"])),
         relative=draw(st.sampled_from([False, False, False, True])),
         after=draw(st.sampled_from(["", "", "", "masked", "in_place", "times", "nan", "isnan", "mean"])),
+        sink=draw(st.sampled_from(["", "", "", "behind", "front"])),
         end=draw(st.sampled_from(["plain", "join", "view", "transpose"])),
         odd=draw(st.sampled_from(["", "", "", *ODD])),
     )
@@ -203,7 +205,7 @@ def _four(
     scores = _capped(plan, _scaled_scores(plan, scores, scale[:, None, None]), bias)
     if plan.relative and plan.rank == "four":
         scores = scores + torch.einsum("bhqd,hkd->bhqk", q[..., :1], k[0, :, :, -1:])
-    weights = _softmax(plan, _masked(plan, scores, padding[:, None, None], keep, bias))
+    weights = _softmax(plan, _masked(plan, scores, padding[:, None, None], keep, bias), scale[:, None, None])
     weights = _after(plan, weights, padding[:, None, None], keep)
     if plan.odd == "weights_scaled":
         weights = weights * scale[:, None, None]
@@ -227,7 +229,8 @@ def _five(
     scores = _scaled_scores(plan, scores, scale.view(*parted, 1, 1))
     scores = _capped(plan, scores, bias.unflatten(0, parted))
     scores = _masked(plan, scores, padding[:, None, None, None], keep, bias.unflatten(0, parted))
-    weights = _after(plan, _softmax(plan, scores), padding[:, None, None, None], keep)
+    weights = _softmax(plan, scores, scale.view(*parted, 1, 1))
+    weights = _after(plan, weights, padding[:, None, None, None], keep)
     out = torch.matmul(weights, v[:, :, None])
     return _ended(plan, out.flatten(1, 2))
 
@@ -347,7 +350,17 @@ def _masked(plan: Plan, scores: Tensor, padding: Tensor, given: Tensor, bias: Te
     return scores.clamp(-2.0, 1.0) if plan.odd == "late_clamp" else scores
 
 
-def _softmax(plan: Plan, scores: Tensor) -> Tensor:
+def _softmax(plan: Plan, scores: Tensor, by_head: Tensor) -> Tensor:
+    """The probabilities; over one more score, a sink of each head, which is then left out."""
+    if not plan.sink or plan.odd == "softmax_dim":
+        return _probabilities(plan, scores)
+    sink = by_head.expand(*scores.shape[:-1], 1)
+    if plan.sink == "front":
+        return _probabilities(plan, torch.cat([sink, scores], -1))[..., 1:]
+    return _probabilities(plan, torch.cat([scores, sink], -1))[..., :-1]
+
+
+def _probabilities(plan: Plan, scores: Tensor) -> Tensor:
     dim = -2 if plan.odd == "softmax_dim" else -1
     if plan.softmax == "method":
         return scores.softmax(dim)

@@ -12,10 +12,28 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from .usage import UsageError, check_writable
 
+
+class Stopped(Exception):
+    """Ctrl-C inside a command. Click would print an empty line for a KeyboardInterrupt before it hands it on."""
+
+
+class Group(TyperGroup):
+    """The commands, which Ctrl-C stops without a word of click's."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named. Raises Stopped."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Stopped from None
+
+
 app = typer.Typer(
+    cls=Group,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -157,7 +175,7 @@ def run_command(args: Sequence[str]) -> int:
         if (sentence := missing_by(error)) is None:
             raise
         return _complain(f"{sentence}.")
-    except (KeyboardInterrupt, typer.Abort):
+    except (Stopped, KeyboardInterrupt, typer.Abort):
         print("hyperrewrite: stopped.", file=sys.stderr)
         return 130
     return result if isinstance(result, int) else 0

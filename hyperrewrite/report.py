@@ -283,7 +283,7 @@ def modules_in_words(modules: Sequence[str]) -> str:
     return ", ".join(words)
 
 
-_SHORT = {"leave": "left as SDPA"}  # only a call of SDPA is left
+_SHORT = {"leave": "left as it is"}
 
 
 def _joined(selections: Iterable[Selection]) -> tuple[Selection, ...]:

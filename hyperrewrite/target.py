@@ -41,8 +41,9 @@ def call_factory(target: str) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any
 
 def explain_model(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], code: bool = False) -> Report:
     """The report, or one sentence about what the model raised."""
-    from .explain import explain
+    import hyperrewrite
 
+    explain = hyperrewrite.explain  # so that the name stays the function: importing it from its module would shadow it
     try:
         return explain(model, *args, code=code, **kwargs)
     except Exception as error:

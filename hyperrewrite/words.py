@@ -88,7 +88,7 @@ def action_in_words(action: str) -> str:
 def outcome(action: str) -> tuple[str, str]:
     """What becomes of a site, as a sentence; and what its reason is the reason for."""
     if action == "leave":
-        return "It is left as it stands: the model already calls attention in one step.", "Why it is not approximated"
+        return "It is left as it stands: what would be written in its place is no better.", "Why it is not approximated"
     if action == "exact":
         return "It is rewritten, and computes the same up to rounding.", "Why it is not approximated"
     how = "as published" if action == "paper" else "each query reads a chosen part of the keys instead of all"

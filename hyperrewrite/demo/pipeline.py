@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from rich.console import Console
 
 from ..machine import missing
 from ..usage import UsageError, require
+from ..words import plural
 from . import show, text
 from .measure import Run, measure
 from .settings import Settings
-from .source import Source, choose_device, load
+from .source import Source, choose_device, encode, load, read_context, read_tokenizer
 
 
 def run(settings: Settings) -> None:
@@ -21,12 +24,15 @@ def run(settings: Settings) -> None:
     if settings.plot is not None:
         require("matplotlib", "demo", "--plot")
     check_machine(device)
+    require("transformers", "demo", "the demo")
     console = Console()
+    with show.step(console, "read the text"):  # first: a model takes long to load
+        check_context(read_context(settings.model), settings.tokens)
+        tokenizer = read_tokenizer(settings.model)
+        ids = text.take_tokens(parts, partial(encode, tokenizer), settings.tokens)
     with show.step(console, "load the model") as remarks:
-        source = load(settings.model, device)
+        source = load(settings.model, device, tokenizer)
         remarks.append(f"{source.name}, {source.parameters / 1e6:.0f} M parameters on {device.type}")
-    check_context(source, settings.tokens)
-    ids = text.take_tokens(parts, source.encode, settings.tokens)
     compare(settings, source, torch.tensor([ids], device=device), console)
 
 
@@ -38,10 +44,10 @@ def compare(settings: Settings, source: Source, ids: torch.Tensor, console: Cons
     for name, options in settings.options.items():
         with show.step(console, f"{name}: compile, run and meter, run and time") as remarks:
             runs[name] = measure(source, ids, options)
-            remarks.append(f"{runs[name].sites} attention sites")
+            remarks.append(plural(runs[name].sites, "attention site"))
         sites = max(sites, runs[name].sites)
-    cores = f"{torch.get_num_threads()} threads" if device == "cpu" else torch.cuda.get_device_name(ids.device)
-    console.print(f"\n{sites} attention sites, {tokens:,} tokens, {device} ({cores})\n", highlight=False)
+    cores = plural(torch.get_num_threads(), "thread") if device == "cpu" else torch.cuda.get_device_name(ids.device)
+    console.print(f"\n{plural(sites, 'attention site')}, {tokens:,} tokens, {device} ({cores})\n", highlight=False)
     console.print(show.table(runs))
     for line in show.notes(runs, tokens, settings.least_keys):
         console.print(line, style="dim", highlight=False)
@@ -54,10 +60,10 @@ def compare(settings: Settings, source: Source, ids: torch.Tensor, console: Cons
     return runs
 
 
-def check_context(source: Source, tokens: int) -> None:
-    """Raise UsageError where the model has never seen so long a text."""
-    if source.context and tokens > source.context:
-        raise UsageError(f"--tokens {tokens} is beyond the model's context of {source.context} tokens.")
+def check_context(context: int, tokens: int) -> None:
+    """Raise UsageError where the model has never seen so long a text; a context of 0 is not known."""
+    if context and tokens > context:
+        raise UsageError(f"--tokens {tokens} is beyond the model's context of {context} tokens.")
 
 
 def check_machine(device: torch.device) -> None:

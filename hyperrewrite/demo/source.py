@@ -36,7 +36,7 @@ class Source:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a piece of text, without special tokens."""
-        return list(self.tokenizer.encode(text, add_special_tokens=False))
+        return encode(self.tokenizer, text)
 
 
 def choose_device(device: str) -> torch.device:
@@ -47,21 +47,49 @@ def choose_device(device: str) -> torch.device:
     return torch.device("cuda" if there and device != "cpu" else "cpu")
 
 
-def load(name: str | None, device: torch.device) -> Source:
-    """Load model and tokenizer: float32 on the CPU, bfloat16 on a GPU."""
-    require("transformers", "demo", "the demo")
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def read_context(name: str | None) -> int:
+    """How many tokens the model can read, by its configuration alone; 0 where that does not say."""
+    from transformers import AutoConfig
 
-    folder, extra = _carried_file() if name is None else (_named(name), {})
+    config: Any = _from_pretrained(AutoConfig, name)
+    return _context(config)
+
+
+def read_tokenizer(name: str | None) -> Any:
+    """The model's tokenizer, without the model."""
+    from transformers import AutoTokenizer
+
+    return _from_pretrained(AutoTokenizer, name)
+
+
+def load(name: str | None, device: torch.device, tokenizer: Any = None) -> Source:
+    """Load the model, and the tokenizer where it is not there yet: float32 on the CPU, bfloat16 on a GPU."""
+    tokenizer = tokenizer or read_tokenizer(name)
+    from transformers import AutoModelForCausalLM
+
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    try:
-        with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, **extra)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **extra)
-    except Exception as error:
-        raise UsageError(f"the model {folder} cannot be loaded: {first_line(error)}") from error
+    model = _from_pretrained(AutoModelForCausalLM, name, dtype=dtype)
     shown = name if name is not None else "SmolLM2-135M-Instruct (Q4_1 weights, de-quantised)"
     return split(model.eval().to(device), tokenizer, shown)
+
+
+def encode(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of a piece of text, without special tokens."""
+    return list(tokenizer.encode(text, add_special_tokens=False))
+
+
+def _from_pretrained(kind: Any, name: str | None, **more: Any) -> Any:
+    """What a class of transformers makes of a model's files, or one sentence about why it cannot."""
+    folder, extra = _carried_file() if name is None else (_named(name), {})
+    try:
+        with _quiet():
+            return kind.from_pretrained(folder, **extra, **more)
+    except Exception as error:
+        raise UsageError(f"the model {folder} cannot be loaded: {first_line(error)}") from error
+
+
+def _context(config: Any) -> int:
+    return int(getattr(config.get_text_config(), "max_position_embeddings", 0))
 
 
 def split(model: Any, tokenizer: Any, name: str) -> Source:
@@ -74,7 +102,7 @@ def split(model: Any, tokenizer: Any, name: str) -> Source:
         stack=stack,
         head=head,
         tokenizer=tokenizer,
-        context=int(getattr(model.config.get_text_config(), "max_position_embeddings", 0)),
+        context=_context(model.config),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
     probe = torch.arange(1, 17, device=model.device)[None]

@@ -86,12 +86,24 @@ def test_perplexity_in_pieces(tiny: source.Source, monkeypatch: pytest.MonkeyPat
             assert perplexity(states, tiny.head, ids) == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.fixture
+def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever loads the model fails: what is refused without it must not wait for it."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", refuse)
+
+
+@pytest.mark.usefixtures("_no_weights")
 def test_beyond_the_context(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The model never learned positions beyond its context."""
     assert run_command(["demo", "--model", str(folder), "--tokens", str(CONTEXT + 1), "--device", "cpu"]) == 2
     assert f"--tokens 513 is beyond the model's context of {CONTEXT} tokens" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("_no_weights")
 def test_too_short_a_text(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The sentence says how many tokens there are."""
     file = tmp_path / "short.txt"

@@ -165,3 +165,15 @@ def test_unwritable_paths_leave_no_file(sentence: Sentence, tmp_path: Path) -> N
     sentence("demo", "--json", str(kept), "--plot", str(fresh), "--text", "/no/such/file.txt")
     assert kept.read_text(encoding="utf-8") == "before"
     assert not fresh.exists()
+
+
+def test_stopped_by_ctrl_c(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line and no empty one before it."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hyperrewrite.target.call_factory", interrupted)
+    assert run_command(["explain", "os:sep"]) == 130
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "hyperrewrite: stopped.\n")

@@ -24,7 +24,6 @@ def run(settings: Settings) -> None:
     if settings.plot is not None:
         require("matplotlib", "demo", "--plot")
     check_machine(device)
-    require("transformers", "demo", "the demo")
     console = Console()
     with show.step(console, "read the text"):  # first: a model takes long to load
         check_context(read_context(settings.model), settings.tokens)

@@ -49,26 +49,19 @@ def choose_device(device: str) -> torch.device:
 
 def read_context(name: str | None) -> int:
     """How many tokens the model can read, by its configuration alone; 0 where that does not say."""
-    from transformers import AutoConfig
-
-    config: Any = _from_pretrained(AutoConfig, name)
-    return _context(config)
+    return _context(_from_pretrained("AutoConfig", name))
 
 
 def read_tokenizer(name: str | None) -> Any:
     """The model's tokenizer, without the model."""
-    from transformers import AutoTokenizer
-
-    return _from_pretrained(AutoTokenizer, name)
+    return _from_pretrained("AutoTokenizer", name)
 
 
 def load(name: str | None, device: torch.device, tokenizer: Any = None) -> Source:
     """Load the model, and the tokenizer where it is not there yet: float32 on the CPU, bfloat16 on a GPU."""
     tokenizer = tokenizer or read_tokenizer(name)
-    from transformers import AutoModelForCausalLM
-
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    model = _from_pretrained(AutoModelForCausalLM, name, dtype=dtype)
+    model = _from_pretrained("AutoModelForCausalLM", name, dtype=dtype)
     shown = name if name is not None else "SmolLM2-135M-Instruct (Q4_1 weights, de-quantised)"
     return split(model.eval().to(device), tokenizer, shown)
 
@@ -78,12 +71,13 @@ def encode(tokenizer: Any, text: str) -> list[int]:
     return list(tokenizer.encode(text, add_special_tokens=False))
 
 
-def _from_pretrained(kind: Any, name: str | None, **more: Any) -> Any:
+def _from_pretrained(kind: str, name: str | None, **more: Any) -> Any:
     """What a class of transformers makes of a model's files, or one sentence about why it cannot."""
+    made_by = getattr(require("transformers", "demo", "the demo"), kind)
     folder, extra = _carried_file() if name is None else (_named(name), {})
     try:
         with _quiet():
-            return kind.from_pretrained(folder, **extra, **more)
+            return made_by.from_pretrained(folder, **extra, **more)
     except Exception as error:
         raise UsageError(f"the model {folder} cannot be loaded: {first_line(error)}") from error
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from .kernels.parameters import Parameters
 from .options import Options, chosen_layers
+from .passes.alignment import is_misaligned
 from .passes.rewrite import EXACT_OP, Lowering, fits_sdpa
 from .passes.spec import AttentionSite
 from .short import Short, short
@@ -97,7 +98,9 @@ def _reason_against(site: AttentionSite, options: Options, chosen: bool) -> tupl
 
 def _exact(site: AttentionSite, code: DecisionCode, sentence: str) -> Decision:
     drops = site.spec.dropout_p > 0  # which only SDPA can, with a mask tensor where it must
-    if site.form == "sdpa" and (_nothing_to_gain(site) or (drops and not fits_sdpa(site))):
+    if (drops and is_misaligned(site)) or (
+        site.form == "sdpa" and (_nothing_to_gain(site) or (drops and not fits_sdpa(site)))
+    ):
         return Decision("leave", code, sentence, None)
     found = None if drops else short(site)
     if found is Short.LEAVE:

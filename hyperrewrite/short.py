@@ -18,6 +18,7 @@ from enum import Enum
 
 import torch
 
+from .passes.alignment import is_misaligned
 from .passes.masks import as_tensor
 from .passes.rewrite import fits_sdpa
 from .passes.spec import AttentionSite
@@ -77,7 +78,7 @@ def _is_right_in_sdpa(site: AttentionSite) -> bool:
     passes on.
     """
     spec = site.spec
-    if not spec.curve.is_straight or spec.sink is not None:
+    if not spec.curve.is_straight or spec.sink is not None or is_misaligned(site):
         return False
     return as_tensor(spec.mask, site.roots).empty_rows != "mean" or not _has_gradient(site)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from .curve import STRAIGHT, Curve
+from .layout import readable
 
 NEG_INF = float("-inf")
 
@@ -54,7 +55,7 @@ def attend(
         out, lse = _attend_cpu(query, key, value, log_weight, scale, is_causal)
     elif is_fused(query, key, value, log_weight is not None, is_causal):
         flash = torch.ops.aten._scaled_dot_product_flash_attention
-        out, lse = flash(query, key, value, 0.0, is_causal, scale=scale)[:2]
+        out, lse = flash(readable(query), readable(key), readable(value), 0.0, is_causal, scale=scale)[:2]
     else:
         out, lse = _attend_matmul(query, key, value, log_weight, scale, is_causal)
     if log_weight is not None:
@@ -85,14 +86,8 @@ def is_fused(query: Tensor, key: Tensor, value: Tensor, has_weight: bool, is_cau
         and features == value.shape[-1]
         and features <= 256
         and features % 8 == 0
-        and query.stride(-1) == key.stride(-1) == value.stride(-1) == 1
         and not (is_causal and query.shape[2] != key.shape[2])  # flash aligns causal masks at the last row
     )
-
-
-def _unit_stride(tensor: Tensor) -> Tensor:
-    """The CPU flash kernel reads the last dim as if it were dense; it does not check."""
-    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
 
 def _attend_cpu(
@@ -109,7 +104,7 @@ def _attend_cpu(
         wanted = accumulation_dtype(query.dtype)
         log_weight = (log_weight if log_weight.dtype == query.dtype else log_weight.to(wanted)).expand(shape)
     out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        _unit_stride(query), _unit_stride(key), _unit_stride(value), 0.0, is_causal, attn_mask=log_weight, scale=scale
+        readable(query), readable(key), readable(value), 0.0, is_causal, attn_mask=log_weight, scale=scale
     )
     return out[..., :value_features], lse
 
@@ -281,11 +276,11 @@ def _backward_cpu(
     if log_weight is not None:
         log_weight = log_weight.to(query.dtype).expand(*query.shape[:3], key.shape[2])
     grad_query, grad_key, grad_value = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
-        _unit_stride(grad_out),
-        _unit_stride(query),
-        _unit_stride(key),
-        _unit_stride(value),
-        _unit_stride(out),
+        readable(grad_out),
+        readable(query),
+        readable(key),
+        readable(value),
+        readable(out),
         lse.contiguous(),
         0.0,
         is_causal,

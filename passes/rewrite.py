@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import fx
 
 from .algebra import where
+from .alignment import is_misaligned
 from .alike import Alike
 from .canonical import CanonicalView, called
 from .copying import copied_graph
@@ -56,9 +57,10 @@ def fits_sdpa(site: AttentionSite) -> bool:
     """Whether one SDPA call computes the site exactly with no mask tensor that the graph does not already hold.
 
     On distributed tensors it does not: what SDPA becomes there is for many devices not known to PyTorch's sharding.
+    Nor where its kernels may be given rows that they cannot read.
     """
     spec, mask = site.spec, site.spec.mask
-    if site.distributed:
+    if site.distributed or is_misaligned(site):
         return False
     if any(part is not None for part in (mask.key_mask, mask.sliding_window, mask.first_key, mask.stop_key)):
         return False

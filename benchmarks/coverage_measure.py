@@ -83,7 +83,7 @@ class Capture:
         view = CanonicalView(expanded)
         suspects = [n for n in view.nodes if detect.is_fused(n) or (detect.is_softmax(n) and detect.is_attention(n))]
         try:
-            findings = find_sites(expanded, held_tensors(module, example_inputs))
+            findings = find_sites(expanded, held_tensors(module, example_inputs), torch.is_grad_enabled())
         except Exception as error:
             self.sites += len(suspects)
             if suspects:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
+import torch
 from torch import fx
 
 from .generated_code import Generated, generated_for
@@ -57,7 +58,7 @@ def analyse(
     start = time.perf_counter()
     rejections: tuple[RejectionRow, ...] = ()
     try:
-        program = Program(module, example_inputs)
+        program = Program(module, example_inputs, torch.is_grad_enabled())
         places = program.places
         rejections = fold_rejections(map(rejection_row, program.rejections))
         decided = [*zip(places, decide([place.site for place in places], options), strict=True)]

@@ -49,7 +49,7 @@ def short(site: AttentionSite) -> Short | None:
         return None
     if not few and (spec.device.type != "cpu" or not (_is_small(site, MOST_PAIRS) or _is_linear(site))):
         return None
-    if not _is_right_in_sdpa(site):
+    if not is_right_in_sdpa(site):
         return Short.LEAVE if few or _is_small(site, MOST_LEFT) else None
     if site.form == "sdpa" and not repeats:
         return Short.LEAVE
@@ -71,7 +71,7 @@ def _is_linear(site: AttentionSite) -> bool:
     return straight and mask.key_mask is not None and all(part is None for part in others)
 
 
-def _is_right_in_sdpa(site: AttentionSite) -> bool:
+def is_right_in_sdpa(site: AttentionSite) -> bool:
     """Whether SDPA with the mask as a tensor gives what the site does, in gradients too.
 
     A row without keys whose scores are a finite number is a mean of all values. SDPA's backward misses what such a row

@@ -54,7 +54,7 @@ def bind(
     view: CanonicalView, form: str, anchor: fx.Node, output: fx.Node, output_index: Index, reading: Reading
 ) -> AttentionSite:
     roots = reading.roots
-    trace = reading.evaluator.views.trace
+    trace = reading.evaluator.trace
     chains = [trace(*step) for step in (reading.query, reading.key, reading.value)]
     queries = candidates(view, chains[0], roots, roots.query_position, roots.features)
     keys = candidates(view, chains[1], roots, roots.key_position, roots.features)
@@ -77,6 +77,8 @@ def bind(
     dtypes = {view.tensor(c.step[0]).dtype for c in (query, key, value)}
     if not all(d.is_floating_point for d in dtypes):
         raise Rejected(RejectionCode.DTYPE, f"operands of {', '.join(map(str, dtypes))}", output)
+    product = reading.program.product
+    is_detached = product is not None and product.detached
     sample = view.tensor(query.step[0])
     mask, bias = _mask_and_bias(reading)
     if reading.dropout_p and (reading.sink is not None or not reading.program.curve.is_straight):
@@ -106,8 +108,8 @@ def bind(
         anchor=anchor,
         output=output,
         output_index=output_index,
-        query=query.operand,
-        key=key.operand,
+        query=replace(query.operand, detached=is_detached),
+        key=replace(key.operand, detached=is_detached),
         value=value.operand,
         spec=spec,
         roots=roots,

@@ -90,7 +90,7 @@ def _comes_from_top(node: fx.Node, view: CanonicalView) -> bool:
         name = called(node)
         if name in _TOPS:
             return True
-        handed_on = view.op(node).word in VIEWS or name in ("detach", "to", "float", "getitem")
+        handed_on = view.op(node).word in VIEWS or name in ("to", "float", "getitem")
         if not handed_on or len(node.all_input_nodes) != 1:
             return False
         node = node.all_input_nodes[0]

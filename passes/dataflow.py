@@ -1,4 +1,4 @@
-"""The graph as networkx sees it: who depends on whom, and which tensors are written in place.
+"""The graph as networkx sees it: who depends on whom, which tensors are written in place, where gradients are recorded.
 
 Views share storage; a write to one is a write to all. The matcher reads values, so before it moves a read to a later
 place it asks here whether a write stands in between.
@@ -7,24 +7,30 @@ place it asks here whether a write stands in between.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
 import networkx as nx
 import torch
 from torch import fx
+from torch.autograd.grad_mode import _enter_inference_mode, _exit_inference_mode
 
 from .aten import aliased, operator_of, writes
-from .canonical import CanonicalView
+from .canonical import CanonicalView, drops
 from .purity import is_pure
 from .vocabulary import VIEWS
 
 
 class Dataflow:
-    """Reachability and aliasing over one canonical view."""
+    """Reachability, aliasing and gradient mode over one canonical view.
 
-    def __init__(self, view: CanonicalView) -> None:
+    records: whether gradient mode is on where the graph begins.
+    """
+
+    def __init__(self, view: CanonicalView, records: bool = True) -> None:
         self.view = view
+        self._records_at_first = records
 
     @cached_property
     def graph(self) -> nx.DiGraph:
@@ -51,6 +57,35 @@ class Dataflow:
     def readers(self, node: fx.Node) -> list[fx.Node]:
         """Who reads a node and is not dead."""
         return [user for user in node.users if user not in self.dead]
+
+    @cached_property
+    def _unrecorded(self) -> frozenset[fx.Node]:
+        return unrecorded_nodes(self.view.nodes, self._records_at_first)
+
+    def stops_gradients(self, node: fx.Node, output: fx.Node) -> bool:
+        """Whether no gradient goes back through a node, as gradient mode is off there, though one comes to `output`."""
+        return node in self._unrecorded and output not in self._unrecorded and not self._is_handed_on(node)
+
+    def born(self, node: fx.Node) -> fx.Node:
+        """The node that made the very tensor that a node gives: what is written in place, or handed on as it is."""
+        while self.view.op(node).in_place or self._is_handed_on(node):
+            op = self.view.op(node)
+            source = op.get("input", op.get("left"))
+            if not isinstance(source, fx.Node):
+                return node
+            node = source
+        return node
+
+    def _is_handed_on(self, node: fx.Node) -> bool:
+        """Whether a node gives back the very tensor that it is given: a cast to the dtype that it has, a dropout in
+        evaluation. Nothing is recorded for it in any mode."""
+        op = self.view.op(node)
+        source = op.get("input")
+        if op.word == "opaque" or op.in_place or not isinstance(source, fx.Node):
+            return False
+        if op.word == "dropout":  # the tracer records a copy of it
+            return not drops(op)
+        return isinstance(self.view.value(node), torch.Tensor) and self.view.value(node) is self.view.value(source)
 
     @cached_property
     def _roots(self) -> dict[fx.Node, fx.Node]:
@@ -154,6 +189,23 @@ class Dataflow:
         for node, root in self._roots.items():
             members.setdefault(root, []).append(node)
         return members
+
+
+def unrecorded_nodes(nodes: Iterable[fx.Node], records: bool) -> frozenset[fx.Node]:
+    """The nodes that run while gradient mode is off. records: whether it is on where their graph begins."""
+    found: set[fx.Node] = set()
+    outer: dict[Any, bool] = {}
+    for node in nodes:
+        if node.op == "call_function" and node.target is torch._C._set_grad_enabled:
+            records = bool(node.args[0])
+        elif node.op == "call_function" and node.target is _enter_inference_mode:
+            outer[node] = records
+            records = records and not node.args[0]
+        elif node.op == "call_function" and node.target is _exit_inference_mode:
+            records = outer.get(node.args[0], records)
+        elif not records:
+            found.add(node)
+    return frozenset(found)
 
 
 def storages_of(value: Any) -> list[int]:

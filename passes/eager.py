@@ -163,7 +163,7 @@ def _read_back(
     """Pull the product with V back to queries, keys and the score program."""
     roots = plan.roots(heads)
     at = plan.at(roots, heads)
-    evaluator = Evaluator(view, flow, roots.domain, RULES, softmax)
+    evaluator = Evaluator(view, flow, roots.domain, RULES, softmax, product.node)
     index = product.position(plan.probability_labels, at, view.shape(plan.probabilities))
     element = evaluator.at(plan.probabilities, index, product.node)
     source = view.op(softmax).get("input")
@@ -187,6 +187,8 @@ def _read_back(
         raise Rejected(RejectionCode.DTYPE, f"softmax of {dtype} in {given}", softmax)
     scores = evaluator.at(source, probability.index, softmax)
     scores, sink = _without_sink(view, evaluator, roots, softmax, dim, scores, probability.index)
+    if probability.detached:
+        scores, sink = evaluator.detached(scores), None if sink is None else evaluator.detached(sink)
     bounds = Bounds(evaluator, roots.key_position)
     reader = Reader(softmax, dtype, roots.key_position, bounds, has_sink=sink is not None)
     program = _program(flow, with_one_product(view, scores, roots), reader)
@@ -304,11 +306,11 @@ def _merged_heads(reading: Reading) -> sympy.Expr | None:
     roots = reading.roots
     if roots.batch is None or roots.heads:
         return None
-    for _, index in reading.evaluator.views.trace(*reading.query):
+    for _, index in reading.evaluator.trace(*reading.query):
         if len(index) == 4 and index[0] == ZERO and Int(roots.batch) in index:
             return roots.sizes[roots.batch]  # a batch of one: nothing is divided
     for step in (reading.query, reading.key, reading.value):
-        for _, index in reading.evaluator.views.trace(*step):
+        for _, index in reading.evaluator.trace(*step):
             for at in index:
                 heads = _divisor(at, roots.batch, roots)
                 if heads is not None:

@@ -123,6 +123,10 @@ class Emitter:
 
     def operand(self, operand: Operand, row: sympy.Symbol | None, features: tuple[sympy.Symbol, ...]) -> fx.Node:
         """A tensor of the graph as [batch, head, position, feature]; a view wherever strides allow."""
+        node = self._operand(operand, row, features)
+        return self.method("detach", node) if operand.detached else node
+
+    def _operand(self, operand: Operand, row: sympy.Symbol | None, features: tuple[sympy.Symbol, ...]) -> fx.Node:
         heads: Axes = self.roots.heads or (None,)
         node, index = self.copied[operand.node], operand.index
         slots: list[sympy.Symbol | None] = [self.roots.batch, *heads, row, *(features or (None,))]
@@ -257,6 +261,7 @@ class Emitter:
         if isinstance(expr, Load):
             found = self._placed_load(expr.node, expr.index, axes)
             found = self._gathered(expr, axes) if found is None else found
+            found = self.method("detach", found) if expr.detached else found
             self.numbers.know(found, self.view.value(expr.node))
             return found
         if isinstance(expr, Int):

@@ -8,6 +8,7 @@ stands, which is always right. Masks, biases and the way from QKᵀ to softmax a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import torch
@@ -17,10 +18,23 @@ from .algebra import where
 from .canonical import CanonicalView, Op
 from .dataflow import Dataflow
 from .domain import Domain
-from .expression import ONE, ZERO, Expr, Index, Load, Number, Probability, integer, with_origin
+from .expression import (
+    ONE,
+    ZERO,
+    Apply,
+    Expr,
+    Index,
+    Load,
+    Number,
+    Probability,
+    Product,
+    integer,
+    mapped,
+    with_origin,
+)
 from .held import Triangle
 from .rounding import in_dtype
-from .views import Views
+from .views import Step, Views
 
 Rule: TypeAlias = Callable[["Evaluator", fx.Node, Op, Index], Expr | None]
 
@@ -32,6 +46,7 @@ class Evaluator:
 
     rules     word → how an element of its result is read (`rules.RULES`).
     softmax   the node whose elements are `Probability`; None while reading anything else.
+    output    the node whose value a site replaces: gradients that come to it flow back from there; None: not looked at.
     readers   node → the first node that reads it: what a later read must agree with.
     reads     (node, reader) of every step from a product to the operand that was chosen for it.
     assumed   inputs that were read by their present values.
@@ -44,8 +59,9 @@ class Evaluator:
         domain: Domain,
         rules: Mapping[str, Rule],
         softmax: fx.Node | None = None,
+        output: fx.Node | None = None,
     ) -> None:
-        self.view, self.flow, self.domain, self.softmax = view, flow, domain, softmax
+        self.view, self.flow, self.domain, self.softmax, self.output = view, flow, domain, softmax, output
         self._rules = rules
         self.views = Views(view, domain)
         self.readers: dict[fx.Node, fx.Node] = {}
@@ -64,15 +80,45 @@ class Evaluator:
         if self._depth > MAX_DEPTH or self.flow.rewritten_behind(node, reader):
             return Load(node, index)
         if node is self.softmax:
-            return Probability(node, index)
+            return Probability(node, index, detached=self.stops_gradients(node))
         key = (node, index)
         if key not in self._memo:
             self._depth += 1
             try:
-                self._memo[key] = with_origin(self._read(node, index), node, index)
+                self._memo[key] = with_origin(self._recorded(node, index), node, index)
             finally:
                 self._depth -= 1
         return self._memo[key]
+
+    def stops_gradients(self, node: fx.Node) -> bool:
+        """Whether no gradient that comes to the site's output goes back through a node."""
+        return self.output is not None and self.flow.stops_gradients(node, self.output)
+
+    def trace(self, node: fx.Node, index: Index) -> list[Step]:
+        """The node and what it is a view of, nearest first, as far as gradients go back."""
+        return self.views.trace(node, index, self.stops_gradients)
+
+    def detached(self, expr: Expr) -> Expr:
+        """An expression through which no gradient goes back. The nodes that hold parts of it may let one through."""
+
+        def cut(at: Expr) -> Expr:
+            if isinstance(at, Apply):
+                return replace(at, origin=None)
+            if not isinstance(at, Load | Product | Probability):
+                return at
+            value = self.view.value(at.node)
+            is_float = isinstance(value, torch.Tensor) and value.dtype.is_floating_point
+            return replace(at, detached=True) if is_float else at
+
+        return mapped(expr, cut)
+
+    def _recorded(self, node: fx.Node, index: Index) -> Expr:
+        """The element as gradient mode has it where the node runs."""
+        if not self.stops_gradients(node):
+            return self._read(node, index)
+        if not self.stops_gradients(self.flow.born(node)):
+            return Load(node, index)  # written in place: the gradient stays that of the old value
+        return self.detached(self._read(node, index))
 
     def _read(self, node: fx.Node, index: Index) -> Expr:
         op = self.view.op(node)

@@ -47,10 +47,14 @@ class Int(Element):
 
 @dataclass(frozen=True, slots=True)
 class Load(Element):
-    """An element of a tensor that the graph computes in a way that is not looked into."""
+    """An element of a tensor that the graph computes in a way that is not looked into.
+
+    detached, here and below: no gradient flows back to the tensor from where the element is read.
+    """
 
     node: fx.Node
     index: Index
+    detached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Product(Element):
 
     node: fx.Node
     index: Index
+    detached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Probability(Element):
 
     node: fx.Node
     index: Index
+    detached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

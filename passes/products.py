@@ -32,7 +32,11 @@ def with_one_product(view: CanonicalView, scores: Expr, roots: Roots) -> list[Ex
 
 def captured(scores: Expr, kept: Product | None = None) -> Expr:
     """An expression with every product but one as the tensor that holds it."""
-    return mapped(scores, lambda at: Load(at.node, at.index) if isinstance(at, Product) and at != kept else at)
+
+    def held(at: Expr) -> Expr:
+        return Load(at.node, at.index, at.detached) if isinstance(at, Product) and at != kept else at
+
+    return mapped(scores, held)
 
 
 def _width(view: CanonicalView, element: Product, roots: Roots) -> int | None:

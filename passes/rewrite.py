@@ -216,7 +216,7 @@ def _needs_strides(view: CanonicalView, flow: Dataflow, node: fx.Node, body: boo
             if name in STRIDE_BOUND or (body and user.op == "output"):
                 return True
             word = view.op(user).word
-            if user not in seen and (word in HANDING_ON or name in ("clone", "detach", "to")) and name != "contiguous":
+            if user not in seen and (word in HANDING_ON or name in ("clone", "to")) and name != "contiguous":
                 seen.add(user)
                 stack.append(user)
     return False

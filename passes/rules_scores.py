@@ -48,6 +48,11 @@ def dropped_share(p: Expr, node: fx.Node) -> Number:
     return Number(float(p.value))
 
 
+def _detach(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    value = ev.element(op.get("input"), index, node)
+    return None if value is None else ev.detached(value)
+
+
 def _nan_to_num(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     """NaN → 0 of probabilities, which are never infinite; of anything else the value stays captured."""
     value = ev.number(op.get("input"), index, node)
@@ -66,6 +71,7 @@ RULES: dict[str, Rule] = {
     "einsum": _product,
     "baddbmm": _baddbmm,
     "dropout": _dropout,
+    "detach": _detach,
     "nan_to_num": _nan_to_num,
     "isnan": _isnan,
 }

@@ -39,7 +39,7 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
     plan = ValueSide(node, (), value, (), batch, "row", "key", ("feature",), sizes)
     roots = plan.roots(None).with_features((shapes[0][-1],))
     at = plan.at(roots, None)
-    evaluator = Evaluator(view, flow, roots.domain, RULES)
+    evaluator = Evaluator(view, flow, roots.domain, RULES, output=node)
     p = evaluator.number(op.get("dropout_p", 0.0), (), node)
     dropout_p = float(dropped_share(p, node).value) if p is not None else 0.0
     lead = tuple(at[k] for k in batch)

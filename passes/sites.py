@@ -44,13 +44,14 @@ class Findings:
     rejections: tuple[Rejection, ...]
 
 
-def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None) -> Findings:
+def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None, records: bool = True) -> Findings:
     """Every attention of a graph with recorded shapes (`example_value` or `val` in the meta). Changes nothing.
 
     held: values of inputs that the model hands to every call, which a site may then rest on (`AttentionSite.assumed`).
+    records: whether gradient mode is on where the graph begins.
     """
     view = CanonicalView(module, held=held)
-    flow = Dataflow(view)
+    flow = Dataflow(view, records)
     sites: list[AttentionSite] = []
     rejections: list[Rejection] = []
     for node in view.nodes:

@@ -78,10 +78,14 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A tensor of a site: the node, and which index of the site stands at each of its dims."""
+    """A tensor of a site: the node, and which index of the site stands at each of its dims.
+
+    detached: no gradient flows back to it from the site.
+    """
 
     node: fx.Node
     index: Index
+    detached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from torch import Tensor, fx
 from torch._ops import HigherOrderOperator
 
 from .canonical import module_path
+from .dataflow import unrecorded_nodes
 from .expand import expand
 from .held import Triangle, held_tensors
 from .rewrite import EXACT_OP, Lowering, rewrite
@@ -101,17 +102,23 @@ def _attribute(module: fx.GraphModule, node: fx.Node) -> Any:
 
 @dataclass(eq=False)
 class Part:
-    """One graph of a program: as it came, and taken apart; `held` are known values of its inputs."""
+    """One graph of a program: as it came, and taken apart; `held` are known values of its inputs.
+
+    bodies    what each of the calls runs.
+    records   whether gradient mode is on where the graph begins.
+    """
 
     original: fx.GraphModule
     module: fx.GraphModule
     calls: tuple[Call, ...]
+    bodies: tuple[Part, ...]
+    records: bool
     held: Mapping[str, Tensor] = field(default_factory=dict)
 
     @cached_property
     def findings(self) -> Findings:
         """What stands in this graph alone."""
-        return find_sites(self.module, self.held)
+        return find_sites(self.module, self.held, self.records)
 
     @cached_property
     def order(self) -> dict[fx.Node, int]:
@@ -157,30 +164,33 @@ class Written:
 
 
 class Program:
-    """A Dynamo graph with every graph that it runs. Nothing of it is ever changed."""
+    """A Dynamo graph with every graph that it runs. Nothing of it is ever changed.
 
-    def __init__(self, module: fx.GraphModule, example_inputs: Sequence[Any] = ()) -> None:
-        self._parts: dict[int, Part] = {}
-        root = self._part(module)
+    records: whether gradient mode is on where the outermost graph begins.
+    """
+
+    def __init__(self, module: fx.GraphModule, example_inputs: Sequence[Any] = (), records: bool = True) -> None:
+        self._parts: dict[tuple[int, bool], Part] = {}
+        root = self._part(module, records)
         inputs = {str(node.target): node for node in root.module.graph.find_nodes(op="placeholder")}
         self._runs = sorted(self._reached(Run(root, (), (), inputs, True, ())), key=lambda run: run.key)
         held = held_tensors(module, example_inputs)
         for part in self._parts.values():
             part.held = {name: held[root] for name, root in self._agreed(part).items() if root in held}
 
-    def _part(self, module: fx.GraphModule) -> Part:
-        if id(module) not in self._parts:
+    def _part(self, module: fx.GraphModule, records: bool) -> Part:
+        key = (id(module), records)
+        if key not in self._parts:
             expanded = expand(module)
-            part = Part(module, expanded, calls_of(expanded))
-            self._parts[id(module)] = part
-            for call in part.calls:
-                self._part(call.body)
-        return self._parts[id(module)]
+            calls, unrecorded = calls_of(expanded), unrecorded_nodes(expanded.graph.nodes, records)
+            bodies = tuple(self._part(call.body, call.node not in unrecorded) for call in calls)
+            self._parts[key] = Part(module, expanded, calls, bodies, records)
+        return self._parts[key]
 
     def _reached(self, run: Run) -> Iterator[Run]:
         yield run
         for k, call in enumerate(run.part.calls):
-            part = self._parts[id(call.body)]
+            part = run.part.bodies[k]
             names = [str(node.target) for node in part.module.graph.find_nodes(op="placeholder")]
             inputs = {
                 name: run.inputs[str(operand.target)]

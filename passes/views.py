@@ -49,10 +49,10 @@ class Views:
         sizes = self.view.shape(source)
         return source, tuple(ZERO if size == 1 else at for size, at in zip(sizes, position, strict=True))
 
-    def trace(self, node: fx.Node, index: Index) -> list[Step]:
-        """The node and everything it is a view of, nearest first."""
+    def trace(self, node: fx.Node, index: Index, ends: Callable[[fx.Node], bool] = lambda node: False) -> list[Step]:
+        """The node and what it is a view of, nearest first, up to a node where it ends."""
         chain = [(node, index)]
-        while (found := self.step(*chain[-1])) is not None:
+        while not ends(chain[-1][0]) and (found := self.step(*chain[-1])) is not None:
             chain.append(found)
         return chain
 

@@ -135,6 +135,8 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling],
     word("repeat", "input *repeats", "repeat")
     word("repeat_interleave", "input repeats dim", torch.repeat_interleave, "repeat_interleave")
     word("identity", "input *rest", "contiguous", "clone", torch.clone, "aten::alias", "aten::lift_fresh_copy")
+    data_of = torch._C._autograd._get_data_attr  # type: ignore[attr-defined]
+    word("detach", "input", "detach", torch.detach, data_of, "aten::detach")
     word("cat", "tensors dim", torch.cat, torch.concat, torch.concatenate)
     word("hstack", "tensors", torch.hstack)
     word("split", "input size dim", torch.split, torch.functional.split, "split", torch.split_with_sizes)
@@ -268,6 +270,7 @@ VIEWS = frozenset(
         "chunk",
         "unbind",
         "identity",
+        "detach",
         "cast",
     )
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from hyperrewrite.passes.rewrite import Lowering, rewrite
+from hyperrewrite.passes.rewrite import Lowering, fits_sdpa, rewrite
 from hyperrewrite.passes.sites import Findings, find_sites
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hyperrewrite.analysis import Analysis, analyse
 from hyperrewrite.options import Options
+from hyperrewrite.short import is_right_in_sdpa
 
 EXACT = Options.of({"approximate": False})
 OP = Lowering("op", {"algorithm": "exact"})  # every site as the op, which shows all that the matcher read
@@ -34,6 +35,11 @@ class Captured:
     def with_op(self) -> fx.GraphModule:
         """The graph with every site written as one exact call of the op."""
         return rewrite(self.module, [(site, OP) for site in self.findings().sites]).module
+
+    def with_sdpa(self) -> fx.GraphModule:
+        """The graph with every site written as SDPA that SDPA is right for, with a mask tensor where it must."""
+        sites = [site for site in self.findings().sites if fits_sdpa(site) or is_right_in_sdpa(site)]
+        return rewrite(self.module, [(site, Lowering("sdpa")) for site in sites]).module
 
 
 def capture(
@@ -57,10 +63,11 @@ class Backend:
     """A backend that rewrites as the real one does and runs the result as it stands; keeps what it did.
 
     options None: graphs are left alone, which counts what Dynamo compiles without us. op: every site as the exact op.
+    sdpa: every site as SDPA that can be, however short.
     """
 
-    def __init__(self, options: Options | None = EXACT, op: bool = False) -> None:
-        self.options, self.op = options, op
+    def __init__(self, options: Options | None = EXACT, op: bool = False, sdpa: bool = False) -> None:
+        self.options, self.op, self.sdpa = options, op, sdpa
         self.graphs: list[Captured] = []
         self.analyses: list[Analysis] = []
 
@@ -71,6 +78,8 @@ class Backend:
             return module.forward
         if self.op:
             return graph.with_op().forward
+        if self.sdpa:
+            return graph.with_sdpa().forward
         self.analyses.append(analyse(module, self.options, inputs))
         assert not self.analyses[-1].report.failures, self.analyses[-1].report.failures
         return self.analyses[-1].module.forward

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +20,8 @@ from torch import Tensor, fx
 
 @dataclass(frozen=True)
 class Plan:
-    """What is written how. `odd` names a mutation after which it may be no attention at all, or another."""
+    """What is written how. `unrecorded` names the stage that runs under no_grad; `odd` a mutation after which it may be
+    no attention at all, or another."""
 
     batch: int
     kv_heads: int
@@ -41,6 +44,7 @@ class Plan:
     after: str
     sink: str
     end: str
+    unrecorded: str
     odd: str
 
     @property
@@ -53,6 +57,7 @@ MASKS = (
     "bias", "row_bias", "prefix", "hstack", "log_band", "filled", "times_ones", "documents",
     "uint8", "unsigned", "int32", "bfloat16",
 )  # fmt: skip
+STAGES = ("operands", "scores", "scaled", "masked", "softmax", "after", "output")
 ODD = (
     "softmax_dim", "transpose_scores", "tile", "swap_heads", "weights_scaled", "negative", "anti_causal", "sliced",
     "masked_by_another", "row_under_cap", "late_clamp",
@@ -88,6 +93,7 @@ def plans(draw: st.DrawFn) -> Plan:
         after=draw(st.sampled_from(["", "", "", "masked", "in_place", "times", "nan", "isnan", "mean"])),
         sink=draw(st.sampled_from(["", "", "", "behind", "front"])),
         end=draw(st.sampled_from(["plain", "join", "view", "transpose"])),
+        unrecorded=draw(st.sampled_from(["", "", "", "", "", *STAGES, "all but softmax"])),
         odd=draw(st.sampled_from(["", "", "", *ODD])),
     )
 
@@ -130,7 +136,7 @@ def checked(plan: Plan) -> Findings:
     call, args = function(plan), inputs(plan)
     with RowsWithoutKeys() as rows:
         expected = run_with_gradients(call, args)
-    for backend in (Backend(), Backend(op=True)):
+    for backend in (Backend(sdpa=True), Backend(op=True)):
         actual = None
         try:
             actual = run_with_gradients(call, args, backend)
@@ -147,7 +153,7 @@ def checked(plan: Plan) -> Findings:
 def _rewritten(backend: Backend) -> fx.GraphModule | None:
     """What became of the last graph; None where the passes failed."""
     with suppress(Exception):
-        return backend.graphs[-1].with_op() if backend.op else backend.analyses[-1].module
+        return backend.graphs[-1].with_op() if backend.op else backend.graphs[-1].with_sdpa()
     return None
 
 
@@ -178,61 +184,85 @@ def _product(plan: Plan, a: Tensor, b: Tensor, letters: str) -> Tensor:
     return a @ b if plan.product == "operator" else torch.matmul(a, b)
 
 
+def _mode(plan: Plan, stage: str) -> contextlib.AbstractContextManager[Any]:
+    """Gradient mode of a stage."""
+    is_off = plan.unrecorded == stage or (plan.unrecorded == "all but softmax" and stage != "softmax")
+    return torch.set_grad_enabled(not is_off)
+
+
 def _four(
     plan: Plan, q: Tensor, k: Tensor, v: Tensor, padding: Tensor, keep: Tensor, bias: Tensor, scale: Tensor
 ) -> Tensor:
-    k, v = _repeated(plan, k), _repeated(plan, v)
-    if plan.rank == "tied":
-        bias, scale = bias[:1], scale[:1]
-    if plan.odd == "swap_heads" and plan.heads == plan.n_k:
-        k = k.transpose(1, 2)
-    if plan.odd == "sliced" and plan.n_k > 2:
-        k, v, padding, keep, bias = k[:, :, 1:], v[:, :, 1:], padding[:, 1:], keep[:, 1:], bias[..., 1:]
-    q, k = _scaled_operands(plan, q, k)
-    if plan.rank == "positions_first":
-        q, k, v = (t.transpose(1, 2).contiguous() for t in (q, k, v))
-        scores = torch.einsum("bqhd,bkhd->bhqk", q, k)
-    elif plan.rank == "tied":  # all heads share one map
-        scores = torch.einsum("bhqd,bhkd->bqk", q, k)[:, None]
-    elif plan.rank == "merged":
-        q, k, v = (t.reshape(-1, *t.shape[2:]) for t in (q, k, v))
-        scores = _product(plan, q, k if plan.product == "einsum" else _transposed(plan, k), "xqd,xkd->xqk")
-        scores = scores.view(plan.batch, plan.heads, *scores.shape[1:])
-    else:
-        scores = _product(plan, q, k if plan.product == "einsum" else _transposed(plan, k), "bhqd,bhkd->bhqk")
-    if plan.odd == "transpose_scores" and scores.shape[-1] == scores.shape[-2]:
-        scores = scores.transpose(-1, -2)
-    scores = _capped(plan, _scaled_scores(plan, scores, scale[:, None, None]), bias)
-    if plan.relative and plan.rank == "four":
-        scores = scores + torch.einsum("bhqd,hkd->bhqk", q[..., :1], k[0, :, :, -1:])
-    weights = _softmax(plan, _masked(plan, scores, padding[:, None, None], keep, bias), scale[:, None, None])
-    weights = _after(plan, weights, padding[:, None, None], keep)
-    if plan.odd == "weights_scaled":
-        weights = weights * scale[:, None, None]
-    if plan.rank == "positions_first":
-        return _ended(plan, torch.einsum("bhqk,bkhe->bqhe", weights, v).transpose(1, 2))
-    if plan.rank == "tied":
-        return _ended(plan, torch.einsum("bqk,bhke->bhqe", weights[:, 0], v))
-    if plan.rank == "merged":
-        out = _product(plan, weights.flatten(0, 1), v, "xqk,xke->xqe")
-        return _ended(plan, out.view(plan.batch, plan.heads, *out.shape[1:]))
-    return _ended(plan, _product(plan, weights, v, "bhqk,bhke->bhqe"))
+    with _mode(plan, "operands"):
+        k, v = _repeated(plan, k), _repeated(plan, v)
+        if plan.rank == "tied":
+            bias, scale = bias[:1], scale[:1]
+        if plan.odd == "swap_heads" and plan.heads == plan.n_k:
+            k = k.transpose(1, 2)
+        if plan.odd == "sliced" and plan.n_k > 2:
+            k, v, padding, keep, bias = k[:, :, 1:], v[:, :, 1:], padding[:, 1:], keep[:, 1:], bias[..., 1:]
+        q, k = _scaled_operands(plan, q, k)
+        if plan.rank == "positions_first":
+            q, k, v = (t.transpose(1, 2).contiguous() for t in (q, k, v))
+        elif plan.rank == "merged":
+            q, k, v = (t.reshape(-1, *t.shape[2:]) for t in (q, k, v))
+    with _mode(plan, "scores"):
+        if plan.rank == "positions_first":
+            scores = torch.einsum("bqhd,bkhd->bhqk", q, k)
+        elif plan.rank == "tied":  # all heads share one map
+            scores = torch.einsum("bhqd,bhkd->bqk", q, k)[:, None]
+        else:
+            letters = "xqd,xkd->xqk" if plan.rank == "merged" else "bhqd,bhkd->bhqk"
+            scores = _product(plan, q, k if plan.product == "einsum" else _transposed(plan, k), letters)
+        if plan.rank == "merged":
+            scores = scores.view(plan.batch, plan.heads, *scores.shape[1:])
+        if plan.odd == "transpose_scores" and scores.shape[-1] == scores.shape[-2]:
+            scores = scores.transpose(-1, -2)
+    with _mode(plan, "scaled"):
+        scores = _capped(plan, _scaled_scores(plan, scores, scale[:, None, None]), bias)
+        if plan.relative and plan.rank == "four":
+            scores = scores + torch.einsum("bhqd,hkd->bhqk", q[..., :1], k[0, :, :, -1:])
+    weights = _weights(plan, scores, padding[:, None, None], keep, bias, scale[:, None, None])
+    with _mode(plan, "after"):
+        if plan.odd == "weights_scaled":
+            weights = weights * scale[:, None, None]
+    with _mode(plan, "output"):
+        if plan.rank == "positions_first":
+            return _ended(plan, torch.einsum("bhqk,bkhe->bqhe", weights, v).transpose(1, 2))
+        if plan.rank == "tied":
+            return _ended(plan, torch.einsum("bqk,bhke->bhqe", weights[:, 0], v))
+        if plan.rank == "merged":
+            out = _product(plan, weights.flatten(0, 1), v, "xqk,xke->xqe")
+            return _ended(plan, out.view(plan.batch, plan.heads, *out.shape[1:]))
+        return _ended(plan, _product(plan, weights, v, "bhqk,bhke->bhqe"))
 
 
 def _five(
     plan: Plan, q: Tensor, k: Tensor, v: Tensor, padding: Tensor, keep: Tensor, bias: Tensor, scale: Tensor
 ) -> Tensor:
-    q, k = _scaled_operands(plan, q, k)
-    q = q.unflatten(1, (plan.kv_heads, plan.group))
-    scores = q @ _transposed(plan, k)[:, :, None]
     parted = (plan.kv_heads, plan.group)
-    scores = _scaled_scores(plan, scores, scale.view(*parted, 1, 1))
-    scores = _capped(plan, scores, bias.unflatten(0, parted))
-    scores = _masked(plan, scores, padding[:, None, None, None], keep, bias.unflatten(0, parted))
-    weights = _softmax(plan, scores, scale.view(*parted, 1, 1))
-    weights = _after(plan, weights, padding[:, None, None, None], keep)
-    out = torch.matmul(weights, v[:, :, None])
-    return _ended(plan, out.flatten(1, 2))
+    with _mode(plan, "operands"):
+        q, k = _scaled_operands(plan, q, k)
+        q = q.unflatten(1, parted)
+        k, v = k[:, :, None], v[:, :, None]
+    with _mode(plan, "scores"):
+        scores = q @ _transposed(plan, k)
+    with _mode(plan, "scaled"):
+        scores = _scaled_scores(plan, scores, scale.view(*parted, 1, 1))
+        scores = _capped(plan, scores, bias.unflatten(0, parted))
+    masks = padding[:, None, None, None], keep, bias.unflatten(0, parted)
+    weights = _weights(plan, scores, *masks, scale.view(*parted, 1, 1))
+    with _mode(plan, "output"):
+        return _ended(plan, torch.matmul(weights, v).flatten(1, 2))
+
+
+def _weights(plan: Plan, scores: Tensor, padding: Tensor, keep: Tensor, bias: Tensor, by_head: Tensor) -> Tensor:
+    with _mode(plan, "masked"):
+        scores = _masked(plan, scores, padding, keep, bias)
+    with _mode(plan, "softmax"):
+        weights = _softmax(plan, scores, by_head)
+    with _mode(plan, "after"):
+        return _after(plan, weights, padding, keep)
 
 
 def _scaled_operands(plan: Plan, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:

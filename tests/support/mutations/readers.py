@@ -55,6 +55,22 @@ def weights_changed(d: Draft, n: fx.Node) -> str:
     return f"{target} with a tensor over {kind} behind"
 
 
+@change(floats)
+def unrecorded(d: Draft, n: fx.Node) -> str | None:
+    """A stretch of steps under no_grad; sometimes one of them with gradients."""
+    steps = [n, *d.later(n)]
+    if n.op == "placeholder" or len(steps) < 2:
+        return None
+    last = d.random.randrange(1, len(steps))
+    inside = d.random.choice(steps[:last]) if d.random.random() < 1 / 3 else None
+    d.call(n, torch._C._set_grad_enabled, False)
+    d.call(steps[last], torch._C._set_grad_enabled, True)
+    if inside is not None:
+        d.call(inside, torch._C._set_grad_enabled, True)
+        d.following(inside, torch._C._set_grad_enabled, False)
+    return f"without gradients up to {steps[last].name}" + ("" if inside is None else f", but for {inside.name}")
+
+
 @change(lambda d, n: len(n.all_input_nodes) > 0)
 def rewired(d: Draft, n: fx.Node) -> str | None:
     """An operand becomes another tensor of the same shape: K and V exchanged, masks of another layer, …"""

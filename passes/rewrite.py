@@ -100,7 +100,7 @@ def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lower
         new.meta.update(old.meta)
         old.replace_all_uses_with(new)
         copied[site.output] = new
-    _drop_dead(CanonicalView(module, graph), graph)
+    drop_dead(CanonicalView(module, graph), graph)
     graph.lint()
     result = fx.GraphModule(module, graph)
     result.meta.update(module.meta)
@@ -388,7 +388,7 @@ def _rows(emitter: Emitter, expr: Expr, position: sympy.Symbol | None, count: sy
     return emitter.method("expand", node, -1, emitter.size(count))
 
 
-def _drop_dead(view: CanonicalView, graph: fx.Graph) -> None:
+def drop_dead(view: CanonicalView, graph: fx.Graph) -> None:
     """Erase what only the replaced regions read: words of the vocabulary, and what else only computes."""
     flow = Dataflow(view)
     stack = [node for node in graph.nodes if not node.users and node.op in ("call_function", "call_method")]

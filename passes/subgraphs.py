@@ -15,11 +15,12 @@ from typing import Any
 from torch import Tensor, fx
 from torch._ops import HigherOrderOperator
 
-from .canonical import module_path
-from .dataflow import unrecorded_nodes
+from .canonical import CanonicalView, module_path
+from .dataflow import Dataflow, unrecorded_nodes
 from .expand import expand
 from .held import Triangle, held_tensors
-from .rewrite import EXACT_OP, Lowering, rewrite
+from .rewrite import EXACT_OP, Lowering, drop_dead, rewrite
+from .sinking import Settled, Sunk, masks_read, settle, sunk
 from .sites import Findings, find_sites
 from .spec import AttentionSite, Rejected, Rejection, RejectionCode, Source
 
@@ -48,6 +49,8 @@ LAYOUTS: dict[str, Callable[[Sequence[Any]], Layout]] = {
 # Those that compare the strides of what comes out with those of what goes in, of gradients as well. Gradients of SDPA
 # have strides of their own; those of the op are contiguous, as those of a product are.
 STRICT = ("cond", "while_loop", "scan", "map_impl")
+# Those that run a body once, at the place of the call.
+SINKING = ("wrap", "tag_activation_checkpoint", "invoke_subgraph")
 NAMED_ALREADY = ("flex_attention", "flex_attention_hop")  # whose bodies are scores and masks
 
 
@@ -102,10 +105,13 @@ def _attribute(module: fx.GraphModule, node: fx.Node) -> Any:
 
 @dataclass(eq=False)
 class Part:
-    """One graph of a program: as it came, and taken apart; `held` are known values of its inputs.
+    """One graph of a program.
 
-    bodies    what each of the calls runs.
-    records   whether gradient mode is on where the graph begins.
+    original   as it came.
+    module     taken apart, for the readers; where `sunk` is set, it makes masks itself that are arguments otherwise.
+    bodies     what each of the calls runs.
+    records    whether gradient mode is on where the graph begins.
+    held       known values of its inputs.
     """
 
     original: fx.GraphModule
@@ -114,6 +120,7 @@ class Part:
     bodies: tuple[Part, ...]
     records: bool
     held: Mapping[str, Tensor] = field(default_factory=dict)
+    sunk: Sunk | None = None
 
     @cached_property
     def findings(self) -> Findings:
@@ -172,11 +179,45 @@ class Program:
     def __init__(self, module: fx.GraphModule, example_inputs: Sequence[Any] = (), records: bool = True) -> None:
         self._parts: dict[tuple[int, bool], Part] = {}
         root = self._part(module, records)
+        held = held_tensors(module, example_inputs)
+        self._follow(root, held)
+        outside = Dataflow(CanonicalView(root.module))
+        changed = [self._sink(root, part, outside) for part in self._parts.values()]
+        if any(changed):
+            self._follow(root, held)
+
+    def _follow(self, root: Part, held: Mapping[str, Tensor]) -> None:
+        """Find all runs, and what is known of the inputs of each part."""
         inputs = {str(node.target): node for node in root.module.graph.find_nodes(op="placeholder")}
         self._runs = sorted(self._reached(Run(root, (), (), inputs, True, ())), key=lambda run: run.key)
-        held = held_tensors(module, example_inputs)
         for part in self._parts.values():
-            part.held = {name: held[root] for name, root in self._agreed(part).items() if root in held}
+            part.held = {name: held[at] for name, at in self._agreed(part).items() if at in held}
+
+    def _sink(self, root: Part, part: Part, outside: Dataflow) -> bool:
+        """Let a body make the masks that it takes from the outermost graph; whether there were any."""
+        runs = [run for run in self._runs if run.part is part]
+        if any(len(run.path) != 1 or run.operators[0] not in SINKING or not run.rewritten for run in runs):
+            return False
+        masks = masks_read(part.findings)
+        if not masks:
+            return False
+        placeholders = part.module.graph.find_nodes(op="placeholder")
+        calls = [dict(zip(placeholders, root.calls[run.path[0]].operands or (), strict=True)) for run in runs]
+        wanted = {
+            node.name: operand
+            for node in masks
+            if isinstance(operand := calls[0][node], fx.Node) and all(other[node] is operand for other in calls)
+        }
+        shared = [
+            operand if all(other[node] is operand for other in calls) else None for node, operand in calls[0].items()
+        ]
+        found = sunk(part.module, wanted, shared, outside)
+        if found is None:
+            return False
+        part.sunk, part.module, part.calls = found, found.module, calls_of(found.module)
+        part.__dict__.pop("findings", None)
+        part.__dict__.pop("order", None)
+        return True
 
     def _part(self, module: fx.GraphModule, records: bool) -> Part:
         key = (id(module), records)
@@ -192,9 +233,10 @@ class Program:
         for k, call in enumerate(run.part.calls):
             part = run.part.bodies[k]
             names = [str(node.target) for node in part.module.graph.find_nodes(op="placeholder")]
+            added = [node for _, node in part.sunk.extra] if part.sunk is not None else []
             inputs = {
                 name: run.inputs[str(operand.target)]
-                for name, operand in zip(names, call.operands or (), strict=False)
+                for name, operand in zip(names, (*(call.operands or ()), *added), strict=False)
                 if isinstance(operand, fx.Node) and operand.op == "placeholder" and str(operand.target) in run.inputs
             }
             path, key = (*run.path, k), (*run.key, run.part.order[call.node], k)
@@ -287,6 +329,7 @@ class _Writer:
                 (place, EXACT_OP if lowering.target == "sdpa" and strict else lowering)
             )
         self._done: dict[Any, tuple[fx.GraphModule, dict[int, Rejected]]] = {}
+        self._settled: dict[int, Settled] = {}  # of a body that was made, by its id
         self._modules: dict[Path, fx.GraphModule] = {}
         self._refused: dict[Place, Rejected] = {}
 
@@ -322,21 +365,36 @@ class _Writer:
         if done is None and not bodies:
             return part.original, refused
         module = done.module if done is not None else rewrite(part.original, ()).module
+        if done is not None and part.sunk is not None:
+            self._settled[id(module)] = settle(module, part.sunk)
         self._install(module, bodies)
         return module, refused
 
     def _install(self, module: fx.GraphModule, bodies: Mapping[str, fx.GraphModule]) -> None:
         """Let the calls of a copy run other bodies, under other names: several calls may have shared one."""
-        getters = {node.name: node for node in module.graph.nodes if node.op == "get_attr"}
+        nodes = {node.name: node for node in module.graph.nodes}
+        getters = {name: node for name, node in nodes.items() if node.op == "get_attr"}
         number = {id(made): k for k, (made, _) in enumerate(self._done.values())}
         for name, body in bodies.items():
             getter, old = getters[name], str(getters[name].target)
             getter.target = f"{old}_rewritten_{number[id(body)]}"
             setattr(module, getter.target, body)
             for call in list(getter.users):
+                if id(body) in self._settled:
+                    self._pass_on(call, getattr(module, old), self._settled[id(body)], nodes)
                 if str(call.target) == "invoke_subgraph" and isinstance(call.args[1], str):
                     # The identifier stands for the body in caches of PyTorch, which outlive this graph.
                     call.args = (call.args[0], f"{call.args[1]}_rewritten_{number[id(body)]}", *call.args[2:])
             if not any(node.target == old for node in getters.values()):
                 delattr(module, old)
+        if any(id(body) in self._settled for body in bodies.values()):
+            drop_dead(CanonicalView(module), module.graph)
         module.recompile()
+
+    @staticmethod
+    def _pass_on(call: fx.Node, old: fx.GraphModule, body: Settled, nodes: Mapping[str, fx.Node]) -> None:
+        """Give a call the arguments that its body reads now."""
+        names = [node.name for node in old.graph.find_nodes(op="placeholder")]
+        first = len(call.args) - len(names)
+        kept = [at for name, at in zip(names, call.args[first:], strict=True) if name not in body.gone]
+        call.args = (*call.args[:first], *kept, *(nodes[node.name] for node in body.extra))

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from graphs import EXACT, Backend, assert_same
+from bodies import HYPER, Aot, bodies, called, check, done, gradients
+from graphs import Backend, assert_same
 from torch import Tensor, nn
-from torch._dynamo.backends.debugging import aot_eager
 from torch._higher_order_ops import while_loop
 from torch._higher_order_ops.map import map as map_over
 from torch._higher_order_ops.scan import scan
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
-from hyperrewrite.analysis import Analysis
 from hyperrewrite.options import Options
-from hyperrewrite.report import Report
-
-HYPER = {"min_seq_len": 64, "tile": 16, "block_size": 16, "sample_size": 8, "window": 32, "means": 8, "sinks": 8}
 
 
 def attend(x: Tensor, causal: bool = False) -> Tensor:
@@ -83,46 +79,6 @@ def selective(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 region = torch.compiler.nested_compile_region(plain)
-
-
-class Aot(Backend):
-    """Runs what was rewritten through AOTAutograd, which traces bodies as Inductor gets them."""
-
-    def __call__(self, module: torch.fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        super().__call__(module, inputs)
-        return aot_eager(self.analyses[-1].module, inputs)
-
-
-def gradients(function: Callable[..., Any], x: Tensor) -> list[Tensor]:
-    """The output and the gradients of x and of all parameters."""
-    x = x.clone().requires_grad_()
-    wanted = [x, *(function.parameters() if isinstance(function, nn.Module) else ())]
-    out = function(x)
-    return [out.detach(), *torch.autograd.grad(out.square().sum(), wanted)]
-
-
-def check(function: Callable[..., Any], x: Tensor, options: Options = EXACT, **compiled: Any) -> Analysis:
-    """Compare output and gradients with eager; what was done to the graph."""
-    backend = Aot(options)
-    torch._dynamo.reset()
-    torch.manual_seed(0)
-    want = gradients(function, x)
-    torch.manual_seed(0)
-    assert_same(gradients(torch.compile(function, backend=backend, fullgraph=True, **compiled), x), want)
-    return backend.analyses[-1]  # Dynamo may trace once more when a size turns out to be a number
-
-
-def done(report: Report) -> list[tuple[str, str]]:
-    return [(module, row.action) for row in report.sites for module in row.modules]
-
-
-def bodies(module: torch.fx.GraphModule) -> list[torch.fx.GraphModule]:
-    """The graphs that the nodes of a graph name, once for each node."""
-    return [getattr(module, str(node.target)) for node in module.graph.find_nodes(op="get_attr")]
-
-
-def called(module: torch.fx.GraphModule) -> list[str]:
-    return [str(node.target) for node in module.graph.nodes if node.op == "call_function"]
 
 
 @pytest.mark.parametrize(

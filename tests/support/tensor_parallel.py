@@ -14,16 +14,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from graphs import EXACT, Backend
+from bodies import HYPER, Aot
+from graphs import EXACT
 from torch import Tensor, nn
-from torch._dynamo.backends.debugging import aot_eager
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from hyperrewrite.options import Options
-
-ESTIMATE = Options.of({"min_seq_len": 64, "tile": 16, "block_size": 16, "window": 32, "means": 8, "sinks": 8})
 
 
 class Attention(nn.Module):
@@ -46,14 +44,6 @@ class Attention(nn.Module):
             scores = self.cap * torch.tanh(scores / self.cap)
         mixed = (torch.softmax(scores, -1) @ v).transpose(1, 2)
         return self.o(mixed.reshape(batch, n, -1))
-
-
-class Aot(Backend):
-    """What was rewritten, through AOTAutograd."""
-
-    def __call__(self, module: torch.fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        super().__call__(module, inputs)
-        return aot_eager(self.analyses[-1].module, inputs)
 
 
 def whole(value: Tensor) -> Tensor:
@@ -158,7 +148,7 @@ def main(rank: int, file: str) -> None:
         "heads": split_heads(mesh),
         "heads, softcap": split_heads(mesh, cap=2.0),
         "heads, grouped": split_heads(mesh, kv_heads=2),
-        "heads, estimated": split_heads(mesh, ESTIMATE),
+        "heads, estimated": split_heads(mesh, Options.of(HYPER)),
         "batch": placed(mesh, eager, batch, batch, batch),
         "queries by head": placed(mesh, eager, heads, Replicate(), Replicate()),
         "queries by position": placed(mesh, eager, rows, Replicate(), Replicate()),

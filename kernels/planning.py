@@ -57,9 +57,15 @@ def far_parts(
     query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall, lse: Tensor
 ) -> Iterator[Far | Whole]:
     """What the algorithm adds once the lse [B, H, n_q] over `make_plan`'s parts is known; nothing for most."""
-    if has_far(call):
-        with torch.no_grad():
-            yield from _module(algorithm_of(call)).far(query, key, value, key_mask, lse, call)
+    if not has_far(call):
+        return
+    found: Iterator[Far | Whole] = _module(algorithm_of(call)).far(query, key, value, key_mask, lse, call)
+    while True:
+        with torch.no_grad():  # for this part alone: what is held at a yield is left on where the reader raises
+            part = next(found, None)
+        if part is None:
+            return
+        yield part
 
 
 def near_lse(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall, parts: Plan) -> Tensor:

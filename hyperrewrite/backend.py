@@ -100,34 +100,31 @@ def _patches(options: Options, mode: str | None) -> dict[str, Any]:
         except RuntimeError as error:
             raise OptionError(f"unknown mode {mode!r}: {error}") from None
     patches |= options.inductor
-    patches["post_grad_custom_pre_pass"] = _mark(options, patches.get("post_grad_custom_pre_pass"))
-    return patches
+    return patches | _passes(options, patches)
 
 
-def _mark(options: Options, inner: Any) -> Any:
-    """A pass that changes nothing (or runs the user's own) and puts version and options into Inductor's cache key.
+def _passes(options: Options, patches: Mapping[str, Any]) -> dict[str, Any]:
+    """Passes around Inductor's: they keep its fuse_attention off, and put version and options into its cache key.
 
     The rewritten graph alone would not do: an op's meaning can change between versions with its schema unchanged.
     """
     from torch._inductor import config
-    from torch._inductor.custom_graph_pass import CustomGraphPass
 
-    given: Any = inner if inner is not None else config.post_grad_custom_pre_pass
-    theirs = list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
+    from .fences import Passes, put_fences, take_fences
 
-    class Mark(CustomGraphPass):
-        def __call__(self, graph: fx.Graph) -> None:
-            for custom in theirs:
-                custom(graph)
+    mark = f"hyperrewrite {__version__} {source_digest()} {_stable(options)}"
+    ours = {
+        "joint_custom_pre_pass": {"after": put_fences},
+        "joint_custom_post_pass": {"before": take_fences},
+        "post_grad_custom_pre_pass": {},
+    }
 
-        def uuid(self) -> Any:
-            """None, where a pass of the user's has no uuid: Inductor then does not cache, as without us."""
-            marks = [custom.uuid() if isinstance(custom, CustomGraphPass) else None for custom in theirs]
-            if None in marks:
-                return None
-            return f"hyperrewrite {__version__} {source_digest()} {_stable(options)} {marks}"
+    def theirs(name: str) -> list[Any]:
+        given = patches.get(name)
+        given = getattr(config, name) if given is None else given
+        return list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
 
-    return Mark()
+    return {name: Passes(mark, theirs(name), **around) for name, around in ours.items()}
 
 
 def _stable(options: Options) -> str:

@@ -176,6 +176,10 @@ def where(keep: Expr, then: Expr, other: Expr) -> Expr:
     """`then` where `keep` holds, else `other`."""
     if isinstance(keep, Number):
         return then if keep.value else other
+    if isinstance(then, Apply) and then.name == "where" and then.args[0] == keep:
+        then = then.args[1]
+    if isinstance(other, Apply) and other.name == "where" and other.args[0] == keep:
+        other = other.args[2]
     if then == other:
         return then
     if _is_truth(then, True) and _is_truth(other, False):

@@ -162,14 +162,17 @@ class Dataflow:
         """Whether `reader` reads a copy of `source` after something was written into the copy alone."""
         return self._roots[copy] is not self._roots[source] and self.rewritten_behind(copy, reader)
 
+    def last_write(self, node: fx.Node, reader: fx.Node) -> fx.Node | None:
+        """The last node before `reader` that writes into what `node` may share, after it was made."""
+        born, read = self.view.position[node], self.view.position[reader]
+        last = max((at for at in self._writes.get(self._roots[node], ()) if born < at < read), default=None)
+        return None if last is None else self.view.nodes[last]
+
     def same_tensor(self, node: fx.Node, reader: fx.Node) -> fx.Node | None:
         """The node whose value `node` has at `reader`, where the last write in between was to `node` as a whole."""
-        root = self._roots[node]
-        born, read = self.view.position[node], self.view.position[reader]
-        last = max((at for at in self._writes.get(root, ()) if born < at < read), default=None)
-        if last is None:
+        written = writer = self.last_write(node, reader)
+        if writer is None:
             return None
-        written = writer = self.view.nodes[last]
         while isinstance(written, fx.Node) and written is not node and self.view.op(written).in_place:
             op = self.view.op(written)
             written = op.get("input", op.get("left"))

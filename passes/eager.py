@@ -263,7 +263,8 @@ def _program(flow: Dataflow, choices: list[Expr], reader: Reader) -> ScoreProgra
 def _program_of(flow: Dataflow, expr: Expr, reader: Reader) -> ScoreProgram:
     view = flow.view
     if isinstance(expr, Load):
-        if contraction_of(view, expr.node) is not None:
+        is_written = flow.last_write(expr.node, reader.softmax) is not None and _behind(view, expr.node)
+        if is_written or contraction_of(view, expr.node) is not None:
             message = f"{expr.node.name} is written in place through another view of it before softmax"
             raise Rejected(RejectionCode.IN_PLACE, message, expr.node)
         if _behind(view, expr.node):

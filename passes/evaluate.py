@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+import sympy
 import torch
 from torch import fx
 
@@ -35,6 +36,7 @@ from .expression import (
 from .held import Triangle
 from .rounding import in_dtype
 from .views import Step, Views
+from .writes import written_element
 
 Rule: TypeAlias = Callable[["Evaluator", fx.Node, Op, Index], Expr | None]
 
@@ -68,6 +70,7 @@ class Evaluator:
         self.reads: list[tuple[fx.Node, fx.Node]] = []
         self.assumed: dict[fx.Node, Triangle] = {}
         self._memo: dict[tuple[fx.Node, Index], Expr] = {}
+        self._written: dict[tuple[fx.Node, Index, fx.Node], Expr] = {}
         self._depth = 0
 
     def at(self, node: fx.Node, index: Index, reader: fx.Node) -> Expr:
@@ -77,8 +80,10 @@ class Evaluator:
             self.readers[node] = reader
         if self._depth <= MAX_DEPTH and (written := self.flow.same_tensor(node, reader)) is not None:
             return self.at(written, index, reader)  # x.masked_fill_(…) as a statement, x read after it
-        if self._depth > MAX_DEPTH or self.flow.rewritten_behind(node, reader):
+        if self._depth > MAX_DEPTH:
             return Load(node, index)
+        if (writer := self.flow.last_write(node, reader)) is not None:
+            return self._behind(node, index, writer)
         if node is self.softmax:
             return Probability(node, index, detached=self.stops_gradients(node))
         key = (node, index)
@@ -119,6 +124,22 @@ class Evaluator:
         if not self.stops_gradients(self.flow.born(node)):
             return Load(node, index)  # written in place: the gradient stays that of the old value
         return self.detached(self._read(node, index))
+
+    def _behind(self, node: fx.Node, index: Index, writer: fx.Node) -> Expr:
+        """The element of a node behind a write into a part of it."""
+        key = (node, index, writer)
+        if key not in self._written:
+            self._depth += 1
+            try:
+                found = written_element(self, node, index, writer)
+            finally:
+                self._depth -= 1
+            self._written[key] = Load(node, index) if found is None else found
+        return self._written[key]
+
+    def over(self, sizes: Mapping[sympy.Symbol, sympy.Expr]) -> Evaluator:
+        """The same graph, read over other symbols."""
+        return Evaluator(self.view, self.flow, Domain(sizes), self._rules, self.softmax, self.output)
 
     def _read(self, node: fx.Node, index: Index) -> Expr:
         op = self.view.op(node)

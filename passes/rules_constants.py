@@ -36,7 +36,7 @@ def _full(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
 
 
 def _tensor(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
-    value = op.arguments.get("data", op.arguments.get("s"))
+    value = next((op.arguments[name] for name in ("data", "s", "obj") if name in op.arguments), None)
     return held_as(value, ev.view.tensor(node).dtype) if isinstance(value, bool | int | float) else None
 
 

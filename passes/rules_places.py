@@ -11,7 +11,7 @@ from torch import fx
 from .algebra import where
 from .canonical import Op
 from .evaluate import Evaluator, Rule
-from .expression import ZERO, Expr, Index, Load, Probability, Product, as_sympy, integer, walk
+from .expression import FALSE, TRUE, ZERO, Expr, Index, Load, Number, Probability, Product, as_sympy, integer, walk
 from .views import joined_dim
 
 
@@ -34,6 +34,34 @@ def _cat(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     for stop, value in reversed(found[:-1]):
         result = where(ev.domain.at_most_zero(at - stop + 1), value, result)
     return result
+
+
+def _pad(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    """A tensor with a number around it, where each position is known to lie in the one or the other."""
+    source, widths = op.get("input"), op.get("pad")
+    if not isinstance(source, fx.Node) or op.get("mode", "constant") != "constant":
+        return None
+    if not isinstance(widths, tuple | list) or not all(isinstance(w, int) for w in widths):
+        return None
+    place = list(index)
+    sizes = ev.view.shape(source)
+    outside = False
+    for k in range(0, len(widths), 2):
+        dim = len(index) - 1 - k // 2
+        at = as_sympy(index[dim])
+        if at is None:
+            return None
+        at = sympy.expand(at - widths[k])
+        low, high = ev.domain.at_most_zero(-at), ev.domain.at_most_zero(at - sizes[dim] + 1)
+        if FALSE in (low, high):
+            outside = True
+        elif (low, high) != (TRUE, TRUE):
+            return None
+        place[dim] = integer(at)
+    if outside:
+        value = op.get("value", 0)
+        return ev.element(value, (), node) if not ev.is_bool(node) else Number(bool(value))
+    return ev.at(source, tuple(ZERO if s == 1 else p for s, p in zip(sizes, place, strict=True)), node)
 
 
 def _index_select(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
@@ -95,6 +123,7 @@ def _may_index(ev: Evaluator, place: Expr) -> bool:
 RULES: dict[str, Rule] = {
     "cat": _cat,
     "hstack": _cat,
+    "pad": _pad,
     "index_select": _index_select,
     "getitem": _gather,
     "index": _aten_index,

@@ -282,6 +282,10 @@ def _where(expr: Apply, reader: Reader) -> ScoreProgram:
                 raise unsupported("scores are shifted to where a fill forbids no key", reader.softmax)
             masks = (*program.masks, MaskTerm(condition, float(fill.value), False, len(program.biases)))
             return replace(program, masks=masks, steps=(*program.steps, Kept(condition, float(fill.value))))
+    for condition, more, plain in ((keep, then, other), (inverse(keep), other, then)):
+        if isinstance(more, Apply) and more.name == "add" and plain in more.args:  # something is added to some scores
+            term = more.args[1] if more.args[0] == plain else more.args[0]
+            return _taken_apart(arithmetic("add", plain, where(condition, term, Number(0.0))), reader)
     raise unsupported("a where() of the scores does not forbid keys", reader.softmax)
 
 

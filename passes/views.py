@@ -160,7 +160,7 @@ def _getitem(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
 
 
 def _sliced(views: Views, item: slice, size: sympy.Expr, at: Expr) -> Expr | None:
-    start = _size(views, item.start, 0)
+    start = given_size(views, item.start, 0)
     step = item.step if item.step is not None else 1
     if start is None or not isinstance(step, int):
         return None
@@ -174,7 +174,8 @@ def _sliced(views: Views, item: slice, size: sympy.Expr, at: Expr) -> Expr | Non
     return None if value is None else integer(sympy.expand(start + step * value))
 
 
-def _size(views: Views, value: Any, default: int) -> sympy.Expr | None:
+def given_size(views: Views, value: Any, default: int) -> sympy.Expr | None:
+    """A size that is an argument, a number or one of the graph; None where it is neither."""
     if value is None:
         return sympy.Integer(default)
     if isinstance(value, fx.Node):
@@ -219,7 +220,7 @@ def _slice(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
 
 
 def _narrow(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
-    dim, start = op.get("dim"), _size(views, op.get("start"), 0)
+    dim, start = op.get("dim"), given_size(views, op.get("start"), 0)
     at = as_sympy(index[dim]) if isinstance(dim, int) else None
     if start is None or at is None or not start.is_nonnegative:
         return None
@@ -236,6 +237,25 @@ def _select(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
     dim %= len(sizes)
     value = integer(sympy.Integer(at) if at >= 0 else sizes[dim] + at)
     return source, (*index[:dim], value, *index[dim:])
+
+
+def _diagonal(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
+    ends = diagonal_dims(op, len(index) + 1)
+    along = as_sympy(index[-1])
+    if ends is None or along is None:
+        return None
+    offset, one, two = ends
+    place = {one: integer(along + max(-offset, 0)), two: integer(along + max(offset, 0))}
+    rest = iter(index[:-1])
+    return op.get("input"), tuple(place[dim] if dim in place else next(rest) for dim in range(len(index) + 1))
+
+
+def diagonal_dims(op: Op, rank: int) -> tuple[int, int, int] | None:
+    """Offset and both dims of a diagonal of a tensor; None where they are no numbers."""
+    offset, one, two = op.get("offset", 0), op.get("dim1", 0), op.get("dim2", 1)
+    if not all(isinstance(number, int) for number in (offset, one, two)):
+        return None
+    return offset, one % rank, two % rank
 
 
 def _repeat(views: Views, node: fx.Node, op: Op, index: Index) -> Step | None:
@@ -325,6 +345,7 @@ RULES: dict[str, Callable[[Views, fx.Node, Op, Index], Step | None]] = {
     "narrow": _narrow,
     "slice": _slice,
     "select": _select,
+    "diagonal": _diagonal,
     "repeat": _repeat,
     "repeat_interleave": _repeat_interleave,
     "identity": _identity,

@@ -65,7 +65,7 @@ KEYWORDS = {
     "sub": ("alpha",),
     "arange": ("start", "end", "step"),
     "repeat_interleave": ("output_size",),
-    "tensor": ("s",),
+    "tensor": ("s", "obj"),
     "einsum": ("operands",),
     "split": ("split_size_or_sections", "split_size", "split_sizes"),
     "minimum": ("dim", "keepdim"),
@@ -132,12 +132,14 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling],
     word("slice", "input dim start end step", "aten::slice")
     word("index", "input indices", "aten::index")
     word("select", "input dim index", torch.select, "select")
+    word("diagonal", "input offset dim1 dim2", torch.diagonal, "diagonal")
     word("repeat", "input *repeats", "repeat")
     word("repeat_interleave", "input repeats dim", torch.repeat_interleave, "repeat_interleave")
     word("identity", "input *rest", "contiguous", "clone", torch.clone, "aten::alias", "aten::lift_fresh_copy")
     data_of = torch._C._autograd._get_data_attr  # type: ignore[attr-defined]
     word("detach", "input", "detach", torch.detach, data_of, "aten::detach")
     word("cat", "tensors dim", torch.cat, torch.concat, torch.concatenate)
+    word("pad", "input pad mode value", F.pad, getattr(torch._C._nn, "pad", F.pad))
     word("hstack", "tensors", torch.hstack)
     word("split", "input size dim", torch.split, torch.functional.split, "split", torch.split_with_sizes)
     word("split", "input size dim", "split_with_sizes")
@@ -229,7 +231,7 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling],
     word("filled", "*rest", "new_zeros", "new_ones")
     word("full", "size fill_value", torch.full, torch.full_like)
     word("full", "input size fill_value", "new_full")
-    word("tensor", "data", torch.tensor, torch.scalar_tensor)
+    word("tensor", "data", torch.tensor, torch.scalar_tensor, torch.asarray, torch.as_tensor)
 
     # attention that is not looked into, and writers whose target matters to whoever still reads it
     word("multi_head_attention", "*operands", F.multi_head_attention_forward, torch._native_multi_head_attention)
@@ -266,6 +268,7 @@ VIEWS = frozenset(
         "narrow",
         "slice",
         "select",
+        "diagonal",
         "split",
         "chunk",
         "unbind",

@@ -55,7 +55,7 @@ class Plan:
 MASKS = (
     "tril", "triu_add", "arange", "offset", "window", "padding_bool", "padding_extended", "any_bool",
     "bias", "row_bias", "prefix", "hstack", "log_band", "filled", "times_ones", "documents",
-    "uint8", "unsigned", "int32", "bfloat16",
+    "uint8", "unsigned", "int32", "bfloat16", "set_slice", "set_mask", "set_diagonal", "set_rows", "added_in_part",
 )  # fmt: skip
 STAGES = ("operands", "scores", "scaled", "masked", "softmax", "after", "output")
 ODD = (
@@ -375,9 +375,27 @@ def _masked(plan: Plan, scores: Tensor, padding: Tensor, given: Tensor, bias: Te
             scores = scores.masked_fill(keys.to(torch.int32) * 2**28 > rows.to(torch.int32) * 2**28, low)
         elif kind == "bfloat16":  # 256, 256, 258, 260
             scores = torch.where((keys + 254).bfloat16() <= (rows + 254).bfloat16(), scores, low)
+        elif kind.startswith("set_") or kind == "added_in_part":
+            scores = _written(kind, scores.clone(), given, bias, low)
         elif kind == "documents":
             scores = torch.where(torch.div(keys, 3, rounding_mode="floor") == rows // 3, scores, low)
     return scores.clamp(-2.0, 1.0) if plan.odd == "late_clamp" else scores
+
+
+def _written(kind: str, scores: Tensor, given: Tensor, bias: Tensor, low: float) -> Tensor:
+    """A part of the scores is written in place."""
+    if kind == "set_slice":
+        scores[..., 1:, 2:] = low
+    elif kind == "set_mask":
+        scores[~given.expand_as(scores)] = low
+    elif kind == "set_diagonal":
+        scores.diagonal(1, -2, -1).fill_(low)
+    elif kind == "set_rows":
+        at = torch.arange(min(scores.shape[-2:]))
+        scores[..., at, at] = low
+    else:
+        scores[..., 1:, 1:] += bias[..., 1:, :-1]
+    return scores
 
 
 def _softmax(plan: Plan, scores: Tensor, by_head: Tensor) -> Tensor:

@@ -318,6 +318,7 @@ def _after(plan: Plan, weights: Tensor, padding: Tensor, given: Tensor) -> Tenso
         if plan.after == "masked":
             return weights.masked_fill(~keep, 0)
         if plan.after == "in_place":
+            weights = weights.clone()  # softmax needs what it gave for its gradient
             weights.masked_fill_(~keep, 0.0)
         if plan.after == "times":
             return weights * keep.to(weights.dtype)

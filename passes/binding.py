@@ -101,6 +101,7 @@ def bind(
         factors=reading.program.factors,
         curve=reading.program.curve,
         sink=reading.sink,
+        unseen=reading.program.unseen,
         dropout_p=reading.dropout_p,
     )
     return AttentionSite(

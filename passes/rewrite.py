@@ -157,6 +157,9 @@ def _attention(
     wanted = view.tensor(site.output).dtype
     if wanted != common:
         out = emitter.method("to", out, wanted)
+    for term in site.spec.unseen:  # 0, and a gradient of 0; NaN where the scores would have been infinite
+        number = emitter.tensor(term, ())
+        out = emitter.call(operator.add, out, emitter.call(operator.sub, number, number))
     out = emitter.result(out, site.output_index)
     if _needs_strides(view, flow, site.output, body):
         out = _with_strides(emitter, out, view.tensor(site.output))

@@ -62,6 +62,7 @@ class ScoreProgram:
     biases: tuple[Expr, ...] = ()
     masks: tuple[MaskTerm, ...] = ()
     steps: tuple[ScoreStep, ...] = ()
+    unseen: tuple[Load, ...] = ()  # tensors of one number that are added to all scores of a row
 
 
 def is_fill(value: float, dtype: torch.dtype, added: bool) -> bool:
@@ -110,6 +111,15 @@ class Reader:
         loads = [e.node for e in walk(term) if isinstance(e, Load) and e.index]
         return self.made_of_scores(program, term) or all(self._is_operand(program, node) for node in loads)
 
+    def given_in(self, program: ScoreProgram, term: Expr) -> Iterator[Load]:
+        """The 0-d tensors of a term that a gradient may come to, which no gradient of the scores reaches."""
+        view = self.bounds.evaluator.view
+        for at in walk(term):
+            if isinstance(at, Load) and not at.index and not at.detached and not self.made_of_scores(program, at):
+                held = view.value(at.node)
+                if isinstance(held, torch.Tensor) and held.dtype.is_floating_point:
+                    yield at
+
 
 def numbers_in(term: Expr) -> Iterator[float]:
     """The numbers that a term is computed with: none of its conditions, none of its positions."""
@@ -141,7 +151,9 @@ def score_program(expr: Expr, reader: Reader) -> ScoreProgram:
     biases = tuple(bias for bias, shown in zip(program.biases, seen, strict=True) if shown)
     masks = tuple(replace(mask, biases=sum(seen[: mask.biases])) for mask in program.masks)
     steps = tuple(s for s in program.steps if not (isinstance(s, Added) and reader.unseen(program, s.term)))
-    return replace(program, biases=biases, masks=masks, steps=steps)
+    left_out = [bias for bias, shown in zip(program.biases, seen, strict=True) if not shown]
+    unseen = tuple(dict.fromkeys(at for term in left_out for at in reader.given_in(program, term)))
+    return replace(program, biases=biases, masks=masks, steps=steps, unseen=unseen)
 
 
 def _taken_apart(expr: Expr, reader: Reader) -> ScoreProgram:

@@ -181,7 +181,8 @@ class AttentionSpec:
     queries, score_dtype that of what softmax reads, in which the bias is added. curve is what the scaled scores go
     through: softcap, clamp. sink is an expression over (b, h, i): one more score that takes part in the softmax and has
     no value. dropout_p: the probability with which each probability is dropped, as in SDPA; the others grow by
-    1 / (1 − dropout_p).
+    1 / (1 − dropout_p). unseen are 0-d tensors that are added to all scores of a row alike: softmax does not see them,
+    and their gradient is 0.
     """
 
     batch: sympy.Expr
@@ -201,6 +202,7 @@ class AttentionSpec:
     curve: Curve = STRAIGHT
     sink: Expr | None = None
     dropout_p: float = 0.0
+    unseen: tuple[Expr, ...] = ()
 
     def expressions(self) -> tuple[Expr, ...]:
         """Every expression that becomes a tensor when the site is written."""
@@ -210,7 +212,7 @@ class AttentionSpec:
             *(self.bias, self.sink, self.curve.term, self.curve.height),
         )
         pairs = (expr for pair in mask.groups for expr in pair)
-        return (*(expr for expr in single if expr is not None), *pairs, *self.factors)
+        return (*(expr for expr in single if expr is not None), *pairs, *self.factors, *self.unseen)
 
     def mapped(self, change: Callable[[Expr], Expr]) -> AttentionSpec:
         """The spec with every expression changed."""

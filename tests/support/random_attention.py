@@ -56,6 +56,7 @@ MASKS = (
     "tril", "triu_add", "arange", "offset", "window", "padding_bool", "padding_extended", "any_bool",
     "bias", "row_bias", "prefix", "hstack", "log_band", "filled", "times_ones", "documents",
     "uint8", "unsigned", "int32", "bfloat16", "set_slice", "set_mask", "set_diagonal", "set_rows", "added_in_part",
+    "one_number",
 )  # fmt: skip
 STAGES = ("operands", "scores", "scaled", "masked", "softmax", "after", "output")
 ODD = (
@@ -356,6 +357,8 @@ def _masked(plan: Plan, scores: Tensor, padding: Tensor, given: Tensor, bias: Te
             scores = scores + bias
         elif kind == "row_bias":
             scores = bias[..., :1] + scores
+        elif kind == "one_number":
+            scores = scores + 0.5 * bias.mean()
         elif kind == "prefix":
             scores = scores.masked_fill(~((keys <= rows) | (keys < 2)), low)
         elif kind == "hstack" and m > n:

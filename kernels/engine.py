@@ -84,11 +84,13 @@ def forward(
             if isinstance(part, Tiles):
                 _tiles_forward(*wide, part, call.scale, flat_out, flat_lse, is_first=place == 0 and is_untouched)
         if has_far(call):
-            tiles: list[Whole] = []
-            parts_far = _apart(far_parts(*wide, key_mask, call, lse), tiles)
-            far.far_forward(_flat(wide[0]), Table.of(*wide[1:], key_mask, call), parts_far, call.scale, out, lse)
-            for tile in tiles:
-                _whole_forward(*wide, tile, scoring, call, out, lse)
+            found = far_parts(*wide, key_mask, call, lse)
+            if call.parameters.samples:
+                for part in found:
+                    assert isinstance(part, Tiles)
+                    _tiles_forward(*wide, part, call.scale, flat_out, flat_lse, is_first=False)
+            else:
+                _far_forward(*wide, found, scoring, call, out, lse)
     out = _fill_empty(out, lse, value, call, key_mask)
     return out.to(query.dtype).contiguous(), lse.to(torch.float32).contiguous()
 
@@ -169,7 +171,13 @@ def backward(
             assert delta is not None
             near = near_lse(*wide[:2], key_mask, call, planned)
             found = far_parts(*wide, key_mask, call, near)
-            _far_backward(wide_grad, *wide, found, scoring, call, wide_lse, delta, (flats[0], flats[1], flats[2]))
+            flat = (flats[0], flats[1], flats[2])
+            if call.parameters.samples:
+                for listed in found:
+                    assert isinstance(listed, Tiles)
+                    _tiles_backward(wide_grad, *wide, listed, call.scale, wide_lse, delta, flat)
+            else:
+                _far_backward(wide_grad, *wide, found, scoring, call, wide_lse, delta, flat)
         _empty_backward(grad_out.to(dtype), empty, grads, call)
     else:
         for flat in flats:
@@ -236,12 +244,24 @@ def _flat(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1, tensor.shape[-1])
 
 
-def _apart(found: Iterable[Far | Whole], whole: list[Whole]) -> Iterator[Far]:
+def _far_forward(
+    query: Tensor, key: Tensor, value: Tensor, found: Iterable[Far | Whole | Tiles], scoring: Scoring,
+    call: AttentionCall, out: Tensor, lse: Tensor,
+) -> None:  # fmt: skip
+    """Merge far keys and means into out [B, H, n_q, D_v] and lse [B, H, n_q], in place."""
+    tiles: list[Whole] = []
+    table = Table.of(key, value, scoring.key_mask, call)
+    far.far_forward(_flat(query), table, _apart(found, tiles), call.scale, out, lse)
+    for tile in tiles:
+        _whole_forward(query, key, value, tile, scoring, call, out, lse)
+
+
+def _apart(found: Iterable[Far | Whole | Tiles], whole: list[Whole]) -> Iterator[Far]:
     """What was found one by one; tiles that read everything are added to `whole`."""
     for part in found:
         if isinstance(part, Whole):
             whole.append(part)
-        else:
+        elif isinstance(part, Far):
             yield part
 
 
@@ -260,7 +280,7 @@ def _far_backward(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    found: Iterator[Far | Whole],
+    found: Iterator[Far | Whole | Tiles],
     scoring: Scoring,
     call: AttentionCall,
     lse: Tensor,

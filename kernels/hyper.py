@@ -16,7 +16,8 @@ from torch import Tensor
 from . import selection
 from .call import AttentionCall
 from .far import Far, Whole, pack
-from .parts import Band, Plan, Span
+from .parts import Band, Plan, Span, Tiles
+from .sampling import estimate
 from .selection import Found
 from .tiling import Tile, block_of, tiles
 
@@ -59,12 +60,15 @@ def _shape(tile: Tile) -> tuple[int, int, int]:
 
 def far(
     query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, lse: Tensor, call: AttentionCall
-) -> Iterator[Far | Whole]:
+) -> Iterator[Far | Whole | Tiles]:
     """The far keys; lse [B, H, n_q] of the near ones, −inf where a query has none. Rows of masked keys are zero."""
-    if not call.parameters.means and not call.parameters.select_names:
+    if not call.parameters.samples and not call.parameters.means and not call.parameters.select_names:
         return
     if key_mask is not None:
         key_mask = key_mask.expand(key.shape[0], -1)
+    if call.parameters.samples:
+        yield from estimate.far(query, key, value, key_mask, lse, call)
+        return
     limit = lse + math.log(threshold(call))
     selector = selection.make(query, key, value, key_mask, call)
 

@@ -19,6 +19,7 @@ from .hyper_oracle import hyper_log_weight
 from .lifted import Lifted
 from .lsh import Draws
 from .parts import Plan, Span, Tiles, without_bands
+from .sampling_oracle import sampling_log_weight
 
 NEG_INF = float("-inf")
 LogWeights = Callable[[Tensor, Tensor, Tensor | None, AttentionCall], Tensor]
@@ -169,7 +170,10 @@ def oracle(
     lifted: Lifted | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(out, lse) of `algorithm` by its dense definition. The caller names the algorithm that should really run."""
-    log_weight = LOG_WEIGHTS[algorithm](query, key, key_mask, call)
+    if algorithm == "hyper" and call.parameters.samples:
+        log_weight = sampling_log_weight(query, key, value, key_mask, call)
+    else:
+        log_weight = LOG_WEIGHTS[algorithm](query, key, key_mask, call)
     if lifted is not None:
         log_weight = log_weight.masked_fill(~lifted_visible(lifted, call.num_queries, call.num_keys), NEG_INF)
     return dense_attention(query, key, value, bias, log_weight, call)

@@ -61,6 +61,11 @@ class Parameters:
     seed: int = 0
 
     @property
+    def samples(self) -> bool:
+        """Far keys are a random sample (`kernels.sampling`)."""
+        return self.algorithm == "hyper" and self.select == SAMPLE
+
+    @property
     def select_names(self) -> tuple[str, ...]:
         """The selectors of `select`, in its order."""
         return selectors(self.select)
@@ -76,8 +81,8 @@ class Parameters:
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
         share = self.threshold
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0.0 < share <= 1.0e6:
-            raise ValueError(f"threshold must be a number above 0, 1000000 at most, not {share!r}")
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0.0 <= share <= 1.0e6:
+            raise ValueError(f"threshold must be a number from 0 to 1000000, not {share!r}")
         if not isinstance(self.select, str):
             raise ValueError(f"select must be a text like 'search' or 'search+heavy', not {self.select!r}")
         selectors(self.select)
@@ -120,12 +125,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 SELECTORS = ("search", "heavy", "lsh", "pooled", "leverage", "kmeans")
-NO_SELECTOR = "none"
+NO_SELECTOR, SAMPLE = "none", "sample"
 
 
 def selectors(select: str) -> tuple[str, ...]:
     """The names in a `select` text, in its order, each once. Raises ValueError with one sentence."""
-    if select == NO_SELECTOR:
+    if select in (NO_SELECTOR, SAMPLE):
         return ()
     names = tuple(part.strip() for part in select.split("+"))
     for name in names:

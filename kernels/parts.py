@@ -65,7 +65,8 @@ class Tiles:
     query_rows     int [B, H, T, bq], −1 = padding. A query row stands at most once in a part.
     key_rows       int [B, R, T, bk], −1 = no key; R = H, or R = H_kv when a group's heads share their keys (cheaper).
                    A plan never names a masked key, and no key twice in a tile.
-    log_weight     None (weight 1) or float broadcastable to key_rows: log of the number of keys that each stands for.
+    log_weight     None (weight 1) or float: log of the number of keys that each stands for; broadcastable to key_rows,
+                   or [B, H, T, bq, bk] of each pair, −inf where a query does not read the key.
     causal_offset, sliding_window  as in `Span`, checked pair by pair on row numbers.
     may_pad        False promises that key_rows holds no −1: saves a mask.
     """
@@ -81,12 +82,17 @@ class Tiles:
     def needs_pairs(self) -> bool:
         return self.causal_offset is not None
 
+    @property
+    def is_paired(self) -> bool:
+        """log_weight is of pairs, not of keys."""
+        return self.log_weight is not None and self.log_weight.dim() == 5
+
     def chunks(self, budget: int) -> list[Tiles]:
         """The same part in pieces along T of at most about `budget` scores each."""
         batch, heads, count, rows = self.query_rows.shape
         per_tile = max(batch * heads * rows * self.key_rows.shape[-1], 1)
         step = max(budget // per_tile, 1)
-        log_weight = None if self.log_weight is None else self.log_weight.expand(self.key_rows.shape)
+        log_weight = self.log_weight if self.log_weight is None or self.is_paired else self.log_weight.expand(self.key_rows.shape)
         return [
             Tiles(
                 self.query_rows[:, :, start : start + step],
@@ -113,6 +119,9 @@ class Tiles:
         """Bool [B, R, T, G or 1, bq or 1, bk]: the pairs that exist, or None for all of them."""
         keys = self.key_rows[:, :, :, None, None, :]
         exists = keys >= 0 if self.may_pad else None
+        if self.log_weight is not None and self.is_paired:
+            weight = self.log_weight.unflatten(1, (self.key_rows.shape[1], self.group())).transpose(2, 3)
+            exists = weight > NEG_INF if exists is None else exists & (weight > NEG_INF)
         if not self.needs_pairs:
             return exists
         assert self.causal_offset is not None
@@ -129,7 +138,11 @@ class Tiles:
         batch, units, count, columns = self.key_rows.shape
         weight = None
         if self.log_weight is not None:
-            weight = self.log_weight.to(dtype).expand(self.key_rows.shape)[:, :, :, None, None, :]
+            weight = self.log_weight.to(dtype)
+            if self.is_paired:
+                weight = weight.unflatten(1, (units, self.group())).transpose(2, 3)
+            else:
+                weight = weight.expand(self.key_rows.shape)[:, :, :, None, None, :]
         if pairs is not None:
             if weight is None:
                 weight = torch.zeros((), dtype=dtype, device=pairs.device)

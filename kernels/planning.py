@@ -31,6 +31,8 @@ def algorithm_of(call: AttentionCall) -> str:
         return "exact"
     if not call.curve.is_straight or call.num_keys < call.parameters.min_seq_len:
         return "exact"
+    if name == "hyper" and call.parameters.threshold == 0.0:
+        return "exact"
     selected = cast(int, _module(name).selected_keys(call))
     return "exact" if call.num_keys <= selected else name
 
@@ -55,7 +57,7 @@ def make_plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: Attenti
 
 def far_parts(
     query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall, lse: Tensor
-) -> Iterator[Far | Whole]:
+) -> Iterator[Far | Whole | Tiles]:
     """What the algorithm adds once the lse [B, H, n_q] over `make_plan`'s parts is known; nothing for most."""
     if not has_far(call):
         return
@@ -96,7 +98,7 @@ def near_forward(
 
 def whole_plan(
     query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall
-) -> tuple[Plan, list[Far | Whole]]:
+) -> tuple[Plan, list[Far | Whole | Tiles]]:
     """Everything that a call reads: `make_plan`'s parts and all `far_parts`. For looking at, not for running."""
     key_mask = relevant_mask(key_mask)
     parts = make_plan(query, key, key_mask, call)
@@ -115,7 +117,7 @@ def count_keys(
     heads: int,
     call: AttentionCall,
     lifted: Lifted | None = None,
-    found: Iterable[Far | Whole] = (),
+    found: Iterable[Far | Whole | Tiles] = (),
 ) -> Tensor:
     """Keys that each query reads by a plan and what was `found` besides, int64 [B, H, n_q]; `lifted` thins spans out.
 
@@ -125,11 +127,12 @@ def count_keys(
     known += [] if key_mask is None else [key_mask]
     known += [] if lifted is None else lifted.tensors()
     found = list(found)
-    known += [part.query_rows for part in found if isinstance(part, Far)]
+    known += [part.query_rows for part in found if isinstance(part, Far | Tiles)]
     device = known[0].device if known else torch.device("cpu")
     flat = torch.zeros(batch * heads * call.num_queries + 1, dtype=torch.int64, device=device)
     counts = flat[:-1].view(batch, heads, call.num_queries)
-    for part in without_bands(parts):
+    listed = [part for part in found if isinstance(part, Tiles)]
+    for part in [*without_bands(parts), *listed]:
         if isinstance(part, Span):
             rows = slice(part.query_start, part.query_stop)
             counts[:, :, rows] += visible_keys(part, key_mask, device, lifted).unsqueeze(1)
@@ -142,6 +145,8 @@ def count_keys(
             index = query_index(chunk, heads, call.num_queries)
             flat.index_add_(0, index.reshape(-1), pair_counts.expand(queries.shape).reshape(-1))
     for more in found:
+        if isinstance(more, Tiles):
+            continue
         if isinstance(more, Far):
             read = more.reads().sum(-1) + (more.log_stands_for() > NEG_INF).sum(-1)
             flat.index_add_(0, more.query_rows.reshape(-1), read.reshape(-1))

@@ -148,7 +148,7 @@ def read_bits(
     head: tuple[int, int],
     query_shape: torch.Size,
     key_shape: torch.Size,
-    far: Iterable[Far | Whole] = (),
+    far: Iterable[Far | Whole | Tiles] = (),
 ) -> Tensor:
     """Which keys each query of one (batch, head) reads: int64 [n_q, ⌈n_k / BLOCK⌉], key j is bit j mod BLOCK.
 

@@ -74,6 +74,8 @@ class Tile:
 def block_of(call: AttentionCall) -> int:
     """Keys that a mean may stand for: `means`, twice as many where that gives over MOST_BLOCKS blocks, and so on."""
     parameters = call.parameters
+    if parameters.samples:
+        return 1
     block = parameters.means or parameters.tile // 2
     while parameters.means and call.num_keys > block * MOST_BLOCKS and 2 * block <= parameters.tile:
         block *= 2

@@ -13,6 +13,7 @@ from ..tiling import block_of, strip_of
 from .config import device_of
 
 TILES = (16, 32, 64, 128)
+SAMPLED_TILE = 128  # of the kernels that sample far keys
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 MOST_FEATURES = 256
 LEAST_QUERIES = 16  # of exact attention: a program runs a tile of them over all keys
@@ -39,6 +40,8 @@ def reason_against(query: Tensor, key: Tensor, value: Tensor, call: AttentionCal
     if (reason := _reason_against_scale(call)) is not None:
         return reason
     parameters = call.parameters
+    if parameters.samples:
+        return None if parameters.tile == SAMPLED_TILE else f"tile is {parameters.tile}, not {SAMPLED_TILE}"
     if parameters.tile not in TILES:
         return f"tile is {parameters.tile}, none of {', '.join(map(str, TILES))}"
     if parameters.tile % strip_of(call):

@@ -135,7 +135,7 @@ def _halves(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
 
 
 @triton.jit
-def _folded(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
+def folded(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
     """[KEYS, WIDTH] → [KEYS, 8]: maxima, halved as often as that takes; WIDTH is 16 to 128."""
     for fold in tl.static_range(4):
         if WIDTH >> fold > 8:
@@ -148,7 +148,7 @@ def _folded(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
 def _hits(scores, passing, KEYS: tl.constexpr, WIDTH: tl.constexpr, PACKED: tl.constexpr):
     """int32 [KEYS]: 1 where a score of [KEYS, WIDTH] passes."""
     if PACKED:
-        scores = _folded(scores, KEYS, WIDTH)
+        scores = folded(scores, KEYS, WIDTH)
     return (tl.max(scores, 1) >= passing).to(tl.int32)
 
 
@@ -157,8 +157,8 @@ def _hits_of_halves(scores, passing, KEYS: tl.constexpr, WIDTH: tl.constexpr, PA
     """int32 [KEYS]: bit 0 where a score of the first half of the columns passes, bit 16 for the second half."""
     one, other = _halves(scores, KEYS, WIDTH)
     if PACKED:  # what lanes exchange for one they exchange for both
-        one = _folded(one, KEYS, WIDTH // 2).to(tl.int16, bitcast=True).to(tl.int32) & 0xFFFF
-        other = _folded(other, KEYS, WIDTH // 2).to(tl.int16, bitcast=True).to(tl.int32) << 16
+        one = folded(one, KEYS, WIDTH // 2).to(tl.int16, bitcast=True).to(tl.int32) & 0xFFFF
+        other = folded(other, KEYS, WIDTH // 2).to(tl.int16, bitcast=True).to(tl.int32) << 16
         best = tl.reduce(one | other, 1, _higher_pair)
         first = best.to(tl.int16).to(tl.float16, bitcast=True) >= passing
         second = (best >> 16).to(tl.int16).to(tl.float16, bitcast=True) >= passing

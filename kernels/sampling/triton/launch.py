@@ -1,0 +1,144 @@
+"""Runs the kernels that sample far keys: keys prepared, rows summed, keys searched, tiles attended to.
+
+Nothing here waits for the device, so a call can be captured in a CUDA graph. Beside the outputs a call takes sketches of
+the keys (one byte a number in float8), and for each tile of a slice: sketches of its queries, a bit for each key, and a
+list of `Config.room` keys of twelve bytes each. Slices of `Config.programs` tiles use the same room one after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...call import AttentionCall
+from ...fused.arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
+from ...fused.config import Phase, device_of
+from ...lsh import DRAWS
+from .. import LEAST_CHANCE, LEAST_SPREAD, MOST_SPREAD, REFERENCE, STRIDE, STRIP
+from .attention import attend_tile
+from .prepare import prepare_keys
+from .search import search_keys
+from .sums import sum_rows
+
+LOG2_E = 1.0 / math.log(2.0)
+KEY_RANGE = 16.0  # where the largest number of a usual key's sketch stands
+SKETCH_MOST = 448.0  # the largest number of float8
+POWER = 64.0  # a product of sketches is so many times the score: sums of float16 hold 65504
+MARGIN = 1.25  # the search lists a key by its rough price times this; attention judges again, by exact scores
+PREPARED, PREPARED_KEYS = 16, 64  # steps of a program of `prepare_keys`, and keys of a step
+BLOCK = 2048  # keys that sketches and bits are padded to
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How the kernels run.
+
+    sums, search, attend   keys of a step, warps and stages.
+    plain                  keys of a step of the attention in which nothing is masked.
+    words                  words of 32 bits that are listed at once.
+    room                   keys of a list; over 32 · words. What does not fit is listed when the rest has been read.
+    programs               tiles of all heads that run at once.
+    registers              of a thread of the attention, at most; None = as many as the compiler likes.
+    """
+
+    sums: Phase = Phase(64, 4, 3)
+    search: Phase = Phase(128, 4, 3)
+    attend: Phase = Phase(32, 8, 3)
+    plain: int = 64
+    words: int = 128
+    room: int = 6144
+    programs: int = 4096
+    registers: int | None = 128
+
+
+def config_of(dtype: torch.dtype, widest: int) -> Config:
+    """For heads whose query or value has `widest` features at most."""
+    if dtype == torch.float32 or widest > 128:
+        return Config(Phase(32, 8, 2), Phase(64, 8, 2), Phase(32, 8, 2), plain=32, registers=None)
+    if widest > 64:
+        return Config(plain=32)
+    return Config()
+
+
+def sampled(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    call: AttentionCall,
+    config: Config | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(out [B, H, n_q, D_v] contiguous in query's dtype, lse [B, H, n_q] float32, −inf for rows without a key).
+
+    query [B, H, n_q, D], key [B, H_kv, n_k, D], value [B, H_kv, n_k, D_v] of one dtype and any strides; key_mask bool
+    [B or 1, n_k]. Rows without a key are zero. What `choice.reason_against` names is not asked again.
+    """
+    batch, heads, n_q, features = query.shape
+    units, n_k, value_features = key.shape[1], key.shape[2], value.shape[3]
+    is_causal, offset = call.causal_offset is not None, call.causal_offset or 0
+    parameters, rows = call.parameters, call.parameters.tile
+    config = config_of(query.dtype, max(features, value_features)) if config is None else config
+    out, lse = outputs(query, value, has_unseen=offset < 0)  # the first queries then see no key and stand in no tile
+    first_tile = max(offset, 0) // rows
+    tiles = -(-(n_q + offset) // rows) - first_tile
+    if tiles <= 0 or batch * heads * n_k == 0:
+        return out, lse
+
+    width = min(max(config.programs // (batch * heads), 1), tiles)  # tiles of a slice
+    wide, value_wide = padded(features), padded(value_features)
+    sketch_rows, lines, programs = -(-n_k // BLOCK) * BLOCK, batch * units, batch * heads * width
+    mask = key if key_mask is None else dense_bytes(key_mask)  # without a mask it is not read
+    mask_stride, sketch = batch_stride(mask), device_of(query.device).sketch
+
+    def room(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device=query.device)
+
+    key_sketch, spread = room(lines, sketch_rows, wide, dtype=sketch), room(lines, sketch_rows)
+    centre, power = room(lines, wide), room(lines)
+    query_sketch, bias = room(programs, rows, wide, dtype=sketch), room(programs, rows, dtype=torch.float16)
+    row_sum, bits = room(programs, rows), room(programs, sketch_rows // 32, dtype=torch.int32)
+    listed, prices = room(programs, config.room, dtype=torch.int32), room(programs, config.room)
+    numbers = room(programs, config.room)
+    group, scale = heads // units, call.scale * LOG2_E
+    is_packed = query.device.type == "cuda" and torch.version.hip is None
+    precision = precision_of(query.dtype)
+    known: dict[str, Any] = {"HAS_MASK": key_mask is not None, "D": features, "PAD_D": wide}
+    values = {"D_V": value_features, "PAD_V": value_wide}
+    tile: dict[str, Any] = {"CAUSAL": is_causal, "R": rows, "TAG": DRAWS}
+    most = {} if config.registers is None or not is_packed else {"maxnreg": config.registers}
+    sketched = {"SKETCH_MOST": SKETCH_MOST}
+    with on_device(query.device):
+        prepare_keys[(sketch_rows // (PREPARED * PREPARED_KEYS), lines)](
+            key, value, mask, key_sketch, spread, centre, power, *key.stride(), *value.stride(), mask_stride,
+            units, n_k, parameters.sinks, sketch_rows,
+            REFERENCE=REFERENCE, KEYS=PREPARED_KEYS, STEPS=PREPARED, SKETCH_RANGE=KEY_RANGE,
+            LEAST_SPREAD=LEAST_SPREAD**2, MOST_SPREAD=MOST_SPREAD**2, num_warps=4, **sketched, **known, **values,
+        )  # fmt: skip
+        for start in range(0, tiles, width):
+            grid = (min(width, tiles - start), batch * heads)
+            edges = (n_q, n_k, offset, first_tile + start, parameters.window, parameters.sinks)
+            draws = (parameters.seed, parameters.threshold)
+            sum_rows[grid](
+                query, key, mask, centre, power, query_sketch, bias, row_sum,
+                *query.stride(), *key.stride(), mask_stride, heads, group, *edges, parameters.seed, scale,
+                KEYS=config.sums.keys, STAGES=config.sums.stages, num_warps=config.sums.warps,
+                STRIDE=STRIDE, PRECISION=precision, POWER=POWER, **sketched, **known, **tile,
+            )  # fmt: skip
+            search_keys[grid](
+                query_sketch, bias, key_sketch, spread, bits, heads, group, *edges, sketch_rows, *draws,
+                KEYS=config.search.keys, STAGES=config.search.stages, num_warps=config.search.warps,
+                SPAN=min(16 * config.search.warps, config.search.keys // 2), PAD_D=wide, PACKED=is_packed,
+                MARGIN=MARGIN**2, POWER=POWER, LEAST=LEAST_CHANCE, **tile,
+            )  # fmt: skip
+            attend_tile[grid](
+                query, key, value, mask, out, lse, row_sum, bits, spread, listed, prices, numbers,
+                *query.stride(), *key.stride(), *value.stride(), mask_stride, heads, group, *edges, sketch_rows, *draws,
+                scale, KEYS=config.attend.keys, STAGES=config.attend.stages, num_warps=config.attend.warps,
+                PLAIN=config.plain, WORDS=config.words, ROOM=config.room, STRIP=STRIP, LEAST=LEAST_CHANCE**2,
+                PRECISION=precision, PACKED=is_packed, **most, **known, **values, **tile,
+            )  # fmt: skip
+    return out, lse

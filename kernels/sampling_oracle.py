@@ -1,0 +1,120 @@
+"""The sample of `hyper` by its definition, in float64, dense, head by head, tile by tile, row by row; see `sampling`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from . import sampling
+from .call import AttentionCall
+from .sampling.draws import first_word, uniform
+
+NEG_INF = float("-inf")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Queries by their numbers, positions of near and of far keys, and the tile's place among tiles of all positions."""
+
+    place: int
+    queries: list[int]
+    near: list[int]
+    far: list[int]
+
+
+def sampling_log_weight(
+    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall
+) -> Tensor:
+    """Float64 [B, H, n_q, n_k], to be added to the scores; a constant for the gradient.
+
+    −inf where the query does not read the key, 0 where it reads it as a near one, −log of the probability elsewhere.
+    """
+    batch, heads, n_q = query.shape[:3]
+    n_k, group = key.shape[2], heads // key.shape[1]
+    weight = torch.full((batch, heads, n_q, n_k), NEG_INF, dtype=torch.float64)
+    for b in range(batch):
+        seen = [True] * n_k if key_mask is None else key_mask[b % key_mask.shape[0]].tolist()
+        for h in range(heads):
+            unit = h // group
+            keys = key[b, unit].detach().double().cpu()
+            keys = torch.where(torch.tensor(seen)[:, None], keys, 0.0)
+            scores = query[b, h].detach().double().cpu() @ keys.T * call.scale
+            spread = spreads(value[b, unit].detach().double().cpu(), seen, call)
+            for tile in tiles(call):
+                for row, log_weight in _rows(tile, scores, spread, seen, b * heads + h, call):
+                    weight[b, h, row] = log_weight
+    return weight.to(query.device)
+
+
+def probabilities(tile: Tile, weights: Tensor, spread: Tensor, call: AttentionCall) -> Tensor:
+    """π [rows, F] of the far keys, weights p [rows, F] of all rows of the tile, spread [F]."""
+    offset, size = call.causal_offset or 0, call.parameters.tile
+    chance = torch.zeros_like(weights)
+    for r in range(len(tile.queries)):
+        strip_of = [(j + offset) % size // sampling.STRIP for j in tile.queries]
+        squared = weights[r] ** 2
+        for strip in range(strip_of[r]):
+            rows = [k for k, at in enumerate(strip_of) if at == strip]
+            if rows:
+                limit = (call.parameters.threshold / spread) ** 2
+                squared = squared + torch.minimum(weights[rows].amax(0) ** 2, limit)
+        chance[r] = spread * squared.sqrt() / call.parameters.threshold
+    return (chance**2 + sampling.LEAST_CHANCE**2).sqrt().clamp(max=1.0)
+
+
+def _rows(
+    tile: Tile, scores: Tensor, spread: Tensor, seen: list[bool], line: int, call: AttentionCall
+) -> Iterator[tuple[int, Tensor]]:
+    """Each query of the tile and its log weights [n_k]."""
+    n_k = scores.shape[1]
+    last = {i: n_k if call.causal_offset is None else i + call.causal_offset + 1 for i in tile.queries}
+    found = {i: torch.full((n_k,), NEG_INF, dtype=torch.float64) for i in tile.queries}
+    for i in tile.queries:
+        found[i][[j for j in tile.near if seen[j] and j < last[i]]] = 0.0
+    if tile.far:
+        name = torch.tensor(line), torch.tensor(tile.place)
+        shift = int(first_word(call.parameters.seed, *name)) % sampling.STRIDE
+        part = [j for j in tile.far[shift :: sampling.STRIDE] if seen[j]]
+        weights = torch.zeros(len(tile.queries), len(tile.far), dtype=torch.float64)
+        for r, i in enumerate(tile.queries):
+            total = torch.cat([scores[i] + found[i], scores[i, part] + math.log(sampling.STRIDE)]).logsumexp(0)
+            weights[r] = (scores[i, tile.far] - (0.0 if total == NEG_INF else total)).exp()
+        chance = probabilities(tile, weights, spread[tile.far], call)
+        drawn = uniform(call.parameters.seed, *name, torch.tensor(tile.far)).double()
+        reads = (chance > drawn) & torch.tensor(seen)[tile.far]
+        for r, i in enumerate(tile.queries):
+            found[i][tile.far] = torch.where(reads[r], -chance[r].log(), NEG_INF)
+    yield from found.items()
+
+
+def spreads(value: Tensor, seen: list[bool], call: AttentionCall) -> Tensor:
+    """d [n_k]."""
+    start = call.parameters.sinks
+    reference = [j for j in range(start, min(start + sampling.REFERENCE, len(seen))) if seen[j]]
+    mean = value[reference].sum(0) / max(len(reference), 1)
+    usual = (value[reference] - mean).norm(dim=1).sum() / max(len(reference), 1)
+    spread = (value - mean).norm(dim=1) / usual
+    return spread.nan_to_num(nan=0.0, posinf=sampling.MOST_SPREAD).clamp(sampling.LEAST_SPREAD, sampling.MOST_SPREAD)
+
+
+def tiles(call: AttentionCall) -> Iterator[Tile]:
+    """Tiles with a query that sees a key."""
+    n_q, n_k, offset = call.num_queries, call.num_keys, call.causal_offset
+    size, window, sinks = call.parameters.tile, call.parameters.window, call.parameters.sinks
+    places: dict[int, list[int]] = {}
+    for i in range(n_q):
+        if i + (offset or 0) >= 0:
+            places.setdefault((i + (offset or 0)) // size, []).append(i)
+    for place, queries in places.items():
+        if offset is None:
+            low, high = queries[0] * n_k // n_q - window // 2, -(-(queries[-1] + 1) * n_k // n_q) + window // 2
+            limit = n_k
+        else:
+            low, high = place * size - window, queries[-1] + offset + 1
+            limit = min(high, n_k)
+        near = [j for j in range(limit) if j < sinks or low <= j < high]
+        yield Tile(place, queries, near, [j for j in range(limit) if not (j < sinks or low <= j < high)])

@@ -1,0 +1,78 @@
+"""The kernels that sample far keys, interpreted, against the definition; their random numbers, bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from attention_cases import make_inputs
+from hyperrewrite.kernels import sampling
+from hyperrewrite.kernels.fused import choice
+from hyperrewrite.kernels.fused.config import Phase
+from hyperrewrite.kernels.sampling.draws import uniform
+
+triton = pytest.importorskip("triton")
+import triton.language as tl  # noqa: E402
+from hyperrewrite.kernels.lsh import DRAWS  # noqa: E402
+from hyperrewrite.kernels.sampling.triton import draws, launch  # noqa: E402
+from poisoned import poison  # noqa: E402, F401  (fixture)
+
+needs_interpreter = pytest.mark.skipif(torch.cuda.is_available(), reason="interpreted only where there is no GPU")
+SMALL = launch.Config(Phase(16, 4), Phase(64, 4), Phase(32, 4), plain=32, words=4, room=256)
+SAMPLE: dict[str, Any] = {
+    "algorithm": "hyper", "select": "sample", "min_seq_len": 8, "tile": 128, "window": 16, "sinks": 5, "seed": 3,
+    "threshold": 0.03,
+}  # fmt: skip
+
+
+@triton.jit
+def _numbers(out_ptr, seed, line, tile, TAG: tl.constexpr, COUNT: tl.constexpr):
+    key = tl.arange(0, COUNT)
+    first, second = draws.stream_words(seed, TAG, line, tile)
+    tl.store(out_ptr + key, draws.uniform(first, second, key))
+
+
+@needs_interpreter
+def test_random_numbers_have_the_same_bits() -> None:
+    for seed, line, tile in ((0, 0, 0), (3, 7, 1), (2**31 - 1, 5, 8191)):
+        out = torch.full((1024,), float("nan"))
+        _numbers[(1,)](out, seed, line, tile, TAG=DRAWS, COUNT=1024)
+        want = uniform(seed, torch.tensor(line), torch.tensor(tile), torch.arange(1024))
+        assert torch.equal(out, want)
+
+
+@needs_interpreter
+@pytest.mark.usefixtures("poison")
+@pytest.mark.parametrize(
+    ("n_q", "n_k", "features", "value_features", "offset", "masked", "more"),
+    [
+        (300, 300, 40, 24, 0, 0.0, {}),
+        (180, 331, 24, 40, None, 0.4, {}),
+        (190, 333, 32, 32, 143, 0.2, {}),  # queries behind a cache; the first tile begins in its second strip
+        (330, 300, 32, 32, -30, 0.0, {}),  # queries that see no key
+        (300, 300, 32, 32, 0, 0.0, {"threshold": 1e-4}),  # every key is certain: lists that fill their room
+    ],
+)
+def test_matches_oracle(
+    n_q: int, n_k: int, features: int, value_features: int, offset: int | None, masked: float, more: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sampling, "STRIDE", launch.STRIDE)
+    monkeypatch.setattr(launch, "MARGIN", 4.0)  # float16 sketches of the interpreter; on a GPU see test_sampling_cuda
+    inputs = make_inputs(
+        n_q, n_k, heads=4, kv_heads=2, features=features, value_features=value_features, masked=masked,
+        strided=n_q == 180,
+    )  # fmt: skip
+    rules = {**SAMPLE, **more, "scale": 2.0 / features**0.5, "causal_offset": offset}
+    want, want_lse = inputs.oracle(**rules)
+    leaves = (inputs.query.detach(), inputs.key.detach(), inputs.value.detach())
+    out, lse = launch.sampled(*leaves, inputs.key_mask, inputs.call(**rules), SMALL)
+    torch.testing.assert_close(out.double(), want, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(lse.double(), want_lse, atol=1e-5, rtol=1e-5)
+
+
+def test_other_tiles_are_left_to_the_portable_form() -> None:
+    inputs = make_inputs(300)
+    reason = choice.reason_against(inputs.query, inputs.key, inputs.value, inputs.call(**{**SAMPLE, "tile": 64}))
+    assert reason is not None

@@ -86,9 +86,9 @@ def forward(
         if has_far(call):
             found = far_parts(*wide, key_mask, call, lse)
             if call.parameters.samples:
-                for part in found:
-                    assert isinstance(part, Tiles)
-                    _tiles_forward(*wide, part, call.scale, flat_out, flat_lse, is_first=False)
+                for listed in found:
+                    assert isinstance(listed, Tiles)
+                    _tiles_forward(*wide, listed, call.scale, flat_out, flat_lse, is_first=False)
             else:
                 _far_forward(*wide, found, scoring, call, out, lse)
     out = _fill_empty(out, lse, value, call, key_mask)
@@ -171,13 +171,13 @@ def backward(
             assert delta is not None
             near = near_lse(*wide[:2], key_mask, call, planned)
             found = far_parts(*wide, key_mask, call, near)
-            flat = (flats[0], flats[1], flats[2])
+            shares = (flats[0], flats[1], flats[2])
             if call.parameters.samples:
                 for listed in found:
                     assert isinstance(listed, Tiles)
-                    _tiles_backward(wide_grad, *wide, listed, call.scale, wide_lse, delta, flat)
+                    _tiles_backward(wide_grad, *wide, listed, call.scale, wide_lse, delta, shares)
             else:
-                _far_backward(wide_grad, *wide, found, scoring, call, wide_lse, delta, flat)
+                _far_backward(wide_grad, *wide, found, scoring, call, wide_lse, delta, shares)
         _empty_backward(grad_out.to(dtype), empty, grads, call)
     else:
         for flat in flats:

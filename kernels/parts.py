@@ -92,7 +92,9 @@ class Tiles:
         batch, heads, count, rows = self.query_rows.shape
         per_tile = max(batch * heads * rows * self.key_rows.shape[-1], 1)
         step = max(budget // per_tile, 1)
-        log_weight = self.log_weight if self.log_weight is None or self.is_paired else self.log_weight.expand(self.key_rows.shape)
+        log_weight = self.log_weight
+        if log_weight is not None and not self.is_paired:
+            log_weight = log_weight.expand(self.key_rows.shape)
         return [
             Tiles(
                 self.query_rows[:, :, start : start + step],

@@ -1,4 +1,4 @@
-"""The sample of `hyper` by its definition, in float64, dense, head by head, tile by tile, row by row; see `sampling`."""
+"""The sample of `hyper` by its definition (`sampling`), in float64, dense: head by head, tile by tile, row by row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEG_INF = float("-inf")
 
 @dataclass(frozen=True)
 class Tile:
-    """Queries by their numbers, positions of near and of far keys, and the tile's place among tiles of all positions."""
+    """Numbers of queries, positions of near and of far keys, and the tile's place among tiles of all positions."""
 
     place: int
     queries: list[int]

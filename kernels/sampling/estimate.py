@@ -36,7 +36,9 @@ def far(
         number = torch.full_like(line, (tile.start - tile.skip + (call.causal_offset or 0)) // call.parameters.tile)
         seen = None if key_mask is None else key_mask[:, None, keys]  # [B, 1, F]
         scores = _scores(query[:, :, tile.start : tile.stop] * call.scale, key[:, :, keys])  # [B, H, rows, F]
-        total = _row_sums(scores, seen, lse[:, :, tile.start : tile.stop], first_word(call.parameters.seed, line, number))
+        total = _row_sums(
+            scores, seen, lse[:, :, tile.start : tile.stop], first_word(call.parameters.seed, line, number)
+        )
         rate = squared[:, :, keys].unsqueeze(2) / call.parameters.threshold**2
         chance = chances((2 * (scores - total.unsqueeze(-1))).exp() * rate, tile)
         drawn = uniform(call.parameters.seed, line, number, keys).to(chance.dtype)  # [B, H, F]

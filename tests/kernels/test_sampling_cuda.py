@@ -18,17 +18,21 @@ def relative(out: torch.Tensor, want: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-@pytest.mark.parametrize("features", [64, 80, 128])
+@pytest.mark.parametrize("features", [64, 80, 128, 200])
 @pytest.mark.parametrize(("n_q", "n_k", "offset", "masked"), [
-    (900, 900, 0, 0.0), (700, 1333, None, 0.0), (333, 1333, 1000, 0.3), (900, 800, -50, 0.0),
+    (420, 420, 0, 0.0), (300, 533, None, 0.0), (233, 533, 300, 0.3), (420, 400, -20, 0.0),
 ])  # fmt: skip
 def test_matches_oracle(
     dtype: torch.dtype, features: int, n_q: int, n_k: int, offset: int | None, masked: float
 ) -> None:
-    inputs = make_inputs(n_q, n_k, heads=4, kv_heads=2, features=features, masked=masked, strided=features == 80)
+    inputs = make_inputs(
+        n_q, n_k, batch=1, heads=4, kv_heads=2, features=features, masked=masked, strided=features == 80
+    )
     inputs = inputs.to(dtype)
     rules = {**SAMPLE, "scale": 2.0 / features**0.5, "causal_offset": offset}
     want, want_lse = inputs.oracle(**rules)
+    if dtype == torch.float32 and features > 128:
+        pytest.skip("float32 heads are of 128 features at most")
     query, key, value = (t.cuda() for t in (inputs.query, inputs.key, inputs.value))
     mask = None if inputs.key_mask is None else inputs.key_mask.cuda()
     assert choice.reason_against(query, key, value, inputs.call(**rules)) is None

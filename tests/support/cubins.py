@@ -40,8 +40,13 @@ from hyperrewrite.kernels.fused.rules import Rule
 from hyperrewrite.kernels.fused.search import search_keys, sketch_queries
 from hyperrewrite.kernels.fused.sizes import Sizes
 from hyperrewrite.kernels.fused.spans import find_read, find_spans
-from hyperrewrite.kernels.lsh import RANKS, ROUNDS
+from hyperrewrite.kernels.lsh import DRAWS, RANKS, ROUNDS
 from hyperrewrite.kernels.parameters import Parameters
+from hyperrewrite.kernels.sampling.triton import launch as sampling
+from hyperrewrite.kernels.sampling.triton.attention import attend_sample
+from hyperrewrite.kernels.sampling.triton.prepare import prepare_sample
+from hyperrewrite.kernels.sampling.triton.search import price_keys
+from hyperrewrite.kernels.sampling.triton.sums import sum_rows
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
@@ -56,11 +61,14 @@ DEVICES = {
     "gfx942": Device("AMD Instinct MI300X", (0, 0), 65_536, torch.float16),
 }
 LENGTH, LONG = 8192, 32768
-FLOATS = ("scale", "log_threshold", "least", "passing")
+FLOATS = ("scale", "log_threshold", "least", "passing", "threshold")
+SEARCHES = search_keys, price_keys
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.float8_e4m3fn: "fp8e4nv"}
 SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "power_ptr": "fp32", "mask_ptr": "u8",
           "bits_ptr": "i32", "list_ptr": "i16", "excess_ptr": "i32", "span_ptr": "i32", "codes_ptr": "i16"}  # fmt: skip
 SHARED |= {f"{name}_ptr": "i32" for name in ("items", "counts", "places", "order", "valid", "ranks")}
+SHARED |= {f"{name}_ptr": "fp32" for name in ("sum", "centre", "spread", "price", "number")}
+SHARED |= {"bias_ptr": "fp16", "numbers_ptr": "i32"}
 GIVEN = {"key_mask": "u8"} | dict.fromkeys(("first_key", "stop_key", "query_group", "key_group"), "i64")
 
 
@@ -152,6 +160,31 @@ def build_paper(target: str, dtype: torch.dtype, features: int, plain: bool) -> 
     return rows
 
 
+def build_sample(dtype: torch.dtype, features: int, causal: bool) -> list[dict[str, Any]]:
+    """The kernels that sample far keys, for sm_90."""
+    target, wide, config = "sm_90", padded(features), sampling.config_of(dtype, features)
+    constants = {
+        "CAUSAL": causal, "HAS_MASK": not causal, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide,
+        "R": 128, "TAG": DRAWS, "PRECISION": "ieee", "SKETCH_MOST": sampling.SKETCH_MOST, "SKETCH_RANGE": sampling.KEY_RANGE,
+        "POWER": sampling.POWER, "MARGIN": sampling.MARGIN, "REFERENCE": sampling.REFERENCE, "STRIDE": sampling.STRIDE,
+        "STRIP": sampling.STRIP, "LEAST": 2.0**-20, "LEAST_SPREAD": 0.0625, "MOST_SPREAD": 1e12, "PACKED": True,
+        "ROOM": config.room, "WORDS": config.words, "PLAIN": config.plain, "STEPS": sampling.PREPARED,
+        "SPAN": min(16 * config.search.warps, config.search.keys // 2),
+    }  # fmt: skip
+    rows = []
+    for kernel, phase in (
+        (prepare_sample, Phase(sampling.PREPARED_KEYS, 4)), (sum_rows, config.sums), (price_keys, config.search),
+        (attend_sample, config.attend),
+    ):  # fmt: skip
+        every = {**constants, "KEYS": phase.keys, "STAGES": phase.stages}
+        most = config.registers if kernel is attend_sample else None
+        compiled = compile_(kernel, TARGETS[target], NAMES[dtype], NAMES[torch.float8_e4m3fn], every, phase.warps,
+                            options=None if most is None else {"maxnreg": most})  # fmt: skip
+        rows.append({"kernel": kernel.__name__, "target": target, "features": features, "dtype": NAMES[dtype],
+                     "causal": causal, **usage(compiled)})  # fmt: skip
+    return rows
+
+
 def given_types(given: Any, dtype: str, place: int) -> tuple[Any, dict[Any, Any], dict[Any, Any]]:
     """Types of a rule's `Given`, as one; which of them are divisible by 16, and which are constants."""
     types, attributes, known = [], {}, {}
@@ -192,8 +225,9 @@ def compile_(
         elif name in FLOATS:
             signature[name] = "fp32"
         elif name.endswith("_ptr"):
-            is_sketch = name == "sketch_ptr" or (kernel is search_keys and name in ("query_ptr", "key_ptr"))
-            signature[name] = "*" + SHARED.get(name, sketch if is_sketch else dtype)
+            is_sketch = name == "sketch_ptr" or (kernel in SEARCHES and name in ("query_ptr", "key_ptr"))
+            shared = "numbers_ptr" if kernel is attend_sample and name == "list_ptr" else name
+            signature[name] = "*" + SHARED.get(shared, sketch if is_sketch else dtype)
             attributes[(place,)] = [["tt.divisibility", 16]]
         else:
             signature[name] = "i32"
@@ -237,6 +271,9 @@ def main() -> None:
         for features, plain in ((64, True), (64, False), (128, True), (128, False)):
             for row in build_paper(target, torch.bfloat16, features, plain):
                 print(json.dumps(row), flush=True)
+    for features, causal in ((64, True), (128, False)):
+        for row in build_sample(torch.bfloat16, features, causal):
+            print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

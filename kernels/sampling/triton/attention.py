@@ -19,12 +19,14 @@ from .draws import stream_words, uniform
 def _log2(x, PACKED: tl.constexpr):
     """log2 of normal numbers above 0."""
     if PACKED:
-        return tl.inline_asm_elementwise("lg2.approx.ftz.f32 $0, $1;", "=f,f", [x], dtype=tl.float32, is_pure=True, pack=1)
+        return tl.inline_asm_elementwise(
+            "lg2.approx.ftz.f32 $0, $1;", "=f,f", [x], dtype=tl.float32, is_pure=True, pack=1
+        )
     return tl.log2(x)
 
 
 @triton.jit(do_not_specialize=["first_tile", "seed"])
-def attend_tile(
+def attend_sample(
     query_ptr,  # [B, H, n_q, D]
     key_ptr,  # [B, H_kv, n_k, D]
     value_ptr,  # [B, H_kv, n_k, D_v]

@@ -1,8 +1,8 @@
 """Runs the kernels that sample far keys: keys prepared, rows summed, keys searched, tiles attended to.
 
-Nothing here waits for the device, so a call can be captured in a CUDA graph. Beside the outputs a call takes sketches of
-the keys (one byte a number in float8), and for each tile of a slice: sketches of its queries, a bit for each key, and a
-list of `Config.room` keys of twelve bytes each. Slices of `Config.programs` tiles use the same room one after the other.
+Nothing here waits for the device, so a call can be captured in a CUDA graph. Beside the outputs a call takes sketches
+of the keys (one byte a number in float8), and for each tile of a slice: sketches of its queries, a bit for each key,
+and a list of `Config.room` keys of twelve bytes each. Slices of `Config.programs` tiles use the same room in turn.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ...fused.arguments import batch_stride, dense_bytes, on_device, outputs, pa
 from ...fused.config import Phase, device_of
 from ...lsh import DRAWS
 from .. import LEAST_CHANCE, LEAST_SPREAD, MOST_SPREAD, REFERENCE, STRIDE, STRIP
-from .attention import attend_tile
-from .prepare import prepare_keys
-from .search import search_keys
+from .attention import attend_sample
+from .prepare import prepare_sample
+from .search import price_keys
 from .sums import sum_rows
 
 LOG2_E = 1.0 / math.log(2.0)
@@ -29,7 +29,7 @@ KEY_RANGE = 16.0  # where the largest number of a usual key's sketch stands
 SKETCH_MOST = 448.0  # the largest number of float8
 POWER = 64.0  # a product of sketches is so many times the score: sums of float16 hold 65504
 MARGIN = 1.25  # the search lists a key by its rough price times this; attention judges again, by exact scores
-PREPARED, PREPARED_KEYS = 16, 64  # steps of a program of `prepare_keys`, and keys of a step
+PREPARED, PREPARED_KEYS = 16, 64  # steps of a program of `prepare_sample`, and keys of a step
 BLOCK = 2048  # keys that sketches and bits are padded to
 
 
@@ -45,9 +45,9 @@ class Config:
     registers              of a thread of the attention, at most; None = as many as the compiler likes.
     """
 
-    sums: Phase = Phase(64, 4, 3)
-    search: Phase = Phase(128, 4, 3)
-    attend: Phase = Phase(32, 8, 3)
+    sums: Phase
+    search: Phase
+    attend: Phase
     plain: int = 64
     words: int = 128
     room: int = 6144
@@ -55,13 +55,16 @@ class Config:
     registers: int | None = 128
 
 
+PHASES = (Phase(64, 4, 3), Phase(128, 4, 3), Phase(32, 8, 3))
+
+
 def config_of(dtype: torch.dtype, widest: int) -> Config:
     """For heads whose query or value has `widest` features at most."""
     if dtype == torch.float32 or widest > 128:
         return Config(Phase(32, 8, 2), Phase(64, 8, 2), Phase(32, 8, 2), plain=32, registers=None)
     if widest > 64:
-        return Config(plain=32)
-    return Config()
+        return Config(*PHASES, plain=32)
+    return Config(*PHASES)
 
 
 def sampled(
@@ -112,7 +115,7 @@ def sampled(
     most = {} if config.registers is None or not is_packed else {"maxnreg": config.registers}
     sketched = {"SKETCH_MOST": SKETCH_MOST}
     with on_device(query.device):
-        prepare_keys[(sketch_rows // (PREPARED * PREPARED_KEYS), lines)](
+        prepare_sample[(sketch_rows // (PREPARED * PREPARED_KEYS), lines)](
             key, value, mask, key_sketch, spread, centre, power, *key.stride(), *value.stride(), mask_stride,
             units, n_k, parameters.sinks, sketch_rows,
             REFERENCE=REFERENCE, KEYS=PREPARED_KEYS, STEPS=PREPARED, SKETCH_RANGE=KEY_RANGE,
@@ -128,13 +131,13 @@ def sampled(
                 KEYS=config.sums.keys, STAGES=config.sums.stages, num_warps=config.sums.warps,
                 STRIDE=STRIDE, PRECISION=precision, POWER=POWER, **sketched, **known, **tile,
             )  # fmt: skip
-            search_keys[grid](
+            price_keys[grid](
                 query_sketch, bias, key_sketch, spread, bits, heads, group, *edges, sketch_rows, *draws,
                 KEYS=config.search.keys, STAGES=config.search.stages, num_warps=config.search.warps,
                 SPAN=min(16 * config.search.warps, config.search.keys // 2), PAD_D=wide, PACKED=is_packed,
                 MARGIN=MARGIN**2, POWER=POWER, LEAST=LEAST_CHANCE, **tile,
             )  # fmt: skip
-            attend_tile[grid](
+            attend_sample[grid](
                 query, key, value, mask, out, lse, row_sum, bits, spread, listed, prices, numbers,
                 *query.stride(), *key.stride(), *value.stride(), mask_stride, heads, group, *edges, sketch_rows, *draws,
                 scale, KEYS=config.attend.keys, STAGES=config.attend.stages, num_warps=config.attend.warps,

@@ -14,7 +14,7 @@ from ...fused.online import load_rows
 
 
 @triton.jit
-def prepare_keys(
+def prepare_sample(
     key_ptr,  # [B, H_kv, n_k, D]
     value_ptr,  # [B, H_kv, n_k, D_v]
     mask_ptr,  # bool [B or 1, n_k]

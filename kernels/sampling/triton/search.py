@@ -24,7 +24,7 @@ def _packed_sum(one, pair):
 
 
 @triton.jit(do_not_specialize=["first_tile", "seed"])
-def search_keys(
+def price_keys(
     query_ptr,  # sketches [B·H, tiles · R, PAD_D]
     bias_ptr,
     key_ptr,  # sketches [B·H_kv, sketch_rows, PAD_D]
@@ -56,7 +56,7 @@ def search_keys(
     place = tl.num_programs(0) - 1 - tl.program_id(0)
     head = tl.program_id(1)
     unit = (head // heads * (heads // group) + (head % heads) // group).to(tl.int64)
-    _, sinks, low, high, limit = tile_edges(place, n_q, n_k, offset, first_tile, window, first_far, CAUSAL, 1, R)
+    _, sinks, low, _, limit = tile_edges(place, n_q, n_k, offset, first_tile, window, first_far, CAUSAL, 1, R)
     program = head.to(tl.int64) * tl.num_programs(0) + place
     d = tl.arange(0, PAD_D)
     row = program * R + tl.arange(0, R)

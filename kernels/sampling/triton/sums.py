@@ -8,7 +8,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ...fused.geometry import near_keys, near_steps, plain_steps, tile_edges
+from ...fused.geometry import near_keys, near_steps, tile_edges
 from ...fused.online import load_rows
 from .draws import stream_words
 

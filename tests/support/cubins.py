@@ -165,7 +165,8 @@ def build_sample(dtype: torch.dtype, features: int, causal: bool) -> list[dict[s
     target, wide, config = "sm_90", padded(features), sampling.config_of(dtype, features)
     constants = {
         "CAUSAL": causal, "HAS_MASK": not causal, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide,
-        "R": 128, "TAG": DRAWS, "PRECISION": "ieee", "SKETCH_MOST": sampling.SKETCH_MOST, "SKETCH_RANGE": sampling.KEY_RANGE,
+        "R": 128, "TAG": DRAWS, "PRECISION": "ieee", "SKETCH_MOST": sampling.SKETCH_MOST,
+        "SKETCH_RANGE": sampling.KEY_RANGE,
         "POWER": sampling.POWER, "MARGIN": sampling.MARGIN, "REFERENCE": sampling.REFERENCE, "STRIDE": sampling.STRIDE,
         "STRIP": sampling.STRIP, "LEAST": 2.0**-20, "LEAST_SPREAD": 0.0625, "MOST_SPREAD": 1e12, "PACKED": True,
         "ROOM": config.room, "WORDS": config.words, "PLAIN": config.plain, "STEPS": sampling.PREPARED,

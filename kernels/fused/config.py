@@ -112,7 +112,8 @@ def analytic(device: Device, dtype: torch.dtype, widest: int) -> Config:
 def analytic_exact(device: Device, dtype: torch.dtype, widest: int, in_pairs: bool) -> ExactConfig:
     """The same for exact attention; in_pairs: each pair of a query and a key has a bias or groups."""
     if dtype == torch.float32:  # with more of either, products of three tf32 ones spill
-        config = ExactConfig(TILE * 64 // max(1 << (widest - 1).bit_length(), 64), Phase(LEAST_KEYS, 8))
+        rows = TILE * 64 // max(1 << (widest - 1).bit_length(), 64)
+        config = ExactConfig(rows, Phase(LEAST_KEYS, 8))
     else:
         config = ExactConfig(attend=Phase(32, 8) if widest > 128 or in_pairs else Phase(64, 8))
     while exact_bytes(config, dtype, widest, in_pairs) > device.shared:
@@ -122,7 +123,13 @@ def analytic_exact(device: Device, dtype: torch.dtype, widest: int, in_pairs: bo
             config = replace(config, rows=config.rows // 2)
         else:
             break
-    return config
+    return replace(config, attend=within(config.rows, config.attend))
+
+
+def within(rows: int, phase: Phase) -> Phase:
+    """The phase with no more warps than have 16 rows each of a product. Where two groups of four warps share 64 rows of
+    float32, what Triton 3.6 builds reads beyond its shared memory: wrong numbers, or a crash."""
+    return replace(phase, warps=min(phase.warps, max(rows // LEAST_KEYS, 1)))
 
 
 def _half(phase: Phase) -> Phase:

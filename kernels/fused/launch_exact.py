@@ -11,7 +11,7 @@ from torch import Tensor
 from ..call import AttentionCall
 from ..lifted import Lifted
 from .arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
-from .config import Phase, device_of
+from .config import Phase, device_of, within
 from .configure import exact_config_of
 from .exact import attend_exactly
 from .generated import module_of
@@ -45,7 +45,8 @@ def exact(
     rule = rule_of(query, key_mask, bias, told, call)
     in_pairs, widest = rule.bias or rule.groups > 0, max(features, value_features)
     config = exact_config_of(device_of(query.device), query.dtype, widest, n_k, rule.causal, in_pairs)
-    rows, phase = rows or config.rows, phase or config.attend
+    rows = rows or config.rows
+    phase = within(rows, phase or config.attend)
     out, lse = outputs(query, value, has_unseen=False)
     if batch * heads * n_q == 0:
         return out, lse

@@ -22,6 +22,7 @@ from hyperrewrite.kernels.fused.config import (
     exact_bytes,
     near_bytes,
     search_bytes,
+    within,
 )
 from hyperrewrite.kernels.fused.measured import Row, TableError, nearest, read, text
 
@@ -116,6 +117,16 @@ def test_analytic_default(device: Device) -> None:
         config = analytic_exact(device, dtype, widest, in_pairs)
         assert exact_bytes(config, dtype, widest, in_pairs) <= device.shared
     assert analytic_exact(device, BF16, 64, False) == ExactConfig(128, Phase(64, 8))
+
+
+def test_no_warp_of_exact_attention_has_fewer_than_16_rows() -> None:
+    """Float32 with 128 features, 64 rows and 8 warps gave wrong numbers on an H200 (triton 3.6)."""
+    made = [analytic_exact(H100, dtype, widest, pairs) for dtype in (BF16, FP32) for widest in (64, 128, 256)
+            for pairs in (False, True)]  # fmt: skip
+    for config in (*made, *(row.config for row in configure.shipped_rows() if isinstance(row.config, ExactConfig))):
+        assert config.rows >= 16 * config.attend.warps
+    assert analytic_exact(H100, FP32, 128, False) == ExactConfig(64, Phase(16, 4))
+    assert within(64, Phase(16, 8)) == Phase(16, 4) and within(128, Phase(16, 8)) == Phase(16, 8)
 
 
 def test_devices_without_a_row_get_the_analytic_default() -> None:

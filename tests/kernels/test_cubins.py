@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("triton")
+pytestmark = pytest.mark.timeout(1800)  # a busy machine takes long to build all
 WITHOUT_PRODUCTS = (
     "prepare_keys", "find_spans", "find_read", "draw_planes", "sort_chunks", "place_buckets", "place_rows",
     "draw_ranks", "prepare_sample",

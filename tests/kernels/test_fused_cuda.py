@@ -106,7 +106,7 @@ def test_gradients(causal: bool, strip: int) -> None:
 
 def test_no_wait_and_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     tensors = [torch.randn(1, 8, 5000, 64, device="cuda", dtype=torch.bfloat16) for _ in range(3)]
-    rules = {"algorithm": "hyper", "scale": 0.125, "causal_offset": 0}
+    rules = {"algorithm": "hyper", "min_seq_len": 4096, "scale": 0.125, "causal_offset": 0}
     monkeypatch.setattr(engine, "make_plan", lambda *_: pytest.fail("the portable path ran"))
     check_captured(lambda: torch.ops.hyper.attention(*tensors, **rules))
 

@@ -295,10 +295,20 @@ def _where(expr: Apply, reader: Reader) -> ScoreProgram:
             masks = (*program.masks, MaskTerm(condition, float(fill.value), False, len(program.biases)))
             return replace(program, masks=masks, steps=(*program.steps, Kept(condition, float(fill.value))))
     for condition, more, plain in ((keep, then, other), (inverse(keep), other, then)):
-        if isinstance(more, Apply) and more.name == "add" and plain in more.args:  # something is added to some scores
-            term = more.args[1] if more.args[0] == plain else more.args[0]
+        if (term := _added_to(plain, more)) is not None:  # to some of the scores
             return _taken_apart(arithmetic("add", plain, where(condition, term, Number(0.0))), reader)
     raise unsupported("a where() of the scores does not forbid keys", reader.softmax)
+
+
+def _added_to(scores: Expr, more: Expr) -> Expr | None:
+    """What is added to scores in an expression; None where it is no sum of them."""
+    if more == scores:
+        return Number(0)
+    if isinstance(more, Apply) and more.name == "add":
+        for inner, term in (more.args, more.args[::-1]):
+            if (before := _added_to(scores, inner)) is not None:
+                return arithmetic("add", before, term)
+    return None
 
 
 def _bent(program: ScoreProgram, bend: Callable[[Curve], Curve], reader: Reader) -> ScoreProgram:

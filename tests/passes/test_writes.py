@@ -197,6 +197,23 @@ def test_a_write_into_a_copy_is_none() -> None:
     assert "padding" not in site.spec.in_words()
 
 
+def test_positions_of_a_grid_by_queries_are_added_in_part() -> None:
+    """MViT: decomposed relative positions of all tokens but the class token, which queries are multiplied into."""
+    heights, widths = torch.randn(3, 3, 8), torch.randn(4, 4, 8)
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, heights: Tensor, widths: Tensor) -> Tensor:
+        scores = q @ k.mT / 4
+        grid = q[:, :, 1:].reshape(2, 2, 3, 4, 8)
+        down = torch.einsum("bhyxd,ykd->bhyxk", grid, heights)
+        across = torch.einsum("bhyxd,xkd->bhyxk", grid, widths)
+        places = scores[:, :, 1:, 1:].view(2, 2, 3, 4, 3, 4) + down[..., None] + across[..., None, :]
+        scores[:, :, 1:, 1:] = places.view(2, 2, 12, 12)
+        return torch.softmax(scores, -1) @ v
+
+    tensors = [torch.randn(2, 2, 13, 8, generator=torch.Generator().manual_seed(k)) for k in range(3)]
+    assert "bias" in site_of(assert_as_eager(attend, (*tensors, heights, widths))).spec.in_words()
+
+
 def test_masks_are_written_in_part_too() -> None:
     def attend(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, bias: Tensor) -> Tensor:
         allowed = torch.ones(N, N, dtype=torch.bool).tril()

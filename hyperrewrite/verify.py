@@ -5,6 +5,8 @@ drawn afresh, weights included, so that nothing hides behind a zero bias or a ma
 is valid for token ids, positions and attention masks alike. Dropout is switched off in both: one call of SDPA may draw
 in another order than the steps it stands for.
 
+Where inputs want gradients and gradient mode is on, gradients are compared as well: which inputs have one, and which.
+
 Where torch-mlir is installed both graphs are also lowered to MLIR's linalg, `hyper::attention` by its decomposition.
 Small ones are run from there as well, as an opinion that shares no kernel with the other two.
 """
@@ -12,15 +14,17 @@ Small ones are run from there as well, as an opinion that shares no kernel with 
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
-from torch.utils._pytree import tree_leaves
 
+from . import gradients
+from .gradients import Run
 from .passes import linalg, mlir
 from .passes.canonical import CanonicalView, drops
 from .passes.copying import copied_graph
@@ -58,7 +62,7 @@ class Comparison:
     """What a check showed.
 
     difference is ‖rewritten − original‖ / ‖original‖ over what the dtype is allowed (TOLERANCE), the largest over
-    outputs; NaN where nothing could be compared.
+    outputs and gradients; NaN where nothing could be compared.
     """
 
     equal: bool
@@ -84,18 +88,19 @@ def compare(
     try:
         original, rewritten = map(without_dropout, (original, rewritten))
         drawn = random_inputs(inputs, seed, kept)
-        outputs = []
-        for module in (original, rewritten):
-            with torch.no_grad(), torch.random.fork_rng():
-                torch.manual_seed(seed)
-                outputs.append(tree_leaves(module(*_copies(drawn))))
+        wanted = gradients.wanting(inputs, kept)
+        runs = [gradients.run(module, drawn, wanted, seed) for module in (original, rewritten)]
+        compared = _compared(runs[0].outputs, runs[1].outputs)
+        if compared.equal and any(run.gradients or run.failure for run in runs):
+            names = [node.name for node in original.graph.find_nodes(op="placeholder")]
+            again = partial(gradients.run, original, gradients.moved(drawn, seed), wanted, seed)
+            compared = _with_gradients(compared, runs[0], runs[1], again, names)
     except Exception as error:
         return Comparison(False, float("nan"), f"a graph did not run: {type(error).__name__}: {error}")
-    compared = _compared(*outputs)
     if not compared.equal:
         return compared
     try:
-        found = lowerings(original, rewritten, drawn, outputs[0], run=large <= LARGEST_LOWERED)
+        found = lowerings(original, rewritten, drawn, runs[0].outputs, run=large <= LARGEST_LOWERED)
     except Exception as error:  # an opinion less, no failure
         found = Lowerings(sentence=f"not lowered to linalg: {type(error).__name__}: {error}")
     sentence = f"{compared.sentence}; {found.sentence}"
@@ -191,11 +196,6 @@ def _drawn(value: Any, generator: torch.Generator) -> Any:
     return torch.empty_like(value).detach().copy_(drawn)
 
 
-def _copies(values: Sequence[Any]) -> list[Any]:
-    """Copies that a graph may write into."""
-    return [v.clone() if isinstance(v, Tensor) else v for v in values]
-
-
 def _largest(module: fx.GraphModule) -> int:
     values = [node.meta.get("example_value", node.meta.get("val")) for node in module.graph.nodes]
     sizes = [v.numel() for v in values if isinstance(v, Tensor)]
@@ -216,6 +216,26 @@ def _compared(original: list[Any], rewritten: list[Any]) -> Comparison:
             worst, where = difference, f"output {k} {_kind(a)}"
     last = where and f", the most in {where}"
     return Comparison(worst <= 1.0, worst, f"the outputs differ by {worst:.2g} of what is allowed{last}")
+
+
+def _with_gradients(
+    compared: Comparison, original: Run, rewritten: Run, again: Callable[[], Run], names: Sequence[str]
+) -> Comparison:
+    """The comparison of outputs, and that of gradients."""
+    if original.failure:  # nobody can train it as it is
+        return replace(compared, sentence=f"{compared.sentence}; it has no gradients ({original.failure})")
+    if rewritten.failure:
+        return Comparison(False, float("inf"), f"the rewritten graph has no gradients ({rewritten.failure})")
+    worst, where = gradients.furthest(original, rewritten, again, TOLERANCE)
+    if where is None:
+        return replace(compared, sentence=f"{compared.sentence}; their gradients do not differ")
+    if (original.gradients[where] is None) != (rewritten.gradients[where] is None):
+        one = "original" if rewritten.gradients[where] is None else "rewritten"
+        return Comparison(False, worst, f"{names[where]} has a gradient in the {one} graph alone")
+    said = f"the gradients differ by {worst:.2g} of what is allowed, the most in that of {names[where]}"
+    if worst > 1.0:
+        return Comparison(False, worst, said)
+    return replace(compared, difference=max(compared.difference, worst), sentence=f"{compared.sentence}; {said}")
 
 
 def _difference(a: Tensor, b: Tensor) -> float:

@@ -29,12 +29,14 @@ from .expression import (
     Number,
     Probability,
     Product,
+    contains,
     integer,
     mapped,
     with_origin,
 )
 from .held import Triangle
 from .rounding import in_dtype
+from .spec import Rejected, RejectionCode
 from .views import Step, Views
 from .writes import written_element
 
@@ -121,9 +123,15 @@ class Evaluator:
         """The element as gradient mode has it where the node runs."""
         if not self.stops_gradients(node):
             return self._read(node, index)
-        if not self.stops_gradients(self.flow.born(node)):
-            return Load(node, index)  # written in place: the gradient stays that of the old value
-        return self.detached(self._read(node, index))
+        found = self._read(node, index)
+        if self.stops_gradients(self.flow.born(node)):
+            return self.detached(found)
+        if contains(found, Product) or contains(found, Probability):
+            message = (
+                f"{node.name} writes in place while gradient mode is off: the gradient stays that of the old values"
+            )
+            raise Rejected(RejectionCode.IN_PLACE, message, node)
+        return Load(node, index)
 
     def _behind(self, node: fx.Node, index: Index, writer: fx.Node) -> Expr:
         """The element of a node behind a write into a part of it."""

@@ -150,7 +150,7 @@ def test_scores_written_while_the_mode_is_off_are_left_alone() -> None:
     _check(written_without, backend)
     report = backend.analyses[0].report
     assert not report.site_count
-    assert [row.code for row in report.rejections] == ["no_query_key_product"]
+    assert [row.code for row in report.rejections] == ["in_place"]
 
 
 def test_mode_off_where_the_graph_begins() -> None:

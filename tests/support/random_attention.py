@@ -52,10 +52,11 @@ class Plan:
         return self.kv_heads * self.group
 
 
+IN_PLACE = ("set_slice", "set_mask", "set_diagonal", "set_rows", "added_in_part")
 MASKS = (
     "tril", "triu_add", "arange", "offset", "window", "padding_bool", "padding_extended", "any_bool",
     "bias", "row_bias", "prefix", "hstack", "log_band", "filled", "times_ones", "documents",
-    "uint8", "unsigned", "int32", "bfloat16", "set_slice", "set_mask", "set_diagonal", "set_rows", "added_in_part",
+    "uint8", "unsigned", "int32", "bfloat16", *IN_PLACE,
     "one_number",
 )  # fmt: skip
 STAGES = ("operands", "scores", "scaled", "masked", "softmax", "after", "output")

@@ -9,10 +9,8 @@ from random import Random
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from failing import described
 from graphs import EXACT, OP, RowsWithoutKeys, clone, gradients_of, leaves_of
-from hyperrewrite.kernels import ops
 from hyperrewrite.passes.canonical import CanonicalView, drops
 from hyperrewrite.passes.rewrite import rewrite
 from hyperrewrite.passes.score import ADDED_FILL, LOST
@@ -21,6 +19,7 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from hyperrewrite.analysis import analyse
+from hyperrewrite.gradients import Apart
 from hyperrewrite.verify import without_dropout
 
 from .bases import BASES
@@ -156,20 +155,9 @@ def drawn(inputs: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
     return tuple(map(shuffled, inputs))
 
 
-class _Apart(fx.Interpreter):
-    """A graph whose attention calls keep copies of what they save for gradients: the steps of a compiled graph write
-    into none of it, as AOTAutograd makes copies of what they write."""
-
-    def run_node(self, n: fx.Node) -> Any:
-        if n.target not in (F.scaled_dot_product_attention, ops.attention._opoverload):
-            return super().run_node(n)
-        args, kwargs = pytree.tree_map_only(Tensor, Tensor.clone, self.fetch_args_kwargs_from_env(n))
-        return pytree.tree_map_only(Tensor, Tensor.clone, n.target(*args, **kwargs))
-
-
 def _run(module: fx.GraphModule, inputs: tuple[Any, ...], kept: Container[int] = ()) -> Results:
     """What the graph gives. kept: inputs, by position, whose values are known and have no gradient."""
-    return _given(_Apart(module).run, inputs, kept)
+    return _given(Apart(module).run, inputs, kept)
 
 
 def _given(function: Callable[..., Any], inputs: tuple[Any, ...], kept: Container[int]) -> Results:

@@ -183,15 +183,14 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[
 
 
 def _backward(ctx: Any, grad_out: Tensor | None, grad_lse: Tensor | None) -> tuple[Tensor | None, ...]:
-    _, _, _, _, bias, out, _, *_ = ctx.saved_tensors
     if grad_out is None and grad_lse is None:
         return (None,) * 9
+    saved = ctx.saved_tensors  # read once: torch.utils.checkpoint makes them anew, and no second time
+    _, _, _, _, bias, out, _, *_ = saved
     if grad_out is None:
         grad_out = torch.zeros_like(out)
     bias_gradient = bias is not None and ctx.needs_input_grad[4]
-    grads = torch.ops.hyper.attention_backward(
-        grad_out, grad_lse, *ctx.saved_tensors, bias_gradient=bias_gradient, **ctx.rules
-    )
+    grads = torch.ops.hyper.attention_backward(grad_out, grad_lse, *saved, bias_gradient=bias_gradient, **ctx.rules)
     return grads[0], grads[1], grads[2], None, grads[3] if bias_gradient else None, None, None, None, None
 
 

@@ -9,6 +9,7 @@ from attention_cases import SMALL
 from hyperrewrite.kernels import meter
 from hyperrewrite.kernels.functional import hyper_attention
 from hyperrewrite.kernels.parameters import PRESETS, Parameters
+from torch.utils.checkpoint import checkpoint
 
 
 @pytest.mark.parametrize("leading", [(3,), (2, 3), (2, 2, 3), (1, 2, 2, 3)], ids=str)
@@ -101,6 +102,21 @@ def test_arguments_that_do_not_fit() -> None:
         hyper_attention(query[0], query[0], query[0])
     with pytest.raises(ValueError, match="key_mask goes with"):
         hyper_attention(query, query, query, key_mask=torch.ones(2, 9, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("algorithm", ["exact", "paper", "hyper"])
+def test_checkpointed_without_compile(algorithm: str) -> None:
+    """Recomputed in the backward, it draws as before."""
+    query = torch.randn(1, 2, 200, 8, requires_grad=True)
+    rules = {"min_seq_len": 64, "tile": 16, "block_size": 16, "window": 32, "means": 8, "sinks": 8}
+
+    def call(x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = hyper_attention(x, x, x, is_causal=True, algorithm=algorithm, **rules)
+        return out
+
+    want = torch.autograd.grad(call(query).square().sum(), query)
+    got = torch.autograd.grad(checkpoint(call, query, use_reentrant=False).square().sum(), query)
+    torch.testing.assert_close(got, want)
 
 
 def test_compiles_without_graph_break() -> None:

@@ -688,9 +688,9 @@ def fill_as_statement(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return scores.softmax(-1) @ v
 
 
-@miss("fill_as_statement", qkv(), code="in_place")
+@miss("fill_as_statement", qkv(), code="unsupported_score")
 def part_filled_as_statement(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Only the first rows are written."""
+    """Only the first rows are scaled."""
     scores = q @ k.transpose(-2, -1)
     scores[:, :, :5].mul_(0.5)
     return scores.softmax(-1) @ v

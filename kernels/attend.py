@@ -199,19 +199,50 @@ def attend_row_backward(
     scale: float,
     grad_lse: Tensor | None,
     curve: Curve = STRAIGHT,
+    replaced: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of tiles that hold their rows whole: (query, key, value, log_weight [N, G·U, rows, columns]).
 
     Recomputes the softmax, so it needs no lse and is right also where lse cannot hold the sum (scores near the type's
     minimum, as fully masked rows of additive masks have). Materialises the scores. Rows of −inf alone give zeros.
+    replaced: bool, broadcastable to the scores; those that log_weight stands in the place of, which take no gradient.
     """
     scores, slope = curve.bend_with_slope_(_scores(query, key, scale))
+    slope = _without(slope, replaced)
     if log_weight is not None:
         scores = scores.add_(log_weight)
     weights = torch.softmax(scores, -1)
     if log_weight is not None:
         weights = weights.masked_fill_((log_weight == NEG_INF).all(-1, keepdim=True), 0.0)
     return _backward_of_weights(weights, grad_out, query, key, value, scale, None, grad_lse, slope)
+
+
+def _without(slope: Tensor | None, replaced: Tensor | None) -> Tensor | None:
+    """The slope of a curve, 0 where scores are replaced; None: 1 everywhere."""
+    if replaced is None:
+        return slope
+    return ~replaced if slope is None else slope.masked_fill(replaced, 0.0)
+
+
+def attend_level_backward(
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scale: float,
+    empty: Tensor,
+    curve: Curve = STRAIGHT,
+    replaced: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`attend_row_backward` of rows that see no key, empty bool [N, G·U, rows], as if all of their weights were equal.
+
+    The other rows pass nothing on. Materialises the scores.
+    """
+    slope = None
+    if not curve.is_straight:
+        slope = curve.bend_with_slope_(_scores(query, key, scale))[1]
+    weights = (empty.to(grad_out.dtype) / key.shape[2]).unsqueeze(-1).expand(*empty.shape, key.shape[2])
+    return _backward_of_weights(weights, grad_out, query, key, value, scale, None, slope=_without(slope, replaced))
 
 
 def _backward_of_weights(

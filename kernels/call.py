@@ -24,7 +24,9 @@ class AttentionCall:
     causal_offset  query i sees key j iff j <= i + causal_offset; None = every key.
     sliding_window additionally j > i + causal_offset - sliding_window; needs causal_offset.
     curve          what scale·query·key goes through before the bias: softcap and clamp.
-    empty_rows     what a query without a visible key gives: "zero", "mean" of all n_k values, or "nan".
+    empty_rows     what a query without a visible key gives: "zero", "nan", or the mean of all n_k values: "mean" where
+                   a number stands in the place of its scores, which take no gradient; "level" where one large number
+                   was added to them: rounding made them equal, and each takes the gradient of equal weights.
     has_bias       an additive bias comes with the tensors.
     has_lifted     key ranges or groups (`Lifted`) come with the tensors.
     parameters     the algorithm and how it estimates.
@@ -66,6 +68,7 @@ def check_types(
     key_mask: Tensor | None,
     bias: Tensor | None,
     lifted: Lifted | None = None,
+    replaced: Tensor | None = None,
 ) -> None:
     """Raise ValueError for ranks and dtypes that do not fit; reads no size, so it is safe on symbolic shapes."""
     for name, tensor in (("query", query), ("key", key), ("value", value)):
@@ -79,6 +82,8 @@ def check_types(
         raise ValueError(f"key_mask must be bool [batch, keys], not {key_mask.dtype} of rank {key_mask.dim()}")
     if bias is not None and (not bias.is_floating_point() or bias.dim() > 4):
         raise ValueError(f"bias must be floating point of rank 4 or less, not {bias.dtype} of rank {bias.dim()}")
+    if replaced is not None and (replaced.dtype != torch.bool or replaced.dim() > 4):
+        raise ValueError(f"replaced must be bool of rank 4 or less, not {replaced.dtype} of rank {replaced.dim()}")
     if lifted is None:
         return
     for name in ("first_key", "stop_key"):
@@ -104,6 +109,7 @@ def check_shapes(
     key_mask: Tensor | None,
     bias: Tensor | None,
     lifted: Lifted | None = None,
+    replaced: Tensor | None = None,
 ) -> None:
     """Raise ValueError for sizes that do not fit."""
     batch, heads, n_q, features = query.shape
@@ -120,10 +126,12 @@ def check_shapes(
         raise ValueError(f"query heads ({heads}) must be a multiple of key heads ({key.shape[1]})")
     if key_mask is not None and (key_mask.shape[0] not in (1, batch) or key_mask.shape[1] != n_k):
         raise ValueError(f"key_mask must be [{batch} or 1, {n_k}], not {list(key_mask.shape)}")
-    if bias is not None:
-        full = (batch, heads, n_q, n_k)
-        if any(size not in (1, want) for size, want in zip(reversed(bias.shape), reversed(full), strict=False)):
-            raise ValueError(f"bias must broadcast to {list(full)}, not {list(bias.shape)}")
+    full = (batch, heads, n_q, n_k)
+    for name, tensor in (("bias", bias), ("replaced", replaced)):
+        if tensor is None:
+            continue
+        if any(size not in (1, want) for size, want in zip(reversed(tensor.shape), reversed(full), strict=False)):
+            raise ValueError(f"{name} must broadcast to {list(full)}, not {list(tensor.shape)}")
     if lifted is None:
         return
     for name, length in (("first_key", n_q), ("stop_key", n_q), ("query_group", n_q), ("key_group", n_k)):

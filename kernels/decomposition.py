@@ -23,6 +23,7 @@ def attention(
     stop_key: Tensor | None = None,
     query_group: Tensor | None = None,
     key_group: Tensor | None = None,
+    replaced: Tensor | None = None,
     *,
     causal_offset: int | None = None,
     sliding_window: int | None = None,
@@ -33,7 +34,8 @@ def attention(
     empty_rows: str = "zero",
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """(out, lse) as `hyper::attention` gives them with algorithm="exact"; how to estimate is read over."""
+    """(out, lse) as `hyper::attention` gives them with algorithm="exact"; how to estimate is read over, and `replaced`,
+    which is about gradients."""
     dtype = torch.float64 if query.dtype == torch.float64 else torch.float32
     n_q, n_k, heads, kv_heads = query.shape[2], key.shape[2], query.shape[1], key.shape[1]
     key, value = (_for_heads(tensor.to(dtype), heads, kv_heads) for tensor in (key, value))
@@ -72,7 +74,7 @@ def attention(
     weights = torch.exp(scores - largest)
     total = weights.sum(-1, keepdim=True)
     out = weights @ value / torch.where(empty, 1.0, total)
-    if empty_rows == "mean":
+    if empty_rows in ("mean", "level"):
         out = torch.where(empty, value.mean(-2, keepdim=True), out)
     elif empty_rows == "nan":
         out = torch.where(empty, float("nan"), out)

@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 from . import far
 from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
 from .call import AttentionCall
-from .exact import Scoring, span_backward, span_forward, span_row_backward, writes_all
+from .exact import Scoring, level_backward, span_backward, span_forward, span_row_backward, writes_all
 from .far import Far, Whole
 from .fused import forward as fused
 from .lifted import Lifted
@@ -32,14 +32,21 @@ from .planning import (
     without_masked,
 )
 
+LARGEST_LSE = 1e3  # a float32 lse beyond it is a weight's relative error of more than 6e-5
+
 
 def _scoring(
-    key_mask: Tensor | None, bias: Tensor | None, lifted: Lifted | None, query: Tensor, call: AttentionCall
+    key_mask: Tensor | None,
+    bias: Tensor | None,
+    lifted: Lifted | None,
+    query: Tensor,
+    call: AttentionCall,
+    replaced: Tensor | None = None,
 ) -> Scoring:
     """The call's score; on the CPU, where looking costs nothing, sorted groups become key ranges."""
     if lifted is not None and query.device.type == "cpu":
         lifted = lifted.resolved()
-    return Scoring(call.scale, call.curve, key_mask, bias, lifted)
+    return Scoring(call.scale, call.curve, key_mask, bias, lifted, replaced)
 
 
 def forward(
@@ -92,7 +99,15 @@ def forward(
             else:
                 _far_forward(*wide, found, scoring, call, out, lse)
     out = _fill_empty(out, lse, value, call, key_mask)
-    return out.to(query.dtype).contiguous(), lse.to(torch.float32).contiguous()
+    return out.to(query.dtype).contiguous(), _in_float32(lse).contiguous()
+
+
+def _in_float32(lse: Tensor) -> Tensor:
+    """An lse in float32, where the fills of a float64 mask stay finite: −inf says that a query sees no key."""
+    if lse.dtype == torch.float32:
+        return lse
+    lowest = lse.clamp(min=torch.finfo(torch.float32).min)
+    return torch.where(lse == NEG_INF, lse, lowest).to(torch.float32)
 
 
 def _as_one_span(parts: Sequence[object], call: AttentionCall) -> Span | None:
@@ -117,6 +132,7 @@ def backward(
     call: AttentionCall,
     needs_bias_grad: bool,
     lifted: Lifted | None = None,
+    replaced: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Gradients of query, key, value and bias (None unless needed), each in its input's shape and dtype, contiguous."""
     batch, heads, n_q, features = query.shape
@@ -141,7 +157,7 @@ def backward(
         )
         if len(parts) > 1:  # tiles gather rows, each part again
             wide = (wide[0].contiguous(), wide[1].contiguous(), wide[2].contiguous())
-        scoring = _scoring(key_mask, bias, lifted, query, call)
+        scoring = _scoring(key_mask, bias, lifted, query, call, replaced)
         empty = lse == NEG_INF
         wide_grad, wide_out = _without_empty(grad_out.to(dtype), empty), _without_empty(out.to(dtype), empty)
         grad_lse = None if grad_lse is None else grad_lse.to(dtype).masked_fill(empty, 0.0)
@@ -178,7 +194,11 @@ def backward(
                     _tiles_backward(wide_grad, *wide, listed, call.scale, wide_lse, delta, shares)
             else:
                 _far_backward(wide_grad, *wide, found, scoring, call, wide_lse, delta, shares)
-        _empty_backward(grad_out.to(dtype), empty, grads, call)
+        if call.empty_rows == "level":
+            tensors = (grad_out.to(dtype), query.to(dtype), key.to(dtype), value.to(dtype))
+            _level_backward(tensors, empty, scoring, grads, grad_bias)
+        else:
+            _empty_backward(grad_out.to(dtype), empty, grads, call)
     else:
         for flat in flats:
             flat.zero_()
@@ -195,7 +215,9 @@ def _wants_rows(scoring: Scoring, grad_bias: Tensor | None, lse: Tensor, dtype: 
     if grad_bias is not None or dtype == torch.float64 or not scoring.curve.is_straight:
         return True
     bias = scoring.bias
-    return bias is not None and (bias.device.type != "cpu" or bool(((lse < -1e30) & (lse > NEG_INF)).any()))
+    if bias is None:
+        return False
+    return bias.device.type != "cpu" or bool(((lse.abs() > LARGEST_LSE) & (lse > NEG_INF)).any())
 
 
 def _without_empty(tensor: Tensor, empty: Tensor) -> Tensor:
@@ -232,6 +254,25 @@ def _empty_backward(grad_out: Tensor, empty: Tensor, grads: tuple[Tensor, Tensor
     grad_query.masked_fill_(empty.unsqueeze(-1), nan)
     grad_key.masked_fill_(touched, nan)
     grad_value.masked_fill_(touched, nan)
+
+
+def _level_backward(
+    given: tuple[Tensor, Tensor, Tensor, Tensor],
+    empty: Tensor,
+    scoring: Scoring,
+    grads: tuple[Tensor, Tensor, Tensor],
+    grad_bias: Tensor | None,
+) -> None:
+    """The same for "level", of the batch rows that have such queries: what the others hold under masks may be NaN."""
+    for b in empty.flatten(1).any(1).nonzero().flatten().tolist():
+        mine = slice(b, b + 1)
+        bias_mine = grad_bias if grad_bias is None or grad_bias.shape[0] == 1 else grad_bias[mine]
+        grad_out, query, key, value = (tensor[mine] for tensor in given)
+        level_backward(
+            *(grad_out, query, key, value, scoring.without_lifted(mine), empty[mine]),
+            (grads[0][mine], grads[1][mine], grads[2][mine]),
+            bias_mine,
+        )
 
 
 def _key_index(chunk: Tiles, kv_heads: int, n_k: int) -> Tensor:

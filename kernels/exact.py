@@ -16,6 +16,7 @@ from .attend import (
     accumulation_dtype,
     attend,
     attend_backward,
+    attend_level_backward,
     attend_row_backward,
     is_fused,
     log_weight_of,
@@ -38,6 +39,7 @@ class Scoring:
     scale, curve  as in `AttentionCall`.
     key_mask      bool [B or 1, n_k].
     bias          float, broadcastable to [B, H, n_q, n_k].
+    replaced      bool, as `bias`: the pairs whose score takes no gradient, as a number stands in its place.
     lifted        key ranges and groups; on the CPU `resolved`.
     """
 
@@ -46,6 +48,7 @@ class Scoring:
     key_mask: Tensor | None = None
     bias: Tensor | None = None
     lifted: Lifted | None = None
+    replaced: Tensor | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -54,12 +57,11 @@ class Scoring:
 
     def without_lifted(self, rows: slice) -> Scoring:
         """The same for some batch rows, but for key ranges and groups."""
-        key_mask, bias = self.key_mask, self.bias
+        key_mask, pairs = self.key_mask, [self.bias, self.replaced]
         if key_mask is not None and key_mask.shape[0] != 1:
             key_mask = key_mask[rows]
-        if bias is not None and bias.dim() == 4 and bias.shape[0] != 1:
-            bias = bias[rows]
-        return replace(self, key_mask=key_mask, bias=bias, lifted=None)
+        bias, replaced = (t[rows] if t is not None and t.dim() == 4 and t.shape[0] != 1 else t for t in pairs)
+        return replace(self, key_mask=key_mask, bias=bias, replaced=replaced, lifted=None)
 
 
 def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Plan:
@@ -226,9 +228,53 @@ def span_row_backward(
             scoring.scale,
             None if grad_lse is None else grad_lse[:, :, rows],
             scoring.curve,
+            None if scoring.replaced is None else _bias_slice(in_rank_4(scoring.replaced), chunk),
         )
         for grad, part, share in zip(grads, (rows, keys, keys), found[:3], strict=True):
             grad[:, :, part] += share
+        if grad_bias is not None:
+            slot = _bias_slice(grad_bias, chunk)
+            slot += found[3].sum_to_size(slot.shape)
+
+
+def level_backward(
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scoring: Scoring,
+    empty: Tensor,
+    grads: tuple[Tensor, Tensor, Tensor],
+    grad_bias: Tensor | None,
+) -> None:
+    """Add what rows without a key (empty bool [B, H, n_q]) pass on where their weights are equal ("level"), in place.
+
+    dS = (grad_out·valueᵀ − its mean) / n_k times the curve's slope. Without a slope and a gradient of the bias it need
+    not be made: products of three matrices are taken in the other order, in O(n).
+    """
+    if scoring.curve.is_straight and scoring.replaced is None and grad_bias is None:
+        units, count = key.shape[1], key.shape[2]
+        rows = grad_out.masked_fill(~empty.unsqueeze(-1), 0.0)
+        rows, folded = (t.reshape(t.shape[0], units, -1, t.shape[-1]) for t in (rows, query))
+        centred = (value - value.mean(2, keepdim=True)) * (scoring.scale / count)
+        grads[0].add_((rows @ (centred.transpose(-1, -2) @ key)).reshape(query.shape))
+        grads[1].add_(centred @ (rows.transpose(-1, -2) @ folded))
+        grads[2].add_(rows.sum(2, keepdim=True) / count)
+        return
+    whole = Span(0, query.shape[2], 0, key.shape[2])
+    for chunk in _query_chunks(whole, replace(scoring, lifted=None), query, dense=True):
+        part = slice(chunk.query_start, chunk.query_stop)
+        if not bool(empty[:, :, part].any()):
+            continue
+        found = attend_level_backward(
+            grad_out[:, :, part].masked_fill(~empty[:, :, part, None], 0.0),
+            *(query[:, :, part], key, value),
+            *(scoring.scale, empty[:, :, part], scoring.curve),
+            None if scoring.replaced is None else _bias_slice(in_rank_4(scoring.replaced), chunk),
+        )
+        grads[0][:, :, part] += found[0]
+        grads[1].add_(found[1])
+        grads[2].add_(found[2])
         if grad_bias is not None:
             slot = _bias_slice(grad_bias, chunk)
             slot += found[3].sum_to_size(slot.shape)
@@ -345,6 +391,11 @@ def _query_chunks(span: Span, scoring: Scoring, query: Tensor, dense: bool = Fal
             yield Span(start, stop, low, high, span.causal_offset, span.sliding_window)
 
 
+def in_rank_4(tensor: Tensor) -> Tensor:
+    """A tensor that broadcasts to [B, H, n_q, n_k] with all four dims."""
+    return tensor.reshape(*([1] * (4 - tensor.dim())), *tensor.shape)
+
+
 def _bias_slice(bias: Tensor, chunk: Span) -> Tensor:
     """The view of a rank-4 broadcastable bias that belongs to the chunk."""
     if bias.shape[2] != 1:
@@ -387,7 +438,7 @@ def _log_weight(chunk: Span, scoring: Scoring, query: Tensor, keep: Tensor | Non
     """Additive mask of one chunk, rank 4, broadcastable to [B, H, rows, keys]; None where nothing is masked."""
     weight, bias = None, scoring.bias
     if bias is not None:
-        weight = _bias_slice(bias.reshape(*([1] * (4 - bias.dim())), *bias.shape), chunk)
+        weight = _bias_slice(in_rank_4(bias), chunk)
     if keep is not None:
         dtype = accumulation_dtype(query.dtype)
         zero = torch.zeros((), dtype=dtype, device=query.device)

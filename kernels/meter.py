@@ -113,11 +113,9 @@ def exact_rows(observation: Observation, rows: Tensor) -> Tensor:
     scores = scores if bias is None else scores + bias
     scores = scores.masked_fill(~allowed, float("-inf"))
     empty = (scores == float("-inf")).all(-1, keepdim=True)
-    weights = torch.softmax(scores, -1).masked_fill(
-        empty, {"zero": 0.0, "mean": 0.0}.get(call.empty_rows, float("nan"))
-    )
+    weights = torch.softmax(scores, -1).masked_fill(empty, float("nan") if call.empty_rows == "nan" else 0.0)
     out = (weights.reshape(batch, key.shape[1], -1, call.num_keys) @ value).view(batch, heads, count, -1)
-    if call.empty_rows == "mean":
+    if call.empty_rows in ("mean", "level"):
         mean = seen.value.to(dtype).mean(2, keepdim=True).repeat_interleave(heads // key.shape[1], 1)
         out = torch.where(empty, mean, out)
     return out

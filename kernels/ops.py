@@ -30,14 +30,17 @@ _RULES = (
     "float softcap=0.0, float? score_min=None, float? score_max=None, float scale=1.0, "
     'str empty_rows="zero", ' + ", ".join(_declared(f.name, f.default) for f in fields(Parameters))
 )
-_LIFTED = "Tensor? first_key=None, Tensor? stop_key=None, Tensor? query_group=None, Tensor? key_group=None"
+_MORE = (
+    "Tensor? first_key=None, Tensor? stop_key=None, Tensor? query_group=None, Tensor? key_group=None, "
+    "Tensor? replaced=None"
+)
 SCHEMA = (
-    f"(Tensor query, Tensor key, Tensor value, Tensor? key_mask=None, Tensor? bias=None, {_LIFTED}, *, {_RULES})"
+    f"(Tensor query, Tensor key, Tensor value, Tensor? key_mask=None, Tensor? bias=None, {_MORE}, *, {_RULES})"
     " -> (Tensor out, Tensor lse)"
 )
 BACKWARD_SCHEMA = (
     "(Tensor grad_out, Tensor? grad_lse, Tensor query, Tensor key, Tensor value, Tensor? key_mask, Tensor? bias, "
-    f"Tensor out, Tensor lse, {_LIFTED}, *, bool bias_gradient=False, {_RULES})"
+    f"Tensor out, Tensor lse, {_MORE}, *, bool bias_gradient=False, {_RULES})"
     " -> (Tensor grad_query, Tensor grad_key, Tensor grad_value, Tensor grad_bias)"
 )
 
@@ -75,6 +78,7 @@ def attention(
     stop_key: Tensor | None = None,
     query_group: Tensor | None = None,
     key_group: Tensor | None = None,
+    replaced: Tensor | None = None,
     **rules: Any,
 ) -> tuple[Tensor, Tensor]:
     """(out, lse) of softmax(scale·query·keyᵀ + masks + bias)·value, exact or estimated; see DESIGN 3.
@@ -83,14 +87,16 @@ def attention(
 
     query [B, H, n_q, D]; key [B, H_kv, n_k, D]; value [B, H_kv, n_k, D_v]; key_mask bool [B or 1, n_k], True = the key
     takes part; bias float, broadcastable to [B, H, n_q, n_k]; first_key, stop_key int [B or 1, n_q] and query_group,
-    key_group int [B or 1, n, m] as in `Lifted`. Every mask that is given must allow a pair. `rules`: the fields of
-    `AttentionCall`, `Curve` and `Parameters`.
+    key_group int [B or 1, n, m] as in `Lifted`. Every mask that is given must allow a pair. replaced bool,
+    broadcastable to [B, H, n_q, n_k]: pairs whose score takes no gradient, as a number stands in its place: one in
+    `bias`, beside which it is lost in rounding, or the fill of a "level" row. It changes no output. `rules`: the fields
+    of `AttentionCall`, `Curve` and `Parameters`.
     Returns out [B, H, n_q, D_v], contiguous, in query's dtype, and lse [B, H, n_q] float32, −inf for empty rows.
     Raises ValueError for shapes, dtypes and values that do not fit.
     """
     lifted = Lifted.of(first_key, stop_key, query_group, key_group)
-    check_types(query, key, value, key_mask, bias, lifted)
-    check_shapes(query, key, value, key_mask, bias, lifted)
+    check_types(query, key, value, key_mask, bias, lifted, replaced)
+    check_shapes(query, key, value, key_mask, bias, lifted, replaced)
     call = call_of(query, key, bias, rules, lifted is not None)
     with _without_autocast(query.device):
         out, lse = engine.forward(query, key, value, key_mask, bias, call, lifted)
@@ -109,9 +115,10 @@ def _(
     stop_key: Tensor | None = None,
     query_group: Tensor | None = None,
     key_group: Tensor | None = None,
+    replaced: Tensor | None = None,
     **rules: Any,
 ) -> tuple[Tensor, Tensor]:
-    check_types(query, key, value, key_mask, bias, Lifted.of(first_key, stop_key, query_group, key_group))
+    check_types(query, key, value, key_mask, bias, Lifted.of(first_key, stop_key, query_group, key_group), replaced)
     batch, heads, n_q, _ = query.shape
     return query.new_empty((batch, heads, n_q, value.shape[3])), query.new_empty(
         (batch, heads, n_q), dtype=torch.float32
@@ -136,6 +143,7 @@ def attention_backward(
     stop_key: Tensor | None = None,
     query_group: Tensor | None = None,
     key_group: Tensor | None = None,
+    replaced: Tensor | None = None,
     bias_gradient: bool = False,
     **rules: Any,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -148,7 +156,7 @@ def attention_backward(
     call = call_of(query, key, bias, rules, lifted is not None)
     tensors = (grad_out, grad_lse, query, key, value, key_mask, bias, out, lse)
     with _without_autocast(query.device):
-        grads = engine.backward(*tensors, call, bias_gradient, lifted)
+        grads = engine.backward(*tensors, call, bias_gradient, lifted, replaced)
     return (*grads[:3], query.new_empty(0) if grads[3] is None else grads[3])
 
 
@@ -167,6 +175,7 @@ def _(
     stop_key: Tensor | None = None,
     query_group: Tensor | None = None,
     key_group: Tensor | None = None,
+    replaced: Tensor | None = None,
     bias_gradient: bool = False,
     **rules: Any,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -175,23 +184,23 @@ def _(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Any) -> None:
-    query, key, value, key_mask, bias, *lifted = inputs
+    query, key, value, key_mask, bias, *more = inputs
     out, lse = output
-    ctx.save_for_backward(query, key, value, key_mask, bias, out, lse, *lifted)
+    ctx.save_for_backward(query, key, value, key_mask, bias, out, lse, *more)
     ctx.set_materialize_grads(False)
     ctx.rules = keyword_only_inputs
 
 
 def _backward(ctx: Any, grad_out: Tensor | None, grad_lse: Tensor | None) -> tuple[Tensor | None, ...]:
     if grad_out is None and grad_lse is None:
-        return (None,) * 9
+        return (None,) * 10
     saved = ctx.saved_tensors  # read once: torch.utils.checkpoint makes them anew, and no second time
     _, _, _, _, bias, out, _, *_ = saved
     if grad_out is None:
         grad_out = torch.zeros_like(out)
     bias_gradient = bias is not None and ctx.needs_input_grad[4]
     grads = torch.ops.hyper.attention_backward(grad_out, grad_lse, *saved, bias_gradient=bias_gradient, **ctx.rules)
-    return grads[0], grads[1], grads[2], None, grads[3] if bias_gradient else None, None, None, None, None
+    return grads[0], grads[1], grads[2], None, grads[3] if bias_gradient else None, None, None, None, None, None
 
 
 attention.register_autograd(_backward, setup_context=_setup_context)

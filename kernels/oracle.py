@@ -147,11 +147,12 @@ def dense_attention(
         scores = call.curve.softcap * torch.tanh(scores / call.curve.softcap)
     if call.curve.score_min is not None or call.curve.score_max is not None:
         scores = torch.clamp(scores, call.curve.score_min, call.curve.score_max)
-    scores = scores + log_weight
     if bias is not None:
         scores = scores + bias.double()
+    given, scores = scores, scores + log_weight
     empty = (scores == NEG_INF).all(-1, keepdim=True)
-    scores = scores.masked_fill(empty, 0.0)
+    level = torch.where(given == NEG_INF, 0.0, given - given.detach())
+    scores = torch.where(empty, level if call.empty_rows == "level" else 0.0, scores)
     lse = torch.logsumexp(scores, -1).masked_fill(empty.squeeze(-1), NEG_INF)
     weights = torch.softmax(scores, -1)
     rest = {"zero": torch.zeros_like(weights), "nan": torch.full_like(weights, float("nan"))}

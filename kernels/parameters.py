@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 Algorithm = Literal["exact", "paper", "hyper"]
-EmptyRows = Literal["zero", "mean", "nan"]
+EmptyRows = Literal["zero", "mean", "level", "nan"]
 
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
 EMPTY_ROWS: tuple[str, ...] = get_args(EmptyRows)

@@ -10,7 +10,7 @@ import sympy
 import torch
 from torch import fx
 
-from .algebra import conjunction
+from .algebra import conjunction, disjunction, inverse
 from .bounds import may_be_infinite, reach
 from .canonical import CanonicalView
 from .evaluate import Evaluator
@@ -18,7 +18,7 @@ from .expression import Apply, Expr, Index, Load, Number, symbols, walk
 from .masks import lift, may_have_empty_rows, parts
 from .operands import best, candidates, shared_group
 from .probabilities import After
-from .score import ADDED_FILL, MaskTerm, ScoreProgram, added_terms, is_absolute
+from .score import MaskTerm, ScoreProgram, added_terms, is_absolute, largest_fill
 from .spec import AttentionSite, AttentionSpec, MaskSpec, Rejected, RejectionCode
 from .steps import Added, Kept, Levelled, ScoreStep, replayed, undoing
 from .symbols import Roots
@@ -48,6 +48,18 @@ class Reading:
     sink: Expr | None = None
     after: After | None = None
     dropout_p: float = 0.0
+
+    @property
+    def trained(self) -> bool:
+        """Whether a gradient flows into queries, keys, values, or what is done to the scores."""
+        program = self.program
+        made = (*program.biases, *program.factors, *([program.curve.term] if program.curve.term is not None else []))
+        operands = (self.query[0], self.key[0], self.value[0])
+        return any(map(self.evaluator.view.carries_gradient, operands)) or any(map(self.takes_gradient, made))
+
+    def takes_gradient(self, expr: Expr) -> bool:
+        """Whether a gradient flows into a tensor that an expression is computed from."""
+        return any(isinstance(at, Load) and self.evaluator.view.carries_gradient(at.node) for at in walk(expr))
 
 
 def bind(
@@ -115,11 +127,20 @@ def bind(
         spec=spec,
         roots=roots,
         source=view.source(anchor),
+        coarse_rows=form == "eager" and reading.trained and _may_hold_fills_alone(reading, mask, bias),
     )
 
 
-def _holds_fill(bias: Expr) -> bool:
-    return any(isinstance(e, Number) and e.value <= ADDED_FILL for e in walk(bias))
+def _holds_fill(bias: Expr, dtype: torch.dtype) -> bool:
+    return any(isinstance(e, Number) and e.value <= largest_fill(dtype) for e in walk(bias))
+
+
+def _may_hold_fills_alone(reading: Reading, mask: MaskSpec, bias: Expr | None) -> bool:
+    """Whether a tensor that is added to the scores, or a mask that only a tensor says, may leave a row to its fills,
+    which are added to scores that take a gradient."""
+    if mask.replaced is not None or (mask.other is not None and mask.empty_rows == "level"):
+        return True
+    return bias is not None and (_holds_fill(bias, reading.dtype) or _may_be_a_mask(bias, reading))
 
 
 def _mask_and_bias(reading: Reading) -> tuple[MaskSpec, Expr | None]:
@@ -165,13 +186,17 @@ def _joined(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, tu
 
     Raises Rejected where neither holds.
     """
-    if _may_be_undone(reading.program):
+    if _may_be_undone(reading):
         message = "a number is added that brings back scores which a fill had swallowed"
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
     if _levelled_row_tells_keys_apart(reading):
         message = "something is added to scores behind their maximum, which may be that of a row without keys"
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
     mask = _lifted(reading, terms)
+    unclear = any(t.at_bound for t in terms) and reading.trained
+    if unclear and (mask is None or may_have_empty_rows(mask, reading.roots)):
+        message = "masked scores are clamped: what gradient a row without keys passes on cannot be said"
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
     return _in_order(reading, terms) if mask is None else (mask, reading.program.biases)
 
 
@@ -185,16 +210,22 @@ def _lifted(reading: Reading, terms: tuple[MaskTerm, ...]) -> MaskSpec | None:
     mask = lift(terms, roots, reading.evaluator)
     if mask is None or (_are_told_apart(reading, terms) and may_have_empty_rows(mask, roots)):
         return None
+    if reading.trained and may_have_empty_rows(mask, roots):
+        if _biases_are_told_apart(reading, terms):
+            return None
+        if len({t.added for t in _soft(terms)}) > 1:
+            mask = replace(mask, empty_rows="level", replaced=_replaced(terms))
     eager = reading.evaluator.softmax is not None
     return replace(mask, empty_rows="nan") if given and eager and not terms else mask
 
 
-def _may_be_undone(program: ScoreProgram) -> bool:
+def _may_be_undone(reading: Reading) -> bool:
     """Whether a positive number in a bias is large beside a finite fill elsewhere: together they are a number that
     forbids nothing, and the score, which was lost in the first of them, does not come back in the graph."""
+    program, largest = reading.program, largest_fill(reading.dtype)
     spans = [reach(b) for b in program.biases]
     fills = [(-1, t.fill) for t in _soft(program.masks)]
-    fills += [(k, low) for k, (low, _) in enumerate(spans) if math.isfinite(low) and low <= ADDED_FILL]
+    fills += [(k, low) for k, (low, _) in enumerate(spans) if math.isfinite(low) and low <= largest]
     return any(at != k and high >= -0.5 * fill for at, fill in fills for k, (_, high) in enumerate(spans))
 
 
@@ -217,7 +248,7 @@ def _tells_keys_apart(step: ScoreStep, reading: Reading) -> bool:
 def _may_leave_fills_alone(steps: tuple[ScoreStep, ...], reading: Reading) -> bool:
     """Whether a row may be left with finite fills alone, by these steps or by tensors that are added in them."""
     biases = [b for s in steps if isinstance(s, Added) for b in added_terms(s.term, reading.dtype)[0]]
-    if any(_holds_fill(b) or _may_be_a_mask(b, reading) for b in biases):
+    if any(_holds_fill(b, reading.dtype) or _may_be_a_mask(b, reading) for b in biases):
         return True
     terms = tuple(term for step in steps for term in _mask_terms(step, reading.dtype))
     mask = lift(terms, reading.roots, reading.evaluator) if _soft(terms) else MaskSpec()
@@ -238,7 +269,7 @@ def _soft(terms: tuple[MaskTerm, ...]) -> list[MaskTerm]:
 
 def _fills_add_up(reading: Reading, terms: tuple[MaskTerm, ...]) -> bool:
     """Whether a bias with fills of its own meets a finite fill: where both forbid, a row gives what the sum says."""
-    return bool(_soft(terms)) and any(_holds_fill(b) for b in reading.program.biases)
+    return bool(_soft(terms)) and any(_holds_fill(b, reading.dtype) for b in reading.program.biases)
 
 
 def _are_told_apart(reading: Reading, terms: tuple[MaskTerm, ...]) -> bool:
@@ -249,6 +280,28 @@ def _are_told_apart(reading: Reading, terms: tuple[MaskTerm, ...]) -> bool:
     telling = [k for k, b in enumerate(reading.program.biases) if reading.roots.key_position in symbols(b)]
     soft = [t for t in terms if not is_absolute(t.fill, reading.dtype)]
     return any(t.added or t.biases <= k for t in soft for k in telling)
+
+
+def _replaced(terms: tuple[MaskTerm, ...]) -> Expr | None:
+    """The pairs whose score a finite fill stands in the place of."""
+    found = [inverse(t.keep) for t in _soft(terms) if not t.added]
+    return disjunction(*found) if found else None
+
+
+def _biases_are_told_apart(reading: Reading, terms: tuple[MaskTerm, ...]) -> bool:
+    """Whether the gradient of a bias tells how a row without keys came about, though its output does not.
+
+    A bias takes no gradient from scores that a fill is put in the place of afterwards, nor where it stands in one
+    `where` with the fill; it does from any other.
+    """
+    soft, biases = _soft(terms), reading.program.biases
+    learned = [k for k, bias in enumerate(biases) if reading.takes_gradient(bias)]
+    if not soft or not learned:
+        return False
+    if not soft[0].added or len({t.added for t in soft}) > 1:
+        return any(t.added or t.biases <= k for t in soft for k in learned)
+    added = [e for step in reading.program.steps if isinstance(step, Added) for e in walk(step.term)]
+    return any(isinstance(e, Apply) and e.name == "where" and reading.takes_gradient(e) for e in added)
 
 
 def _in_order(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, tuple[Expr, ...]]:
@@ -272,7 +325,9 @@ def _in_order(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, 
             soft.extend(map(Added, parts[0]))
             hard.extend(parts[1])
     mask = lift(tuple(hard), reading.roots, reading.evaluator) or MaskSpec()  # −inf terms always join
-    return replace(mask, empty_rows="nan"), (replayed(tuple(soft), reading.dtype),)  # two lowest numbers are −inf
+    mask = replace(mask, empty_rows="nan")  # two lowest numbers are −inf
+    mask = replace(mask, replaced=_replaced(terms) if reading.trained else None)
+    return mask, (replayed(tuple(soft), reading.dtype),)
 
 
 def _hard_parts(step: ScoreStep, dtype: torch.dtype) -> tuple[tuple[Expr, ...], tuple[MaskTerm, ...]] | None:

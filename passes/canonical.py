@@ -81,6 +81,11 @@ class CanonicalView:
         """What the module holds under the name of a get_attr node; None where there is nothing."""
         return _attribute(self.module, str(node.target))
 
+    def carries_gradient(self, node: fx.Node) -> bool:
+        """Whether a gradient flows back through the node, as the tracer recorded it."""
+        value = self.value(node)
+        return isinstance(value, torch.Tensor) and value.requires_grad
+
     def tensor(self, node: fx.Node) -> torch.Tensor:
         """The recorded fake tensor of a node; raises Rejected(SHAPES_UNKNOWN) where there is none."""
         value = self.value(node)

@@ -261,16 +261,16 @@ def _tightest(values: list[sympy.Expr], choose: type[sympy.Min] | type[sympy.Max
 def lift(terms: tuple[MaskTerm, ...], roots: Roots, evaluator: Evaluator) -> MaskSpec | None:
     """All mask terms of a site as one MaskSpec; None where they cannot be joined without changing an output.
 
-    Joining is a matter of the rows that see no key. One term has one fill: −inf gives NaN, a finite number a plain
-    mean over all keys. Several finite terms may leave different numbers from key to key in such a row: then they are
-    joined only where no row can be empty.
+    Joining is a matter of the rows that see no key. One term has one fill: −inf gives NaN, a finite number a plain mean
+    over all keys, whose scores take a gradient where the fill is added to them ("level"). Several finite terms may
+    leave different numbers from key to key in such a row: then they are joined only where no row can be empty.
     """
     keep = conjunction(*(t.keep for t in terms))
     spec = classify(keep, roots, evaluator)
-    rows = {"nan" if math.isinf(t.fill) else "mean" for t in terms}
+    rows = {"nan" if math.isinf(t.fill) else "level" if t.added else "mean" for t in terms}
     if may_have_empty_rows(spec, roots) and not _uniform(terms):
         return None
-    empty = rows.pop() if len(rows) == 1 else "zero"
+    empty = rows.pop() if len(rows) == 1 else "zero" if "nan" in rows or not rows else "mean"
     if spec.other is not None:  # a tensor is needed anyway: it holds the whole mask
         return MaskSpec(other=keep, empty_rows=empty)
     return replace(spec, empty_rows=empty)

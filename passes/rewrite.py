@@ -25,7 +25,7 @@ from .canonical import CanonicalView, called
 from .copying import copied_graph
 from .dataflow import Dataflow
 from .emit import Emitter
-from .expression import Expr, Load, Number, walk
+from .expression import Apply, Expr, Load, Number, walk
 from .masks import as_tensor
 from .purity import is_pure
 from .spec import AttentionSite, AttentionSpec, Curve, Rejected, RejectionCode
@@ -60,7 +60,7 @@ def fits_sdpa(site: AttentionSite) -> bool:
     Nor where its kernels may be given rows that they cannot read.
     """
     spec, mask = site.spec, site.spec.mask
-    if site.distributed or is_misaligned(site):
+    if site.distributed or site.coarse_rows or is_misaligned(site):
         return False
     if any(part is not None for part in (mask.key_mask, mask.sliding_window, mask.first_key, mask.stop_key)):
         return False
@@ -257,9 +257,12 @@ def _sdpa(
     if spec.kv_heads != spec.heads:
         arguments["enable_gqa"] = True
     bias = _joined(emitter, view, site, dtype)
+    query, key, value = operands
+    if bias is not None and mask.other is not None and mask.empty_rows in ("mean", "level"):
+        query, bias = _with_level_rows(emitter, mask.other, query, bias, is_bool=spec.bias is None)
     if bias is not None:
         arguments["attn_mask"] = bias
-    out = emitter.call(SDPA, *operands, **arguments)
+    out = emitter.call(SDPA, query, key, value, **arguments)
     if bias is not None and mask.empty_rows == "nan":
         keep = emitter.score_tensor(mask.other) if spec.bias is None and mask.other is not None else None
         if keep is None:
@@ -268,8 +271,25 @@ def _sdpa(
     return out
 
 
+def _with_level_rows(
+    emitter: Emitter, keep: Expr, query: fx.Node, bias: fx.Node, is_bool: bool
+) -> tuple[fx.Node, fx.Node]:
+    """Queries and mask of SDPA for a mean in rows without keys: zeros, which see every key and take no gradient.
+
+    A fill in all of their scores gives the mean too, but flash attention's lse is lost in it, and so is its gradient.
+    """
+    seen = emitter.method("any", emitter.score_tensor(keep), -1, keepdim=True)
+    query = emitter.call(torch.where, seen, query, 0.0)
+    if is_bool:
+        return query, emitter.call(torch.logical_or, bias, emitter.call(torch.logical_not, seen))
+    return query, emitter.call(torch.where, seen, bias, 0.0)
+
+
 def _joined(emitter: Emitter, view: CanonicalView, site: AttentionSite, dtype: torch.dtype) -> fx.Node | None:
-    """Bias and unlifted mask as one tensor for `attn_mask` or `bias`: bool where there is only a mask."""
+    """Bias and unlifted mask as one tensor for `attn_mask` or `bias`: bool where there is only a mask, else with −inf.
+
+    Behind a fill that was added to scores a bias still takes the gradient of a row without keys.
+    """
     spec, mask = site.spec, site.spec.mask
     if mask.other is None and spec.bias is not None:
         bias = emitter.score_tensor(spec.bias)
@@ -279,10 +299,13 @@ def _joined(emitter: Emitter, view: CanonicalView, site: AttentionSite, dtype: t
         return _as_float(emitter, bias, dtype)
     if mask.other is None:
         return None
-    if spec.bias is None and mask.empty_rows != "mean":
+    if spec.bias is None:
         return emitter.score_tensor(mask.other)
-    fill = torch.finfo(dtype).min if mask.empty_rows == "mean" else float("-inf")
-    joined = where(mask.other, spec.bias if spec.bias is not None else Number(0.0), Number(fill))
+    hard = Number(float("-inf"))
+    if mask.empty_rows == "level":
+        joined: Expr = Apply("add", (spec.bias, where(mask.other, Number(0.0), hard)))
+    else:
+        joined = where(mask.other, spec.bias, hard)
     return _as_float(emitter, emitter.score_tensor(joined), dtype)
 
 
@@ -324,10 +347,12 @@ def _op(
         key_mask = emitter.tensor(mask.key_mask, (roots.batch, roots.key_position))
         key_mask = emitter.method("expand", key_mask, -1, emitter.size(spec.n_k))
     bias = _joined(emitter, view, site, dtype)
-    if bias is not None and mask.other is not None and spec.bias is None and mask.empty_rows != "mean":
+    if bias is not None and mask.other is not None and spec.bias is None:
         zero = emitter.call(torch.where, bias, 0.0, float("-inf"))
         bias = _as_float(emitter, zero, dtype)
     arguments = _ranges(emitter, site)
+    if mask.replaced is not None:
+        arguments["replaced"] = emitter.score_tensor(mask.replaced)
     if mask.causal_offset is not None:
         arguments["causal_offset"] = emitter.size(mask.causal_offset)
     if mask.sliding_window is not None:

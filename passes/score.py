@@ -37,13 +37,15 @@ LARGEST_CONSTANT = 1e3  # scores lose digits beside a larger number, also where 
 class MaskTerm:
     """Keys where `keep` does not hold get `fill`: added to the score, or put in its place.
 
-    biases: how many of the program's biases had been added before.
+    biases: how many of the program's biases had been added before. at_bound: a clamp follows, and it cannot be said
+    what gradient a score takes that the fill was added to.
     """
 
     keep: Expr
     fill: float
     added: bool
     biases: int = 0
+    at_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,17 @@ def is_fill(value: float, dtype: torch.dtype, added: bool) -> bool:
     """Whether a number forbids a key when it is added to a score (or put in its place) in this dtype."""
     if math.isinf(value):
         return value < 0
-    lowest, spacing = torch.finfo(dtype).min, abs(value) * torch.finfo(dtype).eps
-    if added and spacing < SWALLOWED:
+    if added and abs(value) * torch.finfo(dtype).eps < SWALLOWED:
         return False
-    return value <= max(ADDED_FILL if added else REPLACED_FILL, 0.5 * lowest)
+    return value <= largest_fill(dtype, added)
+
+
+def largest_fill(dtype: torch.dtype, added: bool = True) -> float:
+    """The largest number that may be a fill. bfloat16 loses a score beside −10,000 already, as PyTorch adds there."""
+    info = torch.finfo(dtype)
+    if added and abs(REPLACED_FILL) * info.eps < SWALLOWED:
+        return max(ADDED_FILL, 0.5 * info.min)
+    return max(_scaled_fill(REPLACED_FILL, 1.0, dtype), 0.5 * info.min)  # as the dtype holds it
 
 
 def is_absolute(value: float, dtype: torch.dtype) -> bool:
@@ -360,7 +369,7 @@ def _clamp(expr: Apply, reader: Reader) -> ScoreProgram:
         raise unsupported("a row of −inf alone is shifted by its own maximum: that is no floor", reader.softmax)
     choose = max if is_floor else min
     # A fill that the floor lifts is a number put in place; any other stays what it is, with what it is added to.
-    masks = tuple(replace(m, fill=bound, added=False) if is_floor and m.fill <= bound else m for m in program.masks)
+    masks = tuple(_under_floor(m, bound) if is_floor else m for m in program.masks)
     if is_fill(bound if is_floor else -bound, reader.dtype, added=True):
         # No real score is met; a fill of −inf becomes a finite one.
         return replace(program, masks=masks, steps=(*program.steps, Floored(bound))) if is_floor else program
@@ -372,12 +381,21 @@ def _clamp(expr: Apply, reader: Reader) -> ScoreProgram:
     def bend(curve: Curve) -> Curve:
         return replace(curve, score_min=choose(curve.score_min, bound), score_max=choose(curve.score_max, bound))
 
+    masks = tuple(replace(m, at_bound=m.at_bound or m.added) for m in masks)
     steps: list[ScoreStep] = [
         Added(where(m.keep, Number(0.0), Number(m.fill))) if m.added else Kept(m.keep, m.fill) for m in masks
     ]
     steps += [s for s in program.steps if isinstance(s, Levelled)]
     bent = _bent(program, bend, reader)
     return replace(bent, masks=tuple(replace(m, biases=0) for m in masks), steps=tuple(steps))
+
+
+def _under_floor(mask: MaskTerm, bound: float) -> MaskTerm:
+    """A mask whose fill is not below the floor. At a fill that is the floor itself max() halves the gradient and
+    clamp() does not: both are one word here."""
+    if mask.fill > bound:
+        return mask
+    return replace(mask, fill=bound, added=False, at_bound=mask.at_bound or (mask.added and mask.fill == bound))
 
 
 FORMS = {

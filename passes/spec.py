@@ -98,7 +98,11 @@ class MaskSpec:
     first_key, stop_key   integer expressions over (b, i): query i sees key j only if first_key <= j < stop_key.
     groups          pairs of integer expressions, over (b, i) and over (b, j), that must be equal (documents, chunks).
     other           bool expression over (b, h, i, j), True = takes part; where it is set it holds the whole mask.
-    empty_rows      what a query that sees no key gives: "zero" (SDPA), "mean" (finite fill) or "nan" (−inf fill).
+    empty_rows      what a query that sees no key gives: "zero" (SDPA), "nan" (−inf fill), or the mean of all values:
+                    "mean" where a finite fill stands in the place of the scores, "level" where it is added to them. Of
+                    the two only "level" scores take a gradient, that of equal weights.
+    replaced        bool expression over (b, h, i, j): pairs whose score takes no gradient, as a finite fill stands in
+                    its place. None where nothing tells it from a fill that is added.
     """
 
     causal_offset: sympy.Expr | None = None
@@ -109,6 +113,7 @@ class MaskSpec:
     groups: tuple[tuple[Expr, Expr], ...] = ()
     other: Expr | None = None
     empty_rows: str = "zero"
+    replaced: Expr | None = None
 
     @property
     def lifted(self) -> bool:
@@ -208,7 +213,7 @@ class AttentionSpec:
         """Every expression that becomes a tensor when the site is written."""
         mask = self.mask
         single = (
-            *(mask.key_mask, mask.first_key, mask.stop_key, mask.other),
+            *(mask.key_mask, mask.first_key, mask.stop_key, mask.other, mask.replaced),
             *(self.bias, self.sink, self.curve.term, self.curve.height),
         )
         pairs = (expr for pair in mask.groups for expr in pair)
@@ -227,6 +232,7 @@ class AttentionSpec:
             stop_key=one(self.mask.stop_key),
             groups=tuple((change(q), change(k)) for q, k in self.mask.groups),
             other=one(self.mask.other),
+            replaced=one(self.mask.replaced),
         )
         factors = tuple(change(f) for f in self.factors)
         curve = replace(self.curve, term=one(self.curve.term), height=one(self.curve.height))
@@ -272,6 +278,8 @@ class AttentionSite:
     roots         the index symbols everything is said in.
     distributed   whether it reads distributed tensors (DTensor), split by batch and head.
     assumed       inputs of the graph whose present values the spec rests on (causal buffers).
+    coarse_rows   some row may be left with large finite fills alone and pass a gradient on. The lse that a fused kernel
+                  keeps for its backward is too coarse for such weights; the op computes them anew.
     """
 
     form: str
@@ -286,3 +294,4 @@ class AttentionSite:
     source: Source
     distributed: bool = False
     assumed: tuple[tuple[fx.Node, Triangle], ...] = ()
+    coarse_rows: bool = False

@@ -66,7 +66,7 @@ def test_strided_inputs() -> None:
         check_against_oracle(inputs, **EXACT, **rules)
 
 
-@pytest.mark.parametrize("mode", ["zero", "mean", "nan"])
+@pytest.mark.parametrize("mode", ["zero", "mean", "level", "nan"])
 @pytest.mark.parametrize("masked", [0.0, 0.7])
 def test_empty_rows(mode: str, masked: float) -> None:
     inputs = make_inputs(30, 26, kv_heads=2, masked=masked)
@@ -105,6 +105,79 @@ def test_rows_of_finfo_min_bias_get_the_mean_and_its_gradient() -> None:
         torch.autograd.grad(out, leaves, along), torch.autograd.grad(eager, leaves, along), strict=True
     ):
         torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("curve", [{}, {"softcap": 1.5}, {"score_min": -0.4, "score_max": 0.6}], ids=str)
+@pytest.mark.parametrize("bias", [None, (1, 9, 13), (3, 4, 1, 13)])
+@pytest.mark.parametrize("kv_heads", [4, 2])
+def test_level_rows_pass_on_the_gradient_of_equal_weights(
+    curve: dict[str, float], bias: tuple[int, ...] | None, kv_heads: int
+) -> None:
+    """One large number was added to all scores of a row: each counts the same, and still takes its gradient."""
+    inputs = make_inputs(9, 13, batch=3, kv_heads=kv_heads, bias=bias, masked=0.5)
+    assert inputs.key_mask is not None
+    inputs.key_mask[1] = False
+    rules = {"scale": 0.3, "empty_rows": "level", **curve, **EXACT}
+    check_against_oracle(inputs, **rules, causal_offset=2)
+    check_against_oracle(inputs, **rules)
+
+
+@pytest.mark.parametrize("curve", [{}, {"softcap": 1.5}], ids=str)
+def test_level_rows_of_which_some_scores_are_replaced(curve: dict[str, float]) -> None:
+    """A causal fill is added, then keys of the padding get the same fill: those scores take no gradient."""
+    inputs = make_inputs(9, 13, kv_heads=2)
+    mask = torch.ones(2, 13, dtype=torch.bool)
+    mask[:, :3] = False
+    scores = inputs.query.double() @ inputs.key.double().mT.repeat_interleave(2, 1) * 0.3
+    scores = 1.5 * torch.tanh(scores / 1.5) if curve else scores
+    future = torch.ones(9, 13, dtype=torch.bool).triu(1)
+    scores = torch.where(future, -1e9 + scores - scores.detach(), scores).masked_fill(~mask[:, None, None], -1e9)
+    eager = torch.softmax(scores, -1) @ inputs.value.double().repeat_interleave(2, 1)
+    rules = {"scale": 0.3, "causal_offset": 0, "empty_rows": "level", **curve, **EXACT}
+    leaves = inputs.leaves
+    out, _ = torch.ops.hyper.attention(*leaves, mask, None, None, None, None, None, ~mask[:, None, None], **rules)
+    along = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
+    got, want = (torch.autograd.grad(o, leaves, along.to(o.dtype)) for o in (out, eager))
+    for mine, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_level_rows_do_not_let_garbage_of_other_batch_rows_leak() -> None:
+    inputs = make_inputs(9, 13)
+    key, value = inputs.key.detach().clone(), inputs.value.detach().clone()
+    mask = torch.ones(2, 13, dtype=torch.bool)
+    mask[0, 4], mask[1] = False, False
+    key[0, :, 4], value[0, :, 4] = float("nan"), float("inf")
+    leaves = [tensor.requires_grad_() for tensor in (inputs.query.detach(), key, value)]
+    out, _ = torch.ops.hyper.attention(*leaves, mask, empty_rows="level", **EXACT)
+    assert all(bool(grad.isfinite().all()) for grad in torch.autograd.grad(out.sum(), leaves))
+
+
+@pytest.mark.parametrize("fill", [torch.finfo(torch.float32).min, -1e9])
+@pytest.mark.parametrize("curve", [{}, {"softcap": 1.5}], ids=str)
+def test_replaced_scores_take_no_gradient(fill: float, curve: dict[str, float]) -> None:
+    """Rows 3 to 5 hold fills alone, put in the place of all scores, of none, and of some: eager says who gets what."""
+    inputs = make_inputs(11, 14, kv_heads=2, bias=(11, 14))
+    assert inputs.bias is not None
+    low, replaced = torch.zeros(11, 14, dtype=torch.bool), torch.zeros(11, 14, dtype=torch.bool)
+    low[3:6], low[7, 5:] = True, True
+    replaced[3], replaced[5, ::2], replaced[7, 6:] = True, True, True
+    scores = inputs.query.double() @ inputs.key.double().mT.repeat_interleave(2, 1) * 0.3
+    scores = 1.5 * torch.tanh(scores / 1.5) if curve else scores
+    swallowed = torch.where(low, fill + scores - scores.detach(), scores + inputs.bias.double())
+    eager = torch.softmax(torch.where(replaced, fill, swallowed), -1) @ inputs.value.double().repeat_interleave(2, 1)
+    bias = torch.where(low, fill, inputs.bias)
+    rules = {"scale": 0.3, **curve, **EXACT}
+    leaves = inputs.leaves
+    out, _ = torch.ops.hyper.attention(*leaves[:3], None, bias, None, None, None, None, replaced, **rules)
+    along = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
+    got, want = (torch.autograd.grad(o, leaves, along.to(o.dtype)) for o in (out, eager))
+    for mine, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match="replaced must be bool"):
+        torch.ops.hyper.attention(*leaves[:3], None, bias, None, None, None, None, bias, **rules)
+    with pytest.raises(ValueError, match="replaced must broadcast"):
+        torch.ops.hyper.attention(*leaves[:3], None, bias, None, None, None, None, replaced.mT, **rules)
 
 
 def test_garbage_under_the_mask_cannot_leak() -> None:

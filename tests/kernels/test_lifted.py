@@ -108,7 +108,7 @@ def test_strides() -> None:
             check_against_oracle(replace(case, lifted=Lifted(*spread)), **curve, causal_offset=2, **EXACT)
 
 
-@pytest.mark.parametrize("mode", ["zero", "mean", "nan"])
+@pytest.mark.parametrize("mode", ["zero", "mean", "level", "nan"])
 @pytest.mark.parametrize("curve", curves(2.0), ids=str)
 def test_empty_rows_by_lifted_masks(mode: str, curve: dict[str, float]) -> None:
     """No query is empty by one rule alone: ranges, groups and key_mask take a row's keys together."""

@@ -24,7 +24,7 @@ CASES: list[dict[str, Any]] = [
 def test_schema_is_the_agreed_one_and_defaults_are_parameters() -> None:
     schema = torch.ops.hyper.attention.default._schema
     names = [argument.name for argument in schema.arguments]
-    assert names[:16] == [
+    assert names[:17] == [
         "query",
         "key",
         "value",
@@ -34,6 +34,7 @@ def test_schema_is_the_agreed_one_and_defaults_are_parameters() -> None:
         "stop_key",
         "query_group",
         "key_group",
+        "replaced",
         "causal_offset",
         "sliding_window",
         "softcap",
@@ -42,7 +43,7 @@ def test_schema_is_the_agreed_one_and_defaults_are_parameters() -> None:
         "scale",
         "empty_rows",
     ]
-    defaults = {argument.name: argument.default_value for argument in schema.arguments[16:]}
+    defaults = {argument.name: argument.default_value for argument in schema.arguments[17:]}
     assert list(defaults) == list(Parameters.__dataclass_fields__)
     assert Parameters(**defaults) == Parameters()
     assert [output.name for output in schema.returns] == ["out", "lse"]

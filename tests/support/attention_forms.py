@@ -436,7 +436,7 @@ def gqa_rank_five_members_first(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 # --- key padding ----------------------------------------------------------------------------------------------------
 
 
-@form(padded(), "key padding, 4 heads", empty_rows="mean")
+@form(padded(), "key padding, 4 heads", empty_rows="level")
 def padding_extended(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     """BERT: (1 - mask) * finfo.min, of a mask that is known to be one."""
     extended = (1.0 - mask.bool()[:, None, None, :].to(q.dtype)) * torch.finfo(q.dtype).min
@@ -450,7 +450,7 @@ def padding_of_integers(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor
     return torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(40) + extended, dim=-1) @ v
 
 
-@miss("padding_extended", padded(), words="key padding", empty_rows="mean")
+@miss("padding_extended", padded(), words="key padding", empty_rows="level")
 def padding_inverted(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     """mask * -big: the padding is what is seen."""
     extended = mask.bool()[:, None, None, :].to(q.dtype) * torch.finfo(q.dtype).min
@@ -478,7 +478,7 @@ def padding_masked_fill(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor
     return torch.softmax(scores, dim=-1) @ v
 
 
-@form(padded(n=111, d=80), "causal, key padding, 4 heads", empty_rows="mean")
+@form(padded(n=111, d=80), "causal, key padding, 4 heads", empty_rows="level")
 def causal_and_padding(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     """Transformers' decoders: positions by arange, compared, joined with the padding, min of the dtype elsewhere."""
     positions = torch.arange(q.shape[2], device=q.device)

@@ -4,7 +4,7 @@
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 111,111],
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.11180339887498948, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,111],i1>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.11180339887498948, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,111],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 111,111],
@@ -28,7 +28,7 @@ module {
     %int111 = torch.constant.int 111
     %5 = torch.prim.ListConstruct %int-1, %int111 : (!torch.int, !torch.int) -> !torch.list<int>
     %6 = torch.aten.expand %4, %5, %false : !torch.vtensor<[3,111],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[3,111],i1>
-    %7:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %arg1, value = %arg3, key_mask = %6, causal_offset = 0, scale = 0.11180339887498948, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,111],i1>) -> (!torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,4,111],f32>) 
+    %7:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %arg1, value = %arg3, key_mask = %6, causal_offset = 0, scale = 0.11180339887498948, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,111],i1>) -> (!torch.vtensor<[3,4,111,80],f32>, !torch.vtensor<[3,4,111],f32>) 
     return %7#0 : !torch.vtensor<[3,4,111,80],f32>
   }
 }

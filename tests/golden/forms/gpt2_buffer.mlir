@@ -23,8 +23,8 @@ module {
     %4 = torch.aten.unsqueeze %3, %int0 : !torch.vtensor<[63,63],i1>, !torch.int -> !torch.vtensor<[1,63,63],i1>
     %5 = torch.aten.unsqueeze %4, %int1 : !torch.vtensor<[1,63,63],i1>, !torch.int -> !torch.vtensor<[1,1,63,63],i1>
     %float0.000000e00 = torch.constant.float 0.000000e+00
-    %float-3.402820e38 = torch.constant.float -3.4028234663852886E+38
-    %6 = torch.aten.where.Scalar %5, %float0.000000e00, %float-3.402820e38 : !torch.vtensor<[1,1,63,63],i1>, !torch.float, !torch.float -> !torch.vtensor<[1,1,63,63],f32>
+    %float-Inf = torch.constant.float 0xFFF0000000000000
+    %6 = torch.aten.where.Scalar %5, %float0.000000e00, %float-Inf : !torch.vtensor<[1,1,63,63],i1>, !torch.float, !torch.float -> !torch.vtensor<[1,1,63,63],f32>
     %int6 = torch.constant.int 6
     %false = torch.constant.bool false
     %none = torch.constant.none

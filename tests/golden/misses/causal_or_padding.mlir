@@ -3,7 +3,7 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,1,63,63],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,1,63,63],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK: return
@@ -32,11 +32,11 @@ module {
     %10 = torch.aten.select.int %9, %int1, %int0 : !torch.vtensor<[3,1,63,63],i1>, !torch.int, !torch.int -> !torch.vtensor<[3,63,63],i1>
     %11 = torch.aten.unsqueeze %10, %int1 : !torch.vtensor<[3,63,63],i1>, !torch.int -> !torch.vtensor<[3,1,63,63],i1>
     %float0.000000e00 = torch.constant.float 0.000000e+00
-    %float-3.402820e38 = torch.constant.float -3.4028234663852886E+38
-    %12 = torch.aten.where.Scalar %11, %float0.000000e00, %float-3.402820e38 : !torch.vtensor<[3,1,63,63],i1>, !torch.float, !torch.float -> !torch.vtensor<[3,1,63,63],f32>
+    %float-Inf = torch.constant.float 0xFFF0000000000000
+    %12 = torch.aten.where.Scalar %11, %float0.000000e00, %float-Inf : !torch.vtensor<[3,1,63,63],i1>, !torch.float, !torch.float -> !torch.vtensor<[3,1,63,63],f32>
     %int6 = torch.constant.int 6
     %13 = torch.aten.to.dtype %12, %int6, %false, %false, %none : !torch.vtensor<[3,1,63,63],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[3,1,63,63],f32>
-    %14:2 = torch.operator "torch.hyper.attention"(query = %arg2, key = %arg1, value = %arg3, bias = %13, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,1,63,63],f32>) -> (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63],f32>) 
+    %14:2 = torch.operator "torch.hyper.attention"(query = %arg2, key = %arg1, value = %arg3, bias = %13, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,1,63,63],f32>) -> (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63],f32>) 
     return %14#0 : !torch.vtensor<[3,4,63,40],f32>
   }
 }

@@ -4,7 +4,7 @@
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 5,16],
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, causal_offset = 11, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,3,5,40],f32>, !torch.vtensor<[2,3,16,40],f32>, !torch.vtensor<[2,3,16,40],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, causal_offset = 11, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,3,5,40],f32>, !torch.vtensor<[2,3,16,40],f32>, !torch.vtensor<[2,3,16,40],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 5,16],
@@ -18,7 +18,7 @@ module {
     %1 = torch.aten.cat %0, %int-2 : !torch.list<vtensor>, !torch.int -> !torch.vtensor<[2,3,16,40],f32>
     %2 = torch.prim.ListConstruct %arg0, %arg2 : (!torch.vtensor<[2,3,11,40],f32>, !torch.vtensor<[2,3,5,40],f32>) -> !torch.list<vtensor>
     %3 = torch.aten.cat %2, %int-2 : !torch.list<vtensor>, !torch.int -> !torch.vtensor<[2,3,16,40],f32>
-    %4:2 = torch.operator "torch.hyper.attention"(query = %arg3, key = %1, value = %3, causal_offset = 11, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,3,5,40],f32>, !torch.vtensor<[2,3,16,40],f32>, !torch.vtensor<[2,3,16,40],f32>) -> (!torch.vtensor<[2,3,5,40],f32>, !torch.vtensor<[2,3,5],f32>) 
+    %4:2 = torch.operator "torch.hyper.attention"(query = %arg3, key = %1, value = %3, causal_offset = 11, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,3,5,40],f32>, !torch.vtensor<[2,3,16,40],f32>, !torch.vtensor<[2,3,16,40],f32>) -> (!torch.vtensor<[2,3,5,40],f32>, !torch.vtensor<[2,3,5],f32>) 
     return %4#0 : !torch.vtensor<[2,3,5,40],f32>
   }
 }

@@ -3,7 +3,7 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, scale = 0.15811388300841897, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,1,63,1],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, scale = 0.15811388300841897, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,1,63,1],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK: return
@@ -20,11 +20,11 @@ module {
     %int3 = torch.constant.int 3
     %2 = torch.aten.unsqueeze %1, %int3 : !torch.vtensor<[3,1,63],i1>, !torch.int -> !torch.vtensor<[3,1,63,1],i1>
     %float0.000000e00 = torch.constant.float 0.000000e+00
-    %float-3.402820e38 = torch.constant.float -3.4028234663852886E+38
-    %3 = torch.aten.where.Scalar %2, %float0.000000e00, %float-3.402820e38 : !torch.vtensor<[3,1,63,1],i1>, !torch.float, !torch.float -> !torch.vtensor<[3,1,63,1],f32>
+    %float-Inf = torch.constant.float 0xFFF0000000000000
+    %3 = torch.aten.where.Scalar %2, %float0.000000e00, %float-Inf : !torch.vtensor<[3,1,63,1],i1>, !torch.float, !torch.float -> !torch.vtensor<[3,1,63,1],f32>
     %int6 = torch.constant.int 6
     %4 = torch.aten.to.dtype %3, %int6, %false, %false, %none : !torch.vtensor<[3,1,63,1],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[3,1,63,1],f32>
-    %5:2 = torch.operator "torch.hyper.attention"(query = %arg1, key = %arg2, value = %arg3, bias = %4, scale = 0.15811388300841897, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,1,63,1],f32>) -> (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63],f32>) 
+    %5:2 = torch.operator "torch.hyper.attention"(query = %arg1, key = %arg2, value = %arg3, bias = %4, scale = 0.15811388300841897, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,1,63,1],f32>) -> (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63],f32>) 
     return %5#0 : !torch.vtensor<[3,4,63,40],f32>
   }
 }

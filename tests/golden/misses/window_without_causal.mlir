@@ -4,7 +4,7 @@
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 63,63],
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, first_key = {{%[^,]+}}, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[1,63],si64>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, first_key = {{%[^,]+}}, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[1,63],si64>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK-NOT: 63,63],
@@ -28,7 +28,7 @@ module {
     %5 = torch.aten.expand %3, %4, %false : !torch.vtensor<[1,63],si64>, !torch.list<int>, !torch.bool -> !torch.vtensor<[1,63],si64>
     %int4 = torch.constant.int 4
     %6 = torch.aten.to.dtype %5, %int4, %false, %false, %none : !torch.vtensor<[1,63],si64>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[1,63],si64>
-    %7:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %arg1, value = %arg2, first_key = %6, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[1,63],si64>) -> (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63],f32>) 
+    %7:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %arg1, value = %arg2, first_key = %6, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[1,63],si64>) -> (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63],f32>) 
     return %7#0 : !torch.vtensor<[2,4,63,40],f32>
   }
 }

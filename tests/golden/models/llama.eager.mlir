@@ -3,10 +3,10 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.25, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.25, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.25, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.25, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
 // CHECK: return
@@ -87,7 +87,7 @@ module {
     %53 = torch.aten.add.Tensor %46, %52, %int1 : !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.int -> !torch.vtensor<[2,2,31,16],f32>
     %54 = torch.prim.ListConstruct %int-1, %int31 : (!torch.int, !torch.int) -> !torch.list<int>
     %55 = torch.aten.expand %4, %54, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %56:2 = torch.operator "torch.hyper.attention"(query = %45, key = %53, value = %35, key_mask = %55, causal_offset = 0, scale = 0.25, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %56:2 = torch.operator "torch.hyper.attention"(query = %45, key = %53, value = %35, key_mask = %55, causal_offset = 0, scale = 0.25, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
     %57 = torch.aten.transpose.int %56#0, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
     %58 = torch.aten.contiguous %57, %int0 : !torch.vtensor<[2,31,4,16],f32>, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
     %59 = torch.prim.ListConstruct %int2, %int31, %int-1 : (!torch.int, !torch.int, !torch.int) -> !torch.list<int>
@@ -144,7 +144,7 @@ module {
     %110 = torch.aten.mul.Tensor %109, %95 : !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[1,1,31,16],f32> -> !torch.vtensor<[2,2,31,16],f32>
     %111 = torch.aten.add.Tensor %104, %110, %int1 : !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.int -> !torch.vtensor<[2,2,31,16],f32>
     %112 = torch.aten.expand %4, %54, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %113:2 = torch.operator "torch.hyper.attention"(query = %103, key = %111, value = %93, key_mask = %112, causal_offset = 0, scale = 0.25, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %113:2 = torch.operator "torch.hyper.attention"(query = %103, key = %111, value = %93, key_mask = %112, causal_offset = 0, scale = 0.25, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,2,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
     %114 = torch.aten.transpose.int %113#0, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
     %115 = torch.aten.contiguous %114, %int0 : !torch.vtensor<[2,31,4,16],f32>, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
     %116 = torch.aten.reshape %115, %59 : !torch.vtensor<[2,31,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,31,64],f32>

@@ -3,10 +3,10 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.2041241452319315, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.2041241452319315, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.2041241452319315, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, causal_offset = 0, scale = 0.2041241452319315, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
 // CHECK: return
@@ -103,7 +103,7 @@ module {
     %69 = torch.aten.add.Tensor %62, %68, %int1 : !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.int -> !torch.vtensor<[2,2,31,24],f32>
     %70 = torch.prim.ListConstruct %int-1, %int31 : (!torch.int, !torch.int) -> !torch.list<int>
     %71 = torch.aten.expand %4, %70, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %72:2 = torch.operator "torch.hyper.attention"(query = %61, key = %69, value = %51, key_mask = %71, causal_offset = 0, scale = 0.2041241452319315, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %72:2 = torch.operator "torch.hyper.attention"(query = %61, key = %69, value = %51, key_mask = %71, causal_offset = 0, scale = 0.2041241452319315, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,4,31],f32>) 
     %73 = torch.aten.transpose.int %72#0, %int1, %int2 : !torch.vtensor<[2,4,31,24],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,24],f32>
     %74 = torch.aten.contiguous %73, %int0 : !torch.vtensor<[2,31,4,24],f32>, !torch.int -> !torch.vtensor<[2,31,4,24],f32>
     %75 = torch.prim.ListConstruct %int2, %int31, %int-1 : (!torch.int, !torch.int, !torch.int) -> !torch.list<int>
@@ -176,7 +176,7 @@ module {
     %142 = torch.aten.mul.Tensor %141, %127 : !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[1,1,31,24],f32> -> !torch.vtensor<[2,2,31,24],f32>
     %143 = torch.aten.add.Tensor %136, %142, %int1 : !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.int -> !torch.vtensor<[2,2,31,24],f32>
     %144 = torch.aten.expand %4, %70, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %145:2 = torch.operator "torch.hyper.attention"(query = %135, key = %143, value = %125, key_mask = %144, causal_offset = 0, scale = 0.2041241452319315, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %145:2 = torch.operator "torch.hyper.attention"(query = %135, key = %143, value = %125, key_mask = %144, causal_offset = 0, scale = 0.2041241452319315, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,2,31,24],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,31,24],f32>, !torch.vtensor<[2,4,31],f32>) 
     %146 = torch.aten.transpose.int %145#0, %int1, %int2 : !torch.vtensor<[2,4,31,24],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,24],f32>
     %147 = torch.aten.contiguous %146, %int0 : !torch.vtensor<[2,31,4,24],f32>, !torch.int -> !torch.vtensor<[2,31,4,24],f32>
     %148 = torch.aten.reshape %147, %75 : !torch.vtensor<[2,31,4,24],f32>, !torch.list<int> -> !torch.vtensor<[2,31,96],f32>

@@ -5,22 +5,22 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, causal_offset = 0, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, causal_offset = 0, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, causal_offset = 0, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, causal_offset = 0, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
 // CHECK: return
@@ -106,7 +106,7 @@ module {
     %56 = torch.prim.ListConstruct %int2, %int0, %int1 : (!torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %57 = torch.aten.permute_copy %53, %56 : !torch.vtensor<[31,31,4],f32>, !torch.list<int> -> !torch.vtensor<[4,31,31],f32>
     %58 = torch.aten.unsqueeze_copy %57, %int0 : !torch.vtensor<[4,31,31],f32>, !torch.int -> !torch.vtensor<[1,4,31,31],f32>
-    %59:2 = torch.operator "torch.hyper.attention"(query = %17, key = %23, value = %29, key_mask = %55, bias = %58, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %59:2 = torch.operator "torch.hyper.attention"(query = %17, key = %23, value = %29, key_mask = %55, bias = %58, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
     %60 = torch.aten.transpose_copy.int %59#0, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
     %61 = torch.prim.ListConstruct %int2, %int31, %int-1 : (!torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %62 = torch.aten.view_copy %60, %61 : !torch.vtensor<[2,31,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,31,64],f32>
@@ -161,7 +161,7 @@ module {
     %110 = torch.aten.expand_copy %1, %54, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
     %111 = torch.aten.permute_copy %53, %56 : !torch.vtensor<[31,31,4],f32>, !torch.list<int> -> !torch.vtensor<[4,31,31],f32>
     %112 = torch.aten.unsqueeze_copy %111, %int0 : !torch.vtensor<[4,31,31],f32>, !torch.int -> !torch.vtensor<[1,4,31,31],f32>
-    %113:2 = torch.operator "torch.hyper.attention"(query = %97, key = %103, value = %109, key_mask = %110, bias = %112, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %113:2 = torch.operator "torch.hyper.attention"(query = %97, key = %103, value = %109, key_mask = %110, bias = %112, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
     %114 = torch.aten.transpose_copy.int %113#0, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
     %115 = torch.aten.view_copy %114, %61 : !torch.vtensor<[2,31,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,31,64],f32>
     %116 = torch.aten.t_copy %arg16 : !torch.vtensor<[64,64],f32> -> !torch.vtensor<[64,64],f32>
@@ -247,7 +247,7 @@ module {
     %193 = torch.aten.embedding %arg26, %192, %int-1, %false, %false : !torch.vtensor<[32,4],f32>, !torch.vtensor<[25,25],si64>, !torch.int, !torch.bool, !torch.bool -> !torch.vtensor<[25,25,4],f32>
     %194 = torch.aten.permute_copy %193, %56 : !torch.vtensor<[25,25,4],f32>, !torch.list<int> -> !torch.vtensor<[4,25,25],f32>
     %195 = torch.aten.unsqueeze_copy %194, %int0 : !torch.vtensor<[4,25,25],f32>, !torch.int -> !torch.vtensor<[1,4,25,25],f32>
-    %196:2 = torch.operator "torch.hyper.attention"(query = %159, key = %165, value = %171, bias = %195, causal_offset = 0, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
+    %196:2 = torch.operator "torch.hyper.attention"(query = %159, key = %165, value = %171, bias = %195, causal_offset = 0, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
     %197 = torch.aten.transpose_copy.int %196#0, %int1, %int2 : !torch.vtensor<[2,4,25,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,25,4,16],f32>
     %198 = torch.prim.ListConstruct %int2, %int25, %int-1 : (!torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %199 = torch.aten.view_copy %197, %198 : !torch.vtensor<[2,25,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,25,64],f32>
@@ -281,7 +281,7 @@ module {
     %227 = torch.aten.view_copy %226, %15 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,4,16],f32>
     %228 = torch.aten.transpose_copy.int %227, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
     %229 = torch.aten.expand_copy %144, %54, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %230:2 = torch.operator "torch.hyper.attention"(query = %216, key = %222, value = %228, key_mask = %229, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
+    %230:2 = torch.operator "torch.hyper.attention"(query = %216, key = %222, value = %228, key_mask = %229, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
     %231 = torch.aten.transpose_copy.int %230#0, %int1, %int2 : !torch.vtensor<[2,4,25,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,25,4,16],f32>
     %232 = torch.aten.view_copy %231, %198 : !torch.vtensor<[2,25,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,25,64],f32>
     %233 = torch.aten.t_copy %arg32 : !torch.vtensor<[64,64],f32> -> !torch.vtensor<[64,64],f32>
@@ -333,7 +333,7 @@ module {
     %279 = torch.aten.transpose_copy.int %278, %int1, %int2 : !torch.vtensor<[2,25,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,25,16],f32>
     %280 = torch.aten.permute_copy %193, %56 : !torch.vtensor<[25,25,4],f32>, !torch.list<int> -> !torch.vtensor<[4,25,25],f32>
     %281 = torch.aten.unsqueeze_copy %280, %int0 : !torch.vtensor<[4,25,25],f32>, !torch.int -> !torch.vtensor<[1,4,25,25],f32>
-    %282:2 = torch.operator "torch.hyper.attention"(query = %267, key = %273, value = %279, bias = %281, causal_offset = 0, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
+    %282:2 = torch.operator "torch.hyper.attention"(query = %267, key = %273, value = %279, bias = %281, causal_offset = 0, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
     %283 = torch.aten.transpose_copy.int %282#0, %int1, %int2 : !torch.vtensor<[2,4,25,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,25,4,16],f32>
     %284 = torch.aten.view_copy %283, %198 : !torch.vtensor<[2,25,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,25,64],f32>
     %285 = torch.aten.t_copy %arg40 : !torch.vtensor<[64,64],f32> -> !torch.vtensor<[64,64],f32>
@@ -366,7 +366,7 @@ module {
     %312 = torch.aten.view_copy %311, %15 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,4,16],f32>
     %313 = torch.aten.transpose_copy.int %312, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
     %314 = torch.aten.expand_copy %144, %54, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %315:2 = torch.operator "torch.hyper.attention"(query = %301, key = %307, value = %313, key_mask = %314, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
+    %315:2 = torch.operator "torch.hyper.attention"(query = %301, key = %307, value = %313, key_mask = %314, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
     %316 = torch.aten.transpose_copy.int %315#0, %int1, %int2 : !torch.vtensor<[2,4,25,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,25,4,16],f32>
     %317 = torch.aten.view_copy %316, %198 : !torch.vtensor<[2,25,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,25,64],f32>
     %318 = torch.aten.t_copy %arg45 : !torch.vtensor<[64,64],f32> -> !torch.vtensor<[64,64],f32>

@@ -5,22 +5,22 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, causal_offset = 0, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, causal_offset = 0, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, causal_offset = 0, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, causal_offset = 0, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, key_mask = {{%[^,]+}}, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.scaled_dot_product_attention
 // CHECK: return
@@ -106,7 +106,7 @@ module {
     %56 = torch.prim.ListConstruct %int2, %int0, %int1 : (!torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %57 = torch.aten.permute_copy %53, %56 : !torch.vtensor<[31,31,4],f32>, !torch.list<int> -> !torch.vtensor<[4,31,31],f32>
     %58 = torch.aten.unsqueeze_copy %57, %int0 : !torch.vtensor<[4,31,31],f32>, !torch.int -> !torch.vtensor<[1,4,31,31],f32>
-    %59:2 = torch.operator "torch.hyper.attention"(query = %17, key = %23, value = %29, key_mask = %55, bias = %58, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %59:2 = torch.operator "torch.hyper.attention"(query = %17, key = %23, value = %29, key_mask = %55, bias = %58, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
     %60 = torch.prim.ListConstruct %int2, %int-1, %int31, %int16 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %61 = torch.aten.view_copy %59#0, %60 : !torch.vtensor<[2,4,31,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,31,16],f32>
     %62 = torch.aten.transpose_copy.int %61, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
@@ -163,7 +163,7 @@ module {
     %112 = torch.aten.expand_copy %1, %54, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
     %113 = torch.aten.permute_copy %53, %56 : !torch.vtensor<[31,31,4],f32>, !torch.list<int> -> !torch.vtensor<[4,31,31],f32>
     %114 = torch.aten.unsqueeze_copy %113, %int0 : !torch.vtensor<[4,31,31],f32>, !torch.int -> !torch.vtensor<[1,4,31,31],f32>
-    %115:2 = torch.operator "torch.hyper.attention"(query = %99, key = %105, value = %111, key_mask = %112, bias = %114, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
+    %115:2 = torch.operator "torch.hyper.attention"(query = %99, key = %105, value = %111, key_mask = %112, bias = %114, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>, !torch.vtensor<[1,4,31,31],f32>) -> (!torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31],f32>) 
     %116 = torch.aten.view_copy %115#0, %60 : !torch.vtensor<[2,4,31,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,31,16],f32>
     %117 = torch.aten.transpose_copy.int %116, %int1, %int2 : !torch.vtensor<[2,4,31,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,31,4,16],f32>
     %118 = torch.aten.view_copy %117, %63 : !torch.vtensor<[2,31,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,31,64],f32>
@@ -250,7 +250,7 @@ module {
     %196 = torch.aten.embedding %arg26, %195, %int-1, %false, %false : !torch.vtensor<[32,4],f32>, !torch.vtensor<[25,25],si64>, !torch.int, !torch.bool, !torch.bool -> !torch.vtensor<[25,25,4],f32>
     %197 = torch.aten.permute_copy %196, %56 : !torch.vtensor<[25,25,4],f32>, !torch.list<int> -> !torch.vtensor<[4,25,25],f32>
     %198 = torch.aten.unsqueeze_copy %197, %int0 : !torch.vtensor<[4,25,25],f32>, !torch.int -> !torch.vtensor<[1,4,25,25],f32>
-    %199:2 = torch.operator "torch.hyper.attention"(query = %162, key = %168, value = %174, bias = %198, causal_offset = 0, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
+    %199:2 = torch.operator "torch.hyper.attention"(query = %162, key = %168, value = %174, bias = %198, causal_offset = 0, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
     %200 = torch.prim.ListConstruct %int2, %int-1, %int25, %int16 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %201 = torch.aten.view_copy %199#0, %200 : !torch.vtensor<[2,4,25,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,25,16],f32>
     %202 = torch.aten.transpose_copy.int %201, %int1, %int2 : !torch.vtensor<[2,4,25,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,25,4,16],f32>
@@ -286,7 +286,7 @@ module {
     %232 = torch.aten.view_copy %231, %15 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,4,16],f32>
     %233 = torch.aten.transpose_copy.int %232, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
     %234 = torch.aten.expand_copy %147, %54, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %235:2 = torch.operator "torch.hyper.attention"(query = %221, key = %227, value = %233, key_mask = %234, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
+    %235:2 = torch.operator "torch.hyper.attention"(query = %221, key = %227, value = %233, key_mask = %234, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
     %236 = torch.aten.view_copy %235#0, %200 : !torch.vtensor<[2,4,25,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,25,16],f32>
     %237 = torch.aten.transpose_copy.int %236, %int1, %int2 : !torch.vtensor<[2,4,25,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,25,4,16],f32>
     %238 = torch.aten.view_copy %237, %203 : !torch.vtensor<[2,25,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,25,64],f32>
@@ -339,7 +339,7 @@ module {
     %285 = torch.aten.transpose_copy.int %284, %int1, %int2 : !torch.vtensor<[2,25,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,25,16],f32>
     %286 = torch.aten.permute_copy %196, %56 : !torch.vtensor<[25,25,4],f32>, !torch.list<int> -> !torch.vtensor<[4,25,25],f32>
     %287 = torch.aten.unsqueeze_copy %286, %int0 : !torch.vtensor<[4,25,25],f32>, !torch.int -> !torch.vtensor<[1,4,25,25],f32>
-    %288:2 = torch.operator "torch.hyper.attention"(query = %273, key = %279, value = %285, bias = %287, causal_offset = 0, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
+    %288:2 = torch.operator "torch.hyper.attention"(query = %273, key = %279, value = %285, bias = %287, causal_offset = 0, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[1,4,25,25],f32>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
     %289 = torch.aten.view_copy %288#0, %200 : !torch.vtensor<[2,4,25,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,25,16],f32>
     %290 = torch.aten.transpose_copy.int %289, %int1, %int2 : !torch.vtensor<[2,4,25,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,25,4,16],f32>
     %291 = torch.aten.view_copy %290, %203 : !torch.vtensor<[2,25,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,25,64],f32>
@@ -373,7 +373,7 @@ module {
     %319 = torch.aten.view_copy %318, %15 : !torch.vtensor<[2,31,64],f32>, !torch.list<int> -> !torch.vtensor<[2,31,4,16],f32>
     %320 = torch.aten.transpose_copy.int %319, %int1, %int2 : !torch.vtensor<[2,31,4,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,4,31,16],f32>
     %321 = torch.aten.expand_copy %147, %54, %false : !torch.vtensor<[2,31],i1>, !torch.list<int>, !torch.bool -> !torch.vtensor<[2,31],i1>
-    %322:2 = torch.operator "torch.hyper.attention"(query = %308, key = %314, value = %320, key_mask = %321, empty_rows = "mean", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
+    %322:2 = torch.operator "torch.hyper.attention"(query = %308, key = %314, value = %320, key_mask = %321, empty_rows = "level", algorithm = "exact") : (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,4,31,16],f32>, !torch.vtensor<[2,31],i1>) -> (!torch.vtensor<[2,4,25,16],f32>, !torch.vtensor<[2,4,25],f32>) 
     %323 = torch.aten.view_copy %322#0, %200 : !torch.vtensor<[2,4,25,16],f32>, !torch.list<int> -> !torch.vtensor<[2,4,25,16],f32>
     %324 = torch.aten.transpose_copy.int %323, %int1, %int2 : !torch.vtensor<[2,4,25,16],f32>, !torch.int, !torch.int -> !torch.vtensor<[2,25,4,16],f32>
     %325 = torch.aten.view_copy %324, %203 : !torch.vtensor<[2,25,4,16],f32>, !torch.list<int> -> !torch.vtensor<[2,25,64],f32>

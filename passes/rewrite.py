@@ -163,15 +163,20 @@ def _attention(
     out = emitter.result(out, site.output_index)
     if _needs_strides(view, flow, site.output, body):
         out = _with_strides(emitter, out, view.tensor(site.output))
+    if flow.written_after(site.output):  # unlike a product's, the output of such a call is kept for its gradient
+        out = emitter.method("clone", out)
     return out
 
 
 def _multiplied(emitter: Emitter, query: fx.Node, factor: Expr, site: AttentionSite, dtype: torch.dtype) -> fx.Node:
-    """Queries times a factor over (b, h, i)."""
-    if any(isinstance(e, Load) and e.index for e in walk(factor)):
-        scale = emitter.query_tensor(factor)
-        return emitter.method("to", emitter.call(operator.mul, query, scale), dtype)
-    return emitter.call(operator.mul, query, emitter.tensor(factor, emitter.score_axes))
+    """Queries times a factor over (b, h, i), in their own dtype: a tensor of no dims, which changes no dtype, has some
+    here."""
+    join, term = operator.mul, factor
+    if isinstance(factor, Apply) and factor.name == "div" and factor.args[0] == Number(1.0):
+        join, term = operator.truediv, factor.args[1]  # a divisor may be of fewer digits than its reciprocal
+    if not any(isinstance(e, Load) and isinstance(emitter.view.value(e.node), torch.Tensor) for e in walk(term)):
+        return emitter.call(join, query, emitter.tensor(term, emitter.score_axes))
+    return emitter.method("to", emitter.call(join, query, emitter.query_tensor(term)), dtype)
 
 
 def call_dtype(view: CanonicalView, site: AttentionSite) -> torch.dtype:

@@ -71,15 +71,15 @@ def is_fill(value: float, dtype: torch.dtype, added: bool) -> bool:
     """Whether a number forbids a key when it is added to a score (or put in its place) in this dtype."""
     if math.isinf(value):
         return value < 0
-    if added and abs(value) * torch.finfo(dtype).eps < SWALLOWED:
+    if added and torch.finfo(dtype).bits > 16 and abs(value) * torch.finfo(dtype).eps < SWALLOWED:
         return False
     return value <= largest_fill(dtype, added)
 
 
 def largest_fill(dtype: torch.dtype, added: bool = True) -> float:
-    """The largest number that may be a fill. bfloat16 loses a score beside −10,000 already, as PyTorch adds there."""
+    """The largest number that may be a fill. Added in 16 bits, −10,000 leaves nothing of a usual score already."""
     info = torch.finfo(dtype)
-    if added and abs(REPLACED_FILL) * info.eps < SWALLOWED:
+    if added and info.bits > 16:
         return max(ADDED_FILL, 0.5 * info.min)
     return max(_scaled_fill(REPLACED_FILL, 1.0, dtype), 0.5 * info.min)  # as the dtype holds it
 
@@ -98,6 +98,10 @@ class Reader:
     key_position: sympy.Symbol
     bounds: Bounds
     has_sink: bool = False
+
+    def dtype_of(self, step: Apply) -> torch.dtype:
+        """The dtype of the tensor that holds a step's value, which may be narrower than what softmax reads."""
+        return self.dtype if step.origin is None else self.bounds.evaluator.view.tensor(step.origin[0]).dtype
 
     def made_of_scores(self, program: ScoreProgram, term: Expr) -> bool:
         """Whether a captured tensor of a term is computed from the product that softmax reads."""
@@ -209,10 +213,17 @@ def _multiplied(program: ScoreProgram, factor: Expr, reader: Reader) -> ScorePro
     if program.masks or not (curve.is_straight or raises):
         message = "masked, capped or clamped scores are scaled by something that is no constant"
         raise unsupported(message, reader.softmax)
-    biases = tuple(arithmetic("mul", b, factor) for b in program.biases)
+    biases = tuple(_times(b, factor) for b in program.biases)
     curve = curve.raised(factor) if raises else curve
     steps = (*program.steps, Scaled(factor))
     return replace(program, factors=(*program.factors, factor), curve=curve, biases=biases, steps=steps)
+
+
+def _times(bias: Expr, factor: Expr) -> Expr:
+    """A bias times a factor, which may be the reciprocal of a divisor."""
+    if isinstance(factor, Apply) and factor.name == "div" and factor.args[0] == Number(1.0):
+        return arithmetic("div", bias, factor.args[1])
+    return arithmetic("mul", bias, factor)
 
 
 def _is_number(factor: Expr) -> bool:
@@ -225,11 +236,11 @@ def _is_number(factor: Expr) -> bool:
 
 def _add(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, term, _ = _sides(expr)
-    return _added(_taken_apart(inner, reader), term, reader)
+    return _added(_taken_apart(inner, reader), term, reader, expr)
 
 
-def _added(program: ScoreProgram, term: Expr, reader: Reader) -> ScoreProgram:
-    biases, masks = added_terms(term, reader.dtype)
+def _added(program: ScoreProgram, term: Expr, reader: Reader, step: Apply) -> ScoreProgram:
+    biases, masks = added_terms(term, reader.dtype_of(step))
     late = tuple(replace(mask, biases=len(program.biases)) for mask in masks)
     steps: tuple[ScoreStep, ...] = (*program.steps, Added(term))
     may_hold_fills = program.masks or any(reader.key_position in symbols(b) for b in program.biases)
@@ -264,7 +275,7 @@ def _sub(expr: Apply, reader: Reader) -> ScoreProgram:
     inner, term, product_first = _sides(expr)
     if not product_first:
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "the scores are subtracted from something", reader.softmax)
-    return _added(_taken_apart(inner, reader), arithmetic("mul", term, Number(-1)), reader)
+    return _added(_taken_apart(inner, reader), arithmetic("mul", term, Number(-1)), reader, expr)
 
 
 def _mul(expr: Apply, reader: Reader) -> ScoreProgram:

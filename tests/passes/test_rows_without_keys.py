@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from compared import assert_as_eager, site_of
 from graphs import Backend
 from torch import Tensor
 
@@ -241,3 +242,67 @@ def test_without_gradients_nothing_is_left_alone(case: Case) -> None:
     assert len(backend.graphs[0].findings().sites) == 1
     if case.function in (added_to_rows, given_mask, gpt2, two_fills_added):
         assert _names(backend) == ["scaled_dot_product_attention"]
+
+
+# --- 16 bits: a score is lost beside −10,000 --------------------------------------------------------------------------
+
+
+def _added(q: Tensor, k: Tensor, v: Tensor, pad: Tensor) -> Tensor:
+    return torch.softmax(_scores(q, k) + (1 - pad.to(q.dtype)) * -1e4, -1) @ v
+
+
+def _added_before_a_cast(q: Tensor, k: Tensor, v: Tensor, pad: Tensor) -> Tensor:
+    return torch.softmax((_scores(q, k) + (1 - pad.to(q.dtype)) * -1e4).float(), -1).to(q.dtype) @ v
+
+
+def _added_with_a_causal_mask(q: Tensor, k: Tensor, v: Tensor, pad: Tensor) -> Tensor:
+    return torch.softmax(_scores(q, k) + torch.where(~FUTURE & pad, 0.0, -1e4).to(q.dtype), -1) @ v
+
+
+def _filled(q: Tensor, k: Tensor, v: Tensor, pad: Tensor) -> Tensor:
+    return torch.softmax(_scores(q, k).masked_fill(~pad, -1e4), -1) @ v
+
+
+@pytest.mark.parametrize("function", [_added, _added_before_a_cast, _added_with_a_causal_mask, _filled])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precision_loses_scores_beside_a_mild_fill(function: Callable[..., Tensor], dtype: torch.dtype) -> None:
+    """As eager rounds them away: a mean of all values. Scores are small enough for float16, which keeps multiples of 8
+    there."""
+    q, k, v, _, pad, _ = _inputs(dtype, HEADS, gradients=False)
+    backend = assert_as_eager(function, (q * 0.5, k, v, pad), tolerance=8 * torch.finfo(dtype).eps)
+    assert site_of(backend).spec.bias is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_what_swallows_no_score_is_a_bias(dtype: torch.dtype) -> None:
+    """Near misses: −10,000 added in float32 leaves the score three digits, −500 in bfloat16 is no fill."""
+    q, k, v, _, pad, _ = _inputs(dtype, HEADS, gradients=False)
+    low = -1e4 if dtype == torch.float32 else -500.0
+
+    def call(q: Tensor, k: Tensor, v: Tensor, pad: Tensor) -> Tensor:
+        return torch.softmax(_scores(q, k).float() + (1 - pad.float()) * low, -1).to(q.dtype) @ v
+
+    backend = assert_as_eager(call, (q, k, v, pad), 1e-3 if dtype == torch.float32 else 0.05)
+    assert site_of(backend).spec.bias is not None
+
+
+# --- what is written into the output ----------------------------------------------------------------------------------
+
+
+def _added_in_place(q: Tensor, k: Tensor, v: Tensor, pad: Tensor) -> Tensor:
+    """Nyströmformer adds a convolution to it, which the gradient of a product does not mind."""
+    out = torch.softmax(_scores(q, k) + (1 - pad.to(q.dtype)) * torch.finfo(q.dtype).min, -1) @ v
+    out += v
+    return out
+
+
+def _written_through_a_view(q: Tensor, k: Tensor, v: Tensor, pad: Tensor) -> Tensor:
+    out = torch.softmax(_scores(q, k), -1) @ v
+    out.transpose(1, 2)[:, :3].mul_(2.0)
+    return out
+
+
+@pytest.mark.parametrize("function", [_added_in_place, _written_through_a_view])
+def test_an_output_that_is_written_in_place(function: Callable[..., Tensor]) -> None:
+    q, k, v, _, pad, _ = _inputs(torch.float32, HEADS, gradients=False)
+    site_of(assert_as_eager(function, (q, k, v, pad)))

@@ -11,7 +11,6 @@ from hyperrewrite.passes.rewrite import Lowering, fits_sdpa, rewrite
 from hyperrewrite.passes.sites import Findings, find_sites
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from hyperrewrite.analysis import Analysis, analyse
 from hyperrewrite.options import Options
@@ -120,16 +119,12 @@ def run_with_gradients(
     return pytree.tree_map_only(Tensor, Tensor.detach, out), gradients
 
 
-class RowsWithoutKeys(TorchDispatchMode):
-    """Looks at every softmax for rows that fills leave without a key, or with scores so large that their lse loses
-    digits: the gradients of such rows are not yet as in eager."""
-
-    found = False
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (torch.ops.aten._softmax.default, torch.ops.aten._safe_softmax.default):
-            self.found |= not bool((args[0].amax(args[1]).abs() < 200.0).all())  # NaN too
-        return func(*args, **(kwargs or {}))
+def mark_trained(module: fx.GraphModule) -> None:
+    """Note in a graph that gradients flow through all floating tensors, as where it is captured with gradients."""
+    for node in module.graph.nodes:
+        value = node.meta.get("example_value")
+        if isinstance(value, Tensor) and value.dtype.is_floating_point and not value.requires_grad:
+            value.requires_grad_()
 
 
 def leaves_of(args: Sequence[Any]) -> tuple[list[Tensor], Any]:

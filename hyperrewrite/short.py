@@ -74,13 +74,13 @@ def _is_linear(site: AttentionSite) -> bool:
 def is_right_in_sdpa(site: AttentionSite) -> bool:
     """Whether SDPA with the mask as a tensor gives what the site does, in gradients too.
 
-    A row without keys whose scores are a finite number is a mean of all values. SDPA's backward misses what such a row
-    passes on.
+    A row without keys whose scores hold one large number is a mean of all values. Where each score still passes a
+    gradient on, the op is quicker.
     """
     spec = site.spec
-    if not spec.curve.is_straight or spec.sink is not None or is_misaligned(site):
+    if not spec.curve.is_straight or spec.sink is not None or site.coarse_rows or is_misaligned(site):
         return False
-    return as_tensor(spec.mask, site.roots).empty_rows != "mean" or not _has_gradient(site)
+    return as_tensor(spec.mask, site.roots).empty_rows != "level" or not _has_gradient(site)
 
 
 def _has_gradient(site: AttentionSite) -> bool:

@@ -60,10 +60,11 @@ def _placed(axis: int | None, results: list[str], shapes: dict[str, tuple[int, .
             return bias if bias.is_shard() else Partial()
         if name in OPERANDS:
             return Shard(axis)
-        # Masks and biases: [B or 1, …], and [B or 1, H or 1, n, n] for a bias, which may lack leading dims.
-        dim = axis + len(shapes[name]) - 4 if name == "bias" else axis
+        # Masks and biases: [B or 1, …], and [B or 1, H or 1, n, n] of pairs, which may lack leading dims.
+        of_pairs = name in ("bias", "replaced")
+        dim = axis + len(shapes[name]) - 4 if of_pairs else axis
         whole = shapes["query"][axis]
-        has = dim >= 0 and (name == "bias" or axis == BATCH) and shapes[name][dim] == whole
+        has = dim >= 0 and (of_pairs or axis == BATCH) and shapes[name][dim] == whole
         return Shard(dim) if has else Replicate()
 
     return [of(name) for name in (*results, *shapes)]

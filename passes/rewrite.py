@@ -251,6 +251,9 @@ def _sdpa(
 ) -> fx.Node:
     if site.distributed:
         raise Rejected(RejectionCode.DROPOUT, "dropout on distributed tensors", site.anchor)
+    if site.coarse_rows and (site.spec.mask.replaced is not None or not _keeps_rows(site)):
+        message = "dropout, and a row may be left to large numbers that are added to its scores"
+        raise Rejected(RejectionCode.DROPOUT, message, site.anchor)
     if not fits_sdpa(site):
         site = replace(site, spec=replace(site.spec, mask=as_tensor(site.spec.mask, site.roots)))
     spec, mask = site.spec, site.spec.mask
@@ -264,7 +267,8 @@ def _sdpa(
     bias = _joined(emitter, view, site, dtype)
     query, key, value = operands
     if bias is not None and mask.other is not None and mask.empty_rows in ("mean", "level"):
-        query, bias = _with_level_rows(emitter, mask.other, query, bias, is_bool=spec.bias is None)
+        takes_gradient = mask.empty_rows == "level" and view.carries_gradient(site.output)
+        query, key, bias = _with_level_rows(emitter, spec, mask.other, query, key, bias, takes_gradient)
     if bias is not None:
         arguments["attn_mask"] = bias
     out = emitter.call(SDPA, query, key, value, **arguments)
@@ -276,18 +280,40 @@ def _sdpa(
     return out
 
 
+def _keeps_rows(site: AttentionSite) -> bool:
+    """Whether SDPA with dropout keeps the weights of a row whose bias holds fills alone: that on a CPU does."""
+    return site.spec.bias is None or site.spec.mask.other is not None or site.spec.device.type == "cpu"
+
+
 def _with_level_rows(
-    emitter: Emitter, keep: Expr, query: fx.Node, bias: fx.Node, is_bool: bool
-) -> tuple[fx.Node, fx.Node]:
-    """Queries and mask of SDPA for a mean in rows without keys: zeros, which see every key and take no gradient.
+    emitter: Emitter,
+    spec: AttentionSpec,
+    keep: Expr,
+    query: fx.Node,
+    key: fx.Node,
+    mask: fx.Node,
+    takes_gradient: bool,
+) -> tuple[fx.Node, fx.Node, fx.Node]:
+    """Queries, keys and mask of SDPA for a mean in rows without keys: scores of 0, for all keys, of queries of zeros.
 
     A fill in all of their scores gives the mean too, but flash attention's lse is lost in it, and so is its gradient.
+    takes_gradient: scores, and the bias, take that of equal weights: to each is added what takes it off again, and
+    passes nothing back.
     """
     seen = emitter.method("any", emitter.score_tensor(keep), -1, keepdim=True)
-    query = emitter.call(torch.where, seen, query, 0.0)
-    if is_bool:
-        return query, emitter.call(torch.logical_or, bias, emitter.call(torch.logical_not, seen))
-    return query, emitter.call(torch.where, seen, bias, 0.0)
+    if takes_gradient:
+        undone = emitter.call(torch.where, seen, 0.0, emitter.call(operator.neg, query))
+        query = emitter.call(torch.cat, (query, emitter.method("detach", undone)), -1)
+        key = emitter.call(torch.cat, (key, emitter.method("detach", key)), -1)
+    else:
+        query = emitter.call(torch.where, seen, query, 0.0)
+    if spec.bias is None:
+        return query, key, emitter.call(torch.logical_or, mask, emitter.call(torch.logical_not, seen))
+    level: float | fx.Node = 0.0
+    if takes_gradient:
+        bias = emitter.score_tensor(spec.bias)
+        level = emitter.call(operator.sub, bias, emitter.method("detach", bias))
+    return query, key, emitter.call(torch.where, seen, mask, level)
 
 
 def _joined(emitter: Emitter, view: CanonicalView, site: AttentionSite, dtype: torch.dtype) -> fx.Node | None:

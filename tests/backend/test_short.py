@@ -36,6 +36,11 @@ def filled(q: Tensor, k: Tensor, v: Tensor, attended: Tensor) -> Tensor:
     return torch.softmax((q @ k.mT).masked_fill(~attended[:, None, None, :], -3e38), -1) @ v
 
 
+def added(q: Tensor, k: Tensor, v: Tensor, attended: Tensor) -> Tensor:
+    """The same, but each score still passes a gradient on."""
+    return torch.softmax(q @ k.mT + torch.where(attended[:, None, None, :], 0.0, -3e38), -1) @ v
+
+
 def _causal(q: Tensor, k: Tensor) -> Tensor:
     return torch.arange(k.shape[2]) <= torch.arange(q.shape[2])[:, None] + (k.shape[2] - q.shape[2])
 
@@ -90,7 +95,7 @@ def sdpa_grouped(q: Tensor, k: Tensor, v: Tensor, attended: Tensor) -> Tensor:
 
 def _written(function: Function, args: list[Tensor], tolerance: float = 2e-5, dynamic: bool | None = None) -> str:
     """ "leave", "sdpa" or "op": what a graph becomes. Values are compared, and gradients where args want them."""
-    backend = Backend()
+    backend = Backend(short=True)
     torch._dynamo.reset()
     compiled = torch.compile(function, backend=backend, fullgraph=True, dynamic=dynamic)
     results: list[Any] = []
@@ -142,11 +147,12 @@ def test_gradients(function: Function) -> None:
         assert _written(function, args, 1e-4) == expected
 
 
-def test_gradients_of_rows_that_are_means() -> None:
-    """SDPA's backward misses what they pass on: the graph stays, and where it is longer the op stands there."""
-    n = math.isqrt(MOST_LEFT)
-    for size, expected in ((n, "leave"), (n + 1, "op")):
-        assert _written(filled, _inputs(size, size, gradient=True), 1e-4) == expected
+@pytest.mark.parametrize(("function", "most", "longer"), [(added, MOST_LEFT, "op"), (filled, LEAST_TRAINED, "sdpa")])
+def test_gradients_of_rows_that_are_means(function: Function, most: int, longer: str) -> None:
+    """SDPA's backward misses what each score of them passes on: the graph stays, and where it is longer the op is."""
+    n = math.isqrt(most)
+    for size, expected in ((n, "leave"), (n + 1, longer)):
+        assert _written(function, _inputs(size, size, gradient=True), 1e-4) == expected
 
 
 def test_longer_texts_keep_the_op() -> None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from compared import assert_as_eager, site_of
 from graphs import Backend
+from hyperrewrite.passes.rewrite import Lowering, rewrite
+from hyperrewrite.passes.sites import find_sites
 from torch import Tensor
 
 BATCH, HEADS, N, D = 2, 4, 24, 16
@@ -194,7 +197,7 @@ def _inputs(dtype: torch.dtype, kv_heads: int, gradients: bool = True) -> tuple[
     return q, k, v, row, pad, bias
 
 
-def _run(case: Case, args: tuple[Tensor, ...], backend: Backend | None = None) -> list[Tensor]:
+def _run(case: Case, args: tuple[Tensor, ...], backend: Callable[..., Any] | None = None) -> list[Tensor]:
     """The output and, where wanted, the gradient of every argument that takes one (zeros: none)."""
 
     def call(q: Tensor, k: Tensor, v: Tensor, *more: Tensor) -> Tensor:
@@ -231,6 +234,26 @@ def test_output_and_gradients_are_those_of_eager(case: Case, op: bool, dtype: to
     if not op and not case.left:
         (name,) = _names(backend)
         assert case.sdpa == name.startswith("scaled_dot_product_attention")
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2])
+@pytest.mark.parametrize(
+    "function", [where_rows, biased_scores_filled, padding_filled, added_to_rows, padding_added, added_to_biased_rows]
+)
+def test_sdpa_with_a_mask_tensor_gives_the_same(function: Callable[..., Tensor], kv_heads: int) -> None:
+    """What dropout needs, without dropout: eager's draws are others."""
+    args = _inputs(torch.float32, kv_heads)
+    case = Case(function, sdpa=True)
+
+    def backend(module: torch.fx.GraphModule, _: object) -> Callable[..., object]:
+        (site,) = find_sites(module).sites
+        rewritten = rewrite(module, [(site, Lowering("sdpa"))])
+        assert not rewritten.refused
+        return rewritten.module.forward
+
+    for actual, want in zip(_run(case, args, backend), _run(case, args), strict=True):
+        scale = max(1.0, float(want.abs().max()))
+        torch.testing.assert_close(actual, want, atol=1e-5 * scale, rtol=1e-5)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.function.__name__)

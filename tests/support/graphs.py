@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from hyperrewrite.passes.rewrite import Lowering, fits_sdpa, rewrite
@@ -12,6 +14,7 @@ from hyperrewrite.passes.sites import Findings, find_sites
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
+from hyperrewrite import policy
 from hyperrewrite.analysis import Analysis, analyse
 from hyperrewrite.options import Options
 from hyperrewrite.short import is_right_in_sdpa
@@ -58,15 +61,23 @@ def capture(
     return graph
 
 
+def as_long() -> AbstractContextManager[Any]:
+    """Inside, sites of a few tokens are written as those of many are: tests are small, and most would be left alone."""
+    return patch.object(policy, "short", lambda site: None)
+
+
 class Backend:
     """A backend that rewrites as the real one does and runs the result as it stands; keeps what it did.
 
     options None: graphs are left alone, which counts what Dynamo compiles without us. op: every site as the exact op.
-    sdpa: every site as SDPA that can be, however short.
+    sdpa: every site as SDPA that can be, however short. short: sites of a few tokens are treated as such, and not
+    `as_long`.
     """
 
-    def __init__(self, options: Options | None = EXACT, op: bool = False, sdpa: bool = False) -> None:
-        self.options, self.op, self.sdpa = options, op, sdpa
+    def __init__(
+        self, options: Options | None = EXACT, op: bool = False, sdpa: bool = False, short: bool = False
+    ) -> None:
+        self.options, self.op, self.sdpa, self.short = options, op, sdpa, short
         self.graphs: list[Captured] = []
         self.analyses: list[Analysis] = []
 
@@ -79,7 +90,8 @@ class Backend:
             return graph.with_op().forward
         if self.sdpa:
             return graph.with_sdpa().forward
-        self.analyses.append(analyse(module, self.options, inputs))
+        with nullcontext() if self.short else as_long():
+            self.analyses.append(analyse(module, self.options, inputs))
         assert not self.analyses[-1].report.failures, self.analyses[-1].report.failures
         return self.analyses[-1].module.forward
 

@@ -18,7 +18,7 @@ from .expression import Apply, Expr, Index, Load, Number, symbols, walk
 from .masks import lift, may_have_empty_rows, parts
 from .operands import best, candidates, shared_group
 from .probabilities import After
-from .score import MaskTerm, ScoreProgram, added_terms, is_absolute, largest_fill
+from .score import REPLACED_FILL, MaskTerm, ScoreProgram, added_terms, is_absolute, largest_fill
 from .spec import AttentionSite, AttentionSpec, MaskSpec, Rejected, RejectionCode
 from .steps import Added, Kept, Levelled, ScoreStep, replayed, undoing
 from .symbols import Roots
@@ -140,6 +140,8 @@ def _may_hold_fills_alone(reading: Reading, mask: MaskSpec, bias: Expr | None) -
     which are added to scores that take a gradient."""
     if mask.replaced is not None or (mask.other is not None and mask.empty_rows == "level"):
         return True
+    if bias is not None and any(isinstance(e, Number) and e.value >= -REPLACED_FILL for e in walk(bias)):
+        return True  # large numbers of the other sign, as of a mask that is subtracted by mistake
     return bias is not None and (_holds_fill(bias, reading.dtype) or _may_be_a_mask(bias, reading))
 
 

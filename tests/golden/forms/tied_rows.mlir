@@ -30,8 +30,8 @@ module {
     %8 = torch.aten.unsqueeze %arg2, %int0 : !torch.vtensor<[2,31],i1>, !torch.int -> !torch.vtensor<[1,2,31],i1>
     %9 = torch.aten.unsqueeze %8, %int2 : !torch.vtensor<[1,2,31],i1>, !torch.int -> !torch.vtensor<[1,2,1,31],i1>
     %float0.000000e00 = torch.constant.float 0.000000e+00
-    %float-3.402820e38 = torch.constant.float -3.4028234663852886E+38
-    %10 = torch.aten.where.Scalar %9, %float0.000000e00, %float-3.402820e38 : !torch.vtensor<[1,2,1,31],i1>, !torch.float, !torch.float -> !torch.vtensor<[1,2,1,31],f32>
+    %float-Inf = torch.constant.float 0xFFF0000000000000
+    %10 = torch.aten.where.Scalar %9, %float0.000000e00, %float-Inf : !torch.vtensor<[1,2,1,31],i1>, !torch.float, !torch.float -> !torch.vtensor<[1,2,1,31],f32>
     %int6 = torch.constant.int 6
     %false = torch.constant.bool false
     %none = torch.constant.none

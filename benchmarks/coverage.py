@@ -1,8 +1,9 @@
 """How much of the attention of every transformers model type is found, rewritten and right.
 
     python benchmarks/coverage.py --pinned                       30 model types, a minute or two
-    python benchmarks/coverage.py --jobs 16 --inductor           all of them, every condition
-    python benchmarks/coverage.py --jobs 16 --inductor --part 2/3
+    python benchmarks/coverage.py --whole --jobs 16              all of them, every condition; writes coverage.json
+    python benchmarks/coverage.py --whole --jobs 16 --seconds 480    the same in pieces: say it again until it is done
+    python benchmarks/coverage.py --table docs/benchmarks/coverage.json    README's table
     python benchmarks/coverage.py --merge OTHER_CACHE --merge OTHER.json --json docs/benchmarks/coverage.json
     python benchmarks/coverage.py --models llama,t5 --conditions none,padded
 
@@ -11,18 +12,23 @@ A row is one model type, one attention implementation, one condition:
   rewritten       sites that are one fused call afterwards, whether we wrote it or it stood there (SDPA left alone)
   rejected        {code: sites}
   missed          sites that a detector sharing no code with the passes sees, and the passes say no word about
-  inductor        how many attentions Inductor's own fuse_attention replaces in the same graphs (with --inductor);
-                  null where it failed, and why in inductor_failed
+  inductor        how many attentions Inductor's own fuse_attention replaces in the same graphs (with --inductor, in
+                  the cases that coverage_measure.COUNTED names); null where it failed, and why in inductor_failed
   torch, passes   the versions that the row was measured with: --stale keeps rows of earlier passes
   max_difference  largest |output of the rewritten graph − output of eager PyTorch|; relative_norm beside it for bf16
 
 Each model type runs in a process of its own, with a limit on time and memory. Finished cases are kept in --cache
-and are run again only after the passes changed, or with --fresh. coverage_merge.py says which rows --merge keeps.
+and are run again only after the passes changed, or with --fresh; so a run that was stopped, by --seconds or by hand, is
+taken up where it was. coverage_merge.py says which rows --merge keeps.
+
+--whole is one run on one version: coverage.json is written when the last case is done, and README's table printed.
 """
 
 from __future__ import annotations
 
+import gc
 import json
+import math
 import multiprocessing
 import os
 import resource
@@ -36,6 +42,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import coverage_merge
+import coverage_table
 import quality_cli
 import typer
 from coverage_rows import Case, case_of, document
@@ -83,6 +90,9 @@ def main(
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is finished.")] = False,
     stale: Annotated[bool, typer.Option("--stale", help="Keep cases of earlier versions of the passes.")] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write all rows into this file.")] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="All cases of README's table, into coverage.json.")] = False,
+    seconds: Annotated[int, typer.Option(help="Stop after this time; the next run goes on. 0: run to the end.")] = 0,
+    table: Annotated[Path | None, typer.Option(help="Measure nothing: print README's table of a JSON file.")] = None,
     merge: Annotated[
         list[Path] | None, typer.Option(help="Measure nothing: merge a cache folder or JSON file into --json.")
     ] = None,
@@ -92,6 +102,12 @@ def main(
     if merge:
         _merge(merge, json_path)
         return
+    if table is not None:
+        print(coverage_table.table(json.loads(table.read_text())))
+        return
+    stop = time.monotonic() + seconds if seconds else math.inf
+    if whole:
+        inductor, json_path = True, json_path or ROOT / "docs/benchmarks/coverage.json"
     import torch
     import transformers
 
@@ -111,14 +127,16 @@ def main(
     wanted_conditions = _chosen("" if conditions == "all" else conditions, CONDITIONS, "condition")
     wanted = [
         (t, i, c) for t in types for i in _chosen(implementations, IMPLEMENTATIONS, "one") for c in wanted_conditions
-    ]
+        if not (whole and (i, c) == ("sdpa", "dynamic"))  # not in the table
+    ]  # fmt: skip
     torch.set_num_threads(1)
     digest = source_digest()
     cache.mkdir(parents=True, exist_ok=True)
     store = cache / "finished.jsonl"
+    _salvage(cache, store)
     finished = {} if fresh else _finished(store, None if stale else digest, inductor)
     left = [case for case in wanted if case not in finished]
-    _run(left, store, cache, digest, inductor, jobs, limit, memory << 30)
+    _run(left, Kept(store, digest, inductor), jobs, limit, memory << 30, stop)
     finished |= _finished(store, None if stale else digest, inductor)
     entries = [finished[case] for case in wanted if case in finished]
     result = {
@@ -131,6 +149,12 @@ def main(
         "not_run": [e["not_run"] for e in entries if "not_run" in e],
     }
     show(result)
+    missing = len(wanted) - len(entries)
+    if whole and missing:
+        console.print(f"{missing} of {len(wanted)} cases are left: run it again", highlight=False)
+        raise typer.Exit(3)
+    if whole:
+        print(coverage_table.table(result))
     if json_path is not None:
         json_path.write_text(document(result))
 
@@ -169,46 +193,75 @@ def _finished(store: Path, digest: str | None, inductor: bool) -> dict[Case, dic
     return found
 
 
-def _run(
-    cases: list[Case], store: Path, cache: Path, digest: str, inductor: bool, jobs: int, limit: int, memory: int
-) -> None:
-    """Measure the cases, each model type in a process of its own; append what finished to the store."""
-    import torch
+@dataclass(frozen=True)
+class Kept:
+    """Where finished cases are kept, and what stands beside each of them."""
+
+    store: Path
+    digest: str
+    inductor: bool
+
+    def line(self, entry: dict[str, Any]) -> str:
+        """An entry as a line of the store."""
+        import torch
+
+        (entry.get("row") or entry["not_run"]).update(torch=torch.__version__, passes=self.digest)
+        return json.dumps({"passes": self.digest, "inductor": self.inductor, **entry}) + "\n"
+
+
+def _salvage(cache: Path, store: Path) -> None:
+    """Keep what workers finished of a run that was killed."""
+    for file in sorted(cache.glob("running-*.jsonl")):
+        whole = [line for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        with store.open("a") as out:
+            out.writelines(whole)
+        file.unlink()
+
+
+def _run(cases: list[Case], kept: Kept, jobs: int, limit: int, memory: int, stop: float) -> None:
+    """Measure the cases, each model type in a process of its own; append what finished to the store.
+
+    stop: the time at which workers are ended; what they have not finished is left for the next run.
+    """
     from coverage_measure import warm_up
 
-    warm_up(inductor)
+    if not cases:
+        return
+    warm_up(kept.inductor)
+    gc.freeze()  # what is loaded is looked at no more, here or in a worker
     queue: dict[str, list[Case]] = {}
     for case in cases:
         queue.setdefault(case[0], []).append(case)
     running: list[Worker] = []
     columns = (TextColumn("{task.description:40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # auto_refresh would be a thread, and threads do not go with fork.
-    with Progress(*columns, console=console, auto_refresh=False) as progress, store.open("a") as out:
+    with Progress(*columns, console=console, auto_refresh=False) as progress, kept.store.open("a") as out:
         task = progress.add_task("", total=len(cases))
         waiting = list(queue.items())
         while waiting or running:
+            over = time.monotonic() > stop
+            if over:
+                waiting = []
             while waiting and len(running) < jobs:
-                running.append(_start(*waiting.pop(0), cache, inductor, limit, memory))
+                running.append(_start(*waiting.pop(0), kept, limit, memory))
             time.sleep(0.05)
-            for worker in [w for w in running if not w.process.is_alive() or time.monotonic() > w.deadline]:
+            for worker in [w for w in running if over or not w.process.is_alive() or time.monotonic() > w.deadline]:
                 running.remove(worker)
-                for entry in _collect(worker):
-                    (entry.get("row") or entry["not_run"]).update(torch=torch.__version__, passes=digest)
-                    out.write(json.dumps({"passes": digest, "inductor": inductor, **entry}) + "\n")
+                out.writelines(_collect(worker, kept, cut=over))
                 out.flush()
                 progress.update(task, advance=len(worker.cases))
             progress.update(task, description=" ".join(w.model for w in running)[:40], refresh=True)
 
 
-def _start(model: str, cases: list[Case], cache: Path, inductor: bool, limit: int, memory: int) -> Worker:
-    file = cache / f"running-{model}-{os.getpid()}.jsonl"
+def _start(model: str, cases: list[Case], kept: Kept, limit: int, memory: int) -> Worker:
+    file = kept.store.parent / f"running-{model}-{os.getpid()}.jsonl"
     file.unlink(missing_ok=True)
-    process = multiprocessing.get_context("fork").Process(target=_child, args=(cases, file, inductor, memory))
+    process = multiprocessing.get_context("fork").Process(target=_child, args=(cases, file, kept, memory))
     process.start()
     return Worker(model, cases, file, process, time.monotonic() + limit * (1 + len(cases) / 4))
 
 
-def _child(cases: list[Case], file: Path, inductor: bool, memory: int) -> None:
+def _child(cases: list[Case], file: Path, kept: Kept, memory: int) -> None:
     from coverage_measure import measure
 
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -217,29 +270,31 @@ def _child(cases: list[Case], file: Path, inductor: bool, memory: int) -> None:
         os.dup2(null.fileno(), 2)
         for implementation in dict.fromkeys(i for _, i, _ in cases):
             conditions = tuple(c for _, i, c in cases if i == implementation)
-            for entry in measure(cases[0][0], (implementation,), conditions, inductor):
-                out.write(json.dumps(entry) + "\n")
+            for entry in measure(cases[0][0], (implementation,), conditions, kept.inductor):
+                out.write(kept.line(entry))
                 out.flush()
 
 
-def _collect(worker: Worker) -> list[dict[str, Any]]:
-    """What a worker finished, and a word about what it did not."""
+def _collect(worker: Worker, kept: Kept, cut: bool) -> list[str]:
+    """What a worker finished, and a word about what it did not; cut: it was not given the time."""
     late = worker.process.is_alive()
     if late:
         worker.process.kill()
     worker.process.join()
-    lines = worker.file.read_text().splitlines() if worker.file.exists() else []
-    entries = [json.loads(line) for line in lines]
+    text = worker.file.read_text() if worker.file.exists() else ""
+    lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
     worker.file.unlink(missing_ok=True)
-    bodies = [e.get("row") or e["not_run"] for e in entries]
-    done = {case_of(body) for body in bodies}
+    if late and cut:
+        return lines
+    entries = map(json.loads, lines)
+    done = {case_of(entry.get("row") or entry["not_run"]) for entry in entries}
     ended = f"still running after {time.monotonic() - worker.started:.0f} s" if late else "the process died"
     reason = ended if late else f"{ended} with code {worker.process.exitcode}"
-    for model, implementation, condition in worker.cases:
-        if (model, implementation, condition) not in done:
-            key = {"model": model, "implementation": implementation, "condition": condition}
-            entries.append({"not_run": key | {"stage": "process", "reason": reason}})
-    return entries
+    for case in worker.cases:
+        if case not in done:
+            key = dict(zip(("model", "implementation", "condition"), case, strict=True))
+            lines.append(kept.line({"not_run": key | {"stage": "process", "reason": reason}}))
+    return lines
 
 
 def show(result: dict[str, Any]) -> None:

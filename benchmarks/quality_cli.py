@@ -47,14 +47,14 @@ def run(app: typer.Typer, args: Sequence[str] | None = None) -> int:
     """Run a bench's command line; what a person got wrong is one sentence and exit code 2."""
     command: Any = typer.main.get_command(app)
     try:
-        command.main(args=list(sys.argv[1:] if args is None else args), standalone_mode=False)
+        code = command.main(args=list(sys.argv[1:] if args is None else args), standalone_mode=False)
     except UsageError as error:
         return _complain(str(error))
     except ClickError as error:
         return _complain(error.format_message())  # type: ignore[attr-defined]
     except (KeyboardInterrupt, typer.Abort):
         return _complain("stopped.") and 130
-    return 0
+    return code if isinstance(code, int) else 0  # that of typer.Exit
 
 
 def _complain(sentence: str) -> int:

@@ -16,17 +16,18 @@ EXAMPLES = int(os.environ.get("HYPERREWRITE_FUZZ", "120"))
 def test_rewritten_equals_original(plan: Plan) -> None:
     findings = checked(plan)
     event(f"{len(findings.sites)} sites, {[r.code.value for r in findings.rejections]}")
-    assert len(findings.sites) + len(findings.rejections) <= 1
+    count = 2 if plan.body == "twice" else 1
+    assert len(findings.sites) + len(findings.rejections) <= count
     # What is written in place of recorded scores while gradient mode is off has another value than its gradient says.
     in_place = {plan.scale, plan.after, *plan.masks} & {"in_place", "padding_extended", *IN_PLACE}
     is_split = bool(plan.unrecorded and in_place)
     dropped = plan.softmax == "dropped" and (plan.cap or plan.clamp)  # which SDPA cannot say
     if not plan.odd and len(plan.masks) < 2 and not dropped and not is_split:  # two masks' fills may not be joined
-        assert len(findings.sites) == 1, [r.message for r in findings.rejections]
+        assert len(findings.sites) == count, [r.message for r in findings.rejections]
 
 
 def test_fuzzing_is_repeatable() -> None:
     """The same plan gives the same tensors."""
     plan = Plan(1, 2, 1, 3, 4, 2, 2, "four", "expand", "matmul", "mT", "div", (), "min", "method",
-                "tanh", "both", False, "", "", "plain", "", "")  # fmt: skip
+                "tanh", "both", False, "", "", "plain", "", "", "")  # fmt: skip
     assert all(torch.equal(a, b) for a, b in zip(inputs(plan), inputs(plan), strict=True))

@@ -31,9 +31,9 @@ def attend(x: Tensor, causal: bool = False) -> Tensor:
 class Layer(nn.Module):
     """[B, n, 16] → the same; cap 0: plain attention, which becomes SDPA or is estimated."""
 
-    def __init__(self, cap: float = 2.0, dropout: float = 0.0) -> None:
+    def __init__(self, cap: float = 2.0, dropout: float = 0.0, weights: float = 0.0) -> None:
         super().__init__()
-        self.cap, self.dropout = cap, dropout
+        self.cap, self.dropout, self.weights = cap, dropout, weights
         self.qkv, self.out = nn.Linear(16, 48), nn.Linear(16, 16)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,7 +42,8 @@ class Layer(nn.Module):
         scores = q @ k.transpose(-2, -1) / 8**0.5
         if self.cap:
             scores = self.cap * torch.tanh(scores / self.cap)
-        mixed = (torch.softmax(scores, -1) @ v).transpose(1, 2).flatten(2)
+        weights = nn.functional.dropout(torch.softmax(scores, -1), self.weights, self.training)
+        mixed = (weights @ v).transpose(1, 2).flatten(2)
         return self.out(nn.functional.dropout(mixed, self.dropout, self.training))
 
 
@@ -96,6 +97,11 @@ def test_layers(run: Callable[..., Tensor], dynamic: bool) -> None:
 
 def test_dropout_beside_it_is_drawn_again_as_it_was() -> None:
     assert done(check(Blocks(checkpointed, dropout=0.5), torch.randn(2, 20, 16)).report)
+
+
+def test_dropout_of_its_weights_is_drawn_again_as_it_was() -> None:
+    report = check(Blocks(checkpointed, cap=0.0, weights=0.5), torch.randn(2, 20, 16)).report
+    assert done(report) == [("layers.0", "exact"), ("layers.1", "exact")]
 
 
 def test_the_policy_of_a_checkpoint_stays() -> None:

@@ -11,6 +11,8 @@ from unittest.mock import patch
 import torch
 from hyperrewrite.passes.rewrite import Lowering, fits_sdpa, rewrite
 from hyperrewrite.passes.sites import Findings, find_sites
+from hyperrewrite.passes.spec import AttentionSite
+from hyperrewrite.passes.subgraphs import Program, calls_of
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
@@ -31,17 +33,25 @@ class Captured:
     inputs: tuple[Any, ...]
 
     def findings(self) -> Findings:
-        """Sites and rejections of the graph."""
-        return find_sites(self.module)
+        """Sites and rejections of the graph, and of those that it runs."""
+        if not calls_of(self.module):
+            return find_sites(self.module)
+        program = Program(self.module)
+        return Findings(tuple(place.site for place in program.places), program.rejections)
 
     def with_op(self) -> fx.GraphModule:
         """The graph with every site written as one exact call of the op."""
-        return rewrite(self.module, [(site, OP) for site in self.findings().sites]).module
+        return self._written(OP, lambda site: True)
 
     def with_sdpa(self) -> fx.GraphModule:
         """The graph with every site written as SDPA that SDPA is right for, with a mask tensor where it must."""
-        sites = [site for site in self.findings().sites if fits_sdpa(site) or is_right_in_sdpa(site)]
-        return rewrite(self.module, [(site, Lowering("sdpa")) for site in sites]).module
+        return self._written(Lowering("sdpa"), lambda site: fits_sdpa(site) or is_right_in_sdpa(site))
+
+    def _written(self, lowering: Lowering, suits: Callable[[AttentionSite], bool]) -> fx.GraphModule:
+        if not calls_of(self.module):
+            return rewrite(self.module, [(site, lowering) for site in self.findings().sites if suits(site)]).module
+        program = Program(self.module)
+        return program.written({place: lowering for place in program.places if suits(place.site)}).module
 
 
 def capture(

@@ -6,10 +6,12 @@ More of them, with other seeds: `make fuzz`, or python tests/fuzz.py --graphs 0 
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import pytest
-from mutations import BASES, CHANGES, check, mutated
-from mutations.draft import Unfit
+from hyperrewrite.passes.copying import copied_graph
+from mutations import BASES, CHANGES, Draft, check, mutated
+from mutations.draft import Unfit, record
 
 EACH = 8  # mutants of each base
 FORMS = [name for name in BASES if name.startswith("form ")]
@@ -51,11 +53,19 @@ def test_mutants_are_repeatable() -> None:
 
 
 def test_aliases_are_recorded_anew() -> None:
-    """Views and aliases of a node that a change recorded again share its storage (mutant 900622)."""
-    mutant = mutated("form replaced_then_added", CHANGES, 9006220)
-    held = {n.name: n.meta["example_value"] for n in mutant.module.graph.nodes if n.op != "output"}
-    storages = {held[name].untyped_storage()._cdata for name in ("matmul_1", "detach", "mul_")}
-    assert len(storages) == 1
+    """Views and aliases of a node that a change recorded again share its storage."""
+    captured = BASES["form causal_and_padding"].captured
+    assert captured is not None
+    graph, copied = copied_graph(captured.module)
+    nodes = {node.name: node for node in copied.values()}
+    draft = Draft(captured.module, graph, list(captured.inputs), nodes["softmax"], Random(0))
+    alias = draft.following(nodes["matmul"], "detach", nodes["matmul"])
+    written = draft.following(alias, "mul_", alias, 2)
+    record(graph)
+    draft.changed(nodes["matmul"])
+    record(graph)
+    held = [node.meta["example_value"] for node in (nodes["matmul"], alias, written)]
+    assert len({value.untyped_storage()._cdata for value in held}) == 1
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda c: c.name)

@@ -34,7 +34,8 @@ class Bug:
             return self.function(*tensors), *tensors
 
         expected = run(and_inputs, args)
-        assert_same(run(and_inputs, clone(args), Backend(op=lowering == "op")), expected, TOLERANCE)
+        backend = Backend(op=lowering == "op", sdpa=lowering == "sdpa")
+        assert_same(run(and_inputs, clone(args), backend), expected, TOLERANCE)
 
     def check_rewritten(self) -> None:
         """There is a site, and it gives what eager PyTorch gives."""

@@ -33,10 +33,13 @@ TRIES = 10
 
 @dataclass(frozen=True)
 class Results:
-    """What a graph gives: what it returns, its inputs as it leaves them, and the gradients of its floating inputs."""
+    """What a graph gives: what it returns, its inputs as it leaves them, and the gradients of its floating inputs.
+
+    gradients is None where autograd refuses: a tensor that it saved has been written in place.
+    """
 
     values: list[Any]
-    gradients: list[Tensor | None]
+    gradients: list[Tensor | None] | None
 
 
 class Wrong(AssertionError):
@@ -55,7 +58,7 @@ class Wrong(AssertionError):
 
     def details(self) -> str:
         """The graph, its rewrite, and what both computed."""
-        both = [None if r is None else [*r.values, *r.gradients] for r in (self.expected, self.actual)]
+        both = [None if r is None else [*r.values, *(r.gradients or ())] for r in (self.expected, self.actual)]
         return described(self.mutant.module, self.rewritten, *both)
 
 
@@ -166,7 +169,12 @@ def _given(function: Callable[..., Any], inputs: tuple[Any, ...], kept: Containe
     torch.manual_seed(0)
     with torch.enable_grad():
         values = [*pytree.tree_leaves(function(*mine)), *mine]
-        gradients = gradients_of(values, leaves)
+        try:
+            gradients = gradients_of(values, leaves)
+        except RuntimeError as error:
+            if "modified by an inplace operation" not in str(error):
+                raise
+            gradients = None
     return Results([clone(v.detach()) if isinstance(v, Tensor) else v for v in values], gradients)
 
 
@@ -184,8 +192,11 @@ def _base_result(mutant: Mutant, inputs: tuple[Any, ...]) -> list[Any] | None:
 def _off(actual: Results, expected: Results) -> tuple[float, str]:
     """The largest difference over results and gradients; where eager's gradient or a result is NaN none is promised."""
     worst, said = difference(actual.values, expected.values)
-    if any(isinstance(v, Tensor) and v.is_floating_point() and bool(v.isnan().any()) for v in expected.values):
+    has_nan = any(isinstance(v, Tensor) and v.is_floating_point() and bool(v.isnan().any()) for v in expected.values)
+    if has_nan or expected.gradients is None:
         return worst, said
+    if actual.gradients is None:
+        return float("inf"), "autograd refuses"
     mine = [
         torch.where(b.isnan(), b, a) if isinstance(a, Tensor) and isinstance(b, Tensor) else a
         for a, b in zip(actual.gradients, expected.gradients, strict=True)

@@ -34,7 +34,7 @@ class Reading:
     """A site half read: evaluator and roots, positions of the operands, and the score program.
 
     dtype is that of the scores; sink and after say what else softmax reads and what is done to what it gives;
-    dropout_p is that of an active dropout on the probabilities.
+    dropout_p is that of an active dropout on the probabilities; bare, that no maximum is subtracted before exp.
     """
 
     evaluator: Evaluator
@@ -48,6 +48,7 @@ class Reading:
     sink: Expr | None = None
     after: After | None = None
     dropout_p: float = 0.0
+    bare: bool = False
 
     @property
     def trained(self) -> bool:
@@ -194,12 +195,26 @@ def _joined(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, tu
     if _levelled_row_tells_keys_apart(reading):
         message = "something is added to scores behind their maximum, which may be that of a row without keys"
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
+    if reading.bare:
+        terms = _vanishing(reading, terms)
     mask = _lifted(reading, terms)
     unclear = any(t.at_bound for t in terms) and reading.trained
     if unclear and (mask is None or may_have_empty_rows(mask, reading.roots)):
         message = "masked scores are clamped: what gradient a row without keys passes on cannot be said"
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
     return _in_order(reading, terms) if mask is None else (mask, reading.program.biases)
+
+
+def _vanishing(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskTerm, ...]:
+    """The mask terms of scores that are exponentiated as they are: exp of any fill is 0, as that of −∞ is.
+
+    Raises Rejected where a tensor that is added may leave a row without keys: its mean would have to become NaN.
+    """
+    biases = reading.program.biases
+    if any(_may_be_a_mask(b, reading) or _holds_fill(b) for b in biases):
+        message = "scores are exponentiated without their maximum subtracted, and what is added may forbid a whole row"
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
+    return tuple(replace(t, fill=-math.inf) for t in terms)
 
 
 def _lifted(reading: Reading, terms: tuple[MaskTerm, ...]) -> MaskSpec | None:

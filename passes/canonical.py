@@ -13,6 +13,7 @@ import torch
 from torch import fx
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
+from . import einx
 from .aten import arguments_of, name_of, operator_of, spelling_of, writes
 from .contracts import equal_sizes
 from .held import Held
@@ -169,7 +170,9 @@ def spelling(node: fx.Node) -> Spelling | None:
     if node.op != "call_function":
         return None
     operator = operator_of(node)
-    return FUNCTIONS.get(node.target) if operator is None else spelling_of(operator)  # type: ignore[arg-type]
+    if operator is not None:
+        return spelling_of(operator)
+    return FUNCTIONS.get(node.target) or einx.spelling_of(node)  # type: ignore[arg-type]
 
 
 def _read(node: fx.Node) -> Op:

@@ -179,11 +179,14 @@ class Dataflow:
         return writer if written is node and isinstance(self.view.value(writer), torch.Tensor) else None
 
     def private(self, write: fx.Node) -> bool:
-        """Whether an in-place node writes into storage that was born in this graph and that nobody else reads."""
+        """Whether an in-place node writes into storage that was born in this graph and that nobody else reads
+        from there on."""
         root = self._roots[write]
         if root.op in ("placeholder", "get_attr"):
             return False
-        return all(self._roots.get(user) is root for node in self._members[root] for user in node.users)
+        readers = (user for node in self._members[root] for user in node.users)
+        when = self.view.position
+        return all(self._roots.get(user) is root or when.get(user, when[write]) < when[write] for user in readers)
 
     @cached_property
     def _members(self) -> dict[fx.Node, list[fx.Node]]:

@@ -6,6 +6,7 @@ probabilities to the softmax, the softmax's input through the score program to Q
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import sympy
@@ -15,28 +16,27 @@ from torch import fx
 from .binding import NotAttention, Reading, bind
 from .bounds import Bounds
 from .canonical import CanonicalView, called
-from .contraction import Contraction, contraction_of
+from .contraction import Contraction, adds, contraction_of
 from .dataflow import Dataflow
 from .evaluate import Evaluator
-from .expression import ZERO, Apply, Expr, Int, Load, Product, contains, integer, symbols, walk
+from .expression import ZERO, Apply, Expr, Index, Int, Load, Product, contains, integer, symbols, walk
 from .probabilities import after_softmax, changed_before_values, readers_of_probabilities
 from .products import query_and_key, with_one_product
 from .rules import RULES
 from .score import Reader, ScoreProgram, score_program
+from .softmaxes import Softmax, quotient_of, reduction
 from .spec import AttentionSite, Rejected, RejectionCode
 from .suspects import compares
 from .symbols import Roots, numbered, position, symbol
+from .vocabulary import VIEWS
 
 
-def read_eager(view: CanonicalView, flow: Dataflow, softmax: fx.Node) -> tuple[AttentionSite, Evaluator]:
+def read_eager(view: CanonicalView, flow: Dataflow, found: Softmax) -> tuple[AttentionSite, Evaluator]:
     """The site around a softmax. Raises Rejected or NotAttention."""
-    op = view.op(softmax)
-    source, dim = op.get("input"), op.get("dim")
-    if not isinstance(source, fx.Node) or not isinstance(dim, int):
-        raise NotAttention
+    softmax, source, dim = found.weights, found.scores, found.dim
     rank = len(view.shape(softmax))
-    dim %= max(rank, 1)
     products, escapes = readers_of_probabilities(flow, softmax)
+    escapes = [node for node in escapes if node is not found.total]
     if not products:
         changed = changed_before_values(view, escapes)
         if changed is not None and _comes_from_attention_scores(view, source, dim, rank):
@@ -49,16 +49,72 @@ def read_eager(view: CanonicalView, flow: Dataflow, softmax: fx.Node) -> tuple[A
         raise NotAttention
     product, probabilities = products[0]
     plan = _value_side(view, product, probabilities)
-    reading = _read_back(view, flow, softmax, dim, product, plan, heads=None)
+    reading = _read_back(view, flow, found, product, plan, heads=None)
     heads = _merged_heads(reading)
     if heads is not None:
-        reading = _read_back(view, flow, softmax, dim, product, plan, heads)
+        reading = _read_back(view, flow, found, product, plan, heads)
     if len(products) > 1 or escapes:
         other = escapes[0] if escapes else products[1][0].node
         message = f"the probabilities are also read by {other.name}"
         raise Rejected(RejectionCode.PROBABILITIES_ESCAPE, message, other)
     index = product.position(product.out_labels, plan.at(reading.roots, heads), view.shape(product.node))
-    return bind(view, "eager", softmax, product.node, index, reading), reading.evaluator
+    output = product.node
+    if not flow.stops_gradients(softmax, output):
+        _check_gradients(flow, found.steps, output)
+    if found.total is not None:
+        output = _quotient(flow, product.node, index, found, reading)
+    return bind(view, "eager", softmax, output, index, reading), reading.evaluator
+
+
+def _quotient(flow: Dataflow, product: fx.Node, index: Index, found: Softmax, reading: Reading) -> fx.Node:
+    """The node that divides the product with the values by the sum of the exponentials. index: of the product.
+
+    Raises Rejected where there is none, or somebody else reads the product or the sum.
+    """
+    view, after = flow.view, reading.after
+    assert found.total is not None
+    assert after is not None
+    if after.without_nan:
+        raise Rejected(RejectionCode.PROBABILITIES_CHANGED, "exponentials that are NaN are replaced", product)
+    quotient = _last_reader(flow, product)
+    parts = quotient_of(view, quotient)
+    if parts is None or view.tensor(quotient).shape != view.tensor(product).shape:
+        message = f"exponentials meet the values, and {product.name} is not divided by their sum"
+        raise Rejected(RejectionCode.PROBABILITIES_CHANGED, message, product)
+    divisor = parts.divisor
+    sizes = view.shape(divisor)
+    place = tuple(ZERO if s == 1 else at for s, at in zip(sizes, index[len(index) - len(sizes) :], strict=True))
+    total = reduction(reading.evaluator.views, divisor, place, parts.inverse)
+    row, dim = after.probability.index, found.dim
+    if total is None or total.node is not found.total or total.index != (*row[:dim], ZERO, *row[dim + 1 :]):
+        message = f"{product.name} is divided by something else than the sum of its exponentials"
+        raise Rejected(RejectionCode.PROBABILITIES_CHANGED, message, quotient)
+    if _last_reader(flow, found.total) is not quotient:
+        message = f"the sum of the exponentials, {found.total.name}, has another reader"
+        raise Rejected(RejectionCode.PROBABILITIES_ESCAPE, message, found.total)
+    _check_gradients(flow, (*found.steps, *total.path, product), quotient)
+    return quotient
+
+
+def _check_gradients(flow: Dataflow, steps: Iterable[fx.Node], output: fx.Node) -> None:
+    """Raises Rejected where a step of a softmax that is spelled out has no gradient, though its result has."""
+    for step in steps:
+        if flow.stops_gradients(step, output) or flow.view.op(step).word == "detach":
+            message = f"no gradient goes back through {step.name}, a step of a softmax that is spelled out"
+            raise Rejected(RejectionCode.PROBABILITIES_CHANGED, message, step)
+
+
+def _last_reader(flow: Dataflow, node: fx.Node) -> fx.Node:
+    """The reader of a tensor behind views, casts and a reciprocal that each have one reader; the node with several."""
+    readers = flow.readers(node)
+    while len(readers) == 1:
+        node = readers[0]
+        op = flow.view.op(node)
+        handed_on = op.word in VIEWS or op.word == "reciprocal" or (op.word == "div" and op.get("left") in (1, 1.0))
+        if not handed_on:
+            break
+        readers = flow.readers(node)
+    return node
 
 
 def _comes_from_attention_scores(view: CanonicalView, node: fx.Node, dim: int, rank: int) -> bool:
@@ -134,6 +190,9 @@ class ValueSide:
 
 
 def _value_side(view: CanonicalView, product: Contraction, probabilities: fx.Node) -> ValueSide:
+    if adds(view, product.node):
+        message = f"{product.node.name} adds something to the product with the values"
+        raise Rejected(RejectionCode.NO_VALUE_PRODUCT, message, product.node)
     mine, theirs, value = product.left_labels, product.right_labels, product.right
     if product.right is probabilities:
         mine, theirs, value = product.right_labels, product.left_labels, product.left
@@ -154,19 +213,18 @@ def _value_side(view: CanonicalView, product: Contraction, probabilities: fx.Nod
 def _read_back(
     view: CanonicalView,
     flow: Dataflow,
-    softmax: fx.Node,
-    dim: int,
+    found: Softmax,
     product: Contraction,
     plan: ValueSide,
     heads: sympy.Expr | None,
 ) -> Reading:
     """Pull the product with V back to queries, keys and the score program."""
+    softmax, source, dim = found.weights, found.scores, found.dim
     roots = plan.roots(heads)
     at = plan.at(roots, heads)
     evaluator = Evaluator(view, flow, roots.domain, RULES, softmax, product.node)
     index = product.position(plan.probability_labels, at, view.shape(plan.probabilities))
     element = evaluator.at(plan.probabilities, index, product.node)
-    source = view.op(softmax).get("input")
     after = after_softmax(view, source, dim, element)
     if after is None:
         node = element.origin[0] if isinstance(element, Apply) and element.origin else plan.probabilities
@@ -185,8 +243,7 @@ def _read_back(
         raise Rejected(RejectionCode.DTYPE, f"softmax of {dtype}", softmax)
     if torch.finfo(given).max < torch.finfo(dtype).max:  # a fill of the wider dtype is −inf in the narrower one
         raise Rejected(RejectionCode.DTYPE, f"softmax of {dtype} in {given}", softmax)
-    scores = evaluator.at(source, probability.index, softmax)
-    scores, sink = _without_sink(view, evaluator, roots, softmax, dim, scores, probability.index)
+    scores, sink = _without_sink(view, evaluator, roots, found, probability.index)
     if probability.detached:
         scores, sink = evaluator.detached(scores), None if sink is None else evaluator.detached(sink)
     bounds = Bounds(evaluator, roots.key_position)
@@ -200,23 +257,26 @@ def _read_back(
         message = f"{dropout.node.name} drops probabilities of several heads, queries or keys together"
         raise Rejected(RejectionCode.DROPOUT, message, dropout.node)
     dropout_p = 0.0 if dropout is None else dropout.p
-    return Reading(evaluator, roots, query, key, value, readers, program, dtype, sink, after, dropout_p)
+    return Reading(evaluator, roots, query, key, value, readers, program, dtype, sink, after, dropout_p, found.bare)
 
 
 def _without_sink(
     view: CanonicalView,
     evaluator: Evaluator,
     roots: Roots,
-    softmax: fx.Node,
-    dim: int,
-    scores: Expr,
-    index: tuple[Expr, ...],
+    found: Softmax,
+    index: Index,
 ) -> tuple[Expr, Expr | None]:
     """The scores, and the one more score that softmax may run over, behind the last key (gpt_oss) or in front of the
     first one (x-transformers). The scores are read at `index`, which says where the keys begin.
 
     What is subtracted from all of them alike (the row maximum) is taken off both.
     """
+    softmax, dim = found.weights, found.dim
+    scores = found.score(evaluator, index)
+    if scores is None:
+        message = "which exponentials are set to 0 cannot be read"
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, softmax)
     over, keys = view.shape(softmax)[dim], roots.size(roots.key_position)
     extra = sympy.expand(over - keys)
     ahead = index[dim] != Int(roots.key_position)
@@ -224,8 +284,10 @@ def _without_sink(
         return scores, None
     if extra != 1:
         raise Rejected(RejectionCode.SOFTMAX_DIM, f"softmax runs over {over} scores, the values are {keys}", softmax)
+    if found.kept:
+        raise Rejected(RejectionCode.SOFTMAX_DIM, f"softmax runs over {over} scores, the values are {keys}", softmax)
     beside = (*index[:dim], ZERO if ahead else integer(keys), *index[dim + 1 :])
-    sink = evaluator.at(view.op(softmax).get("input"), beside, softmax)
+    sink = evaluator.at(found.scores, beside, found.exp)
     while all(isinstance(e, Apply) and e.name == "sub" for e in (scores, sink)) and _term(scores) == _term(sink):
         scores, sink = _minuend(scores), _minuend(sink)
     if contains(sink, Product) or roots.key_position in symbols(sink) or _behind_product(view, sink):

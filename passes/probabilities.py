@@ -37,7 +37,7 @@ def readers_of_probabilities(
     while stack:
         node = stack.pop(0)
         for user in flow.readers(node):
-            contraction = contraction_of(view, user)
+            contraction = contraction_of(view, user) or _summed(flow, user)
             if contraction is not None and (contraction.left is node) != (contraction.right is node):
                 products.append((contraction, node))
             elif view.op(user).word in SIZED:
@@ -49,6 +49,14 @@ def readers_of_probabilities(
             elif user.op == "output" or isinstance(view.value(user), torch.Tensor | tuple | list):
                 escapes.append(user)
     return products, escapes
+
+
+def _summed(flow: Dataflow, product: fx.Node) -> Contraction | None:
+    """The sum over a dim that alone reads a product of elements, as a contraction of its operands."""
+    readers = flow.readers(product) if flow.view.op(product).word == "mul" else []
+    return (
+        contraction_of(flow.view, readers[0]) if len(readers) == 1 and flow.view.op(readers[0]).word == "sum" else None
+    )
 
 
 def changed_before_values(view: CanonicalView, escapes: list[fx.Node]) -> fx.Node | None:

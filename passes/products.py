@@ -6,7 +6,7 @@ import sympy
 from torch import fx
 
 from .canonical import CanonicalView
-from .contraction import Contraction, contraction_of
+from .contraction import Contraction, adds, contraction_of
 from .expression import ZERO, Expr, Int, Load, Product, mapped, symbols, walk
 from .score import ScoreProgram
 from .spec import Rejected, RejectionCode
@@ -22,7 +22,7 @@ def with_one_product(view: CanonicalView, scores: Expr, roots: Roots) -> list[Ex
     adds scores of text and of layout) the one with the most features is the best choice.
     """
     found = list(dict.fromkeys(at for at in walk(scores) if isinstance(at, Product)))
-    if len(found) < 2 or any(view.op(at.node).word == "baddbmm" for at in found):
+    if len(found) < 2 or any(adds(view, at.node) for at in found):
         return [scores]
     widths = {at: width for at in found if (width := _width(view, at, roots)) is not None}
     choices = sorted(widths, key=lambda at: (-widths[at], view.position[at.node]))

@@ -6,6 +6,7 @@ from torch import fx
 
 from .algebra import arithmetic, inverse, where
 from .canonical import Op, drops
+from .contraction import contraction_of
 from .evaluate import Evaluator, Rule
 from .expression import ZERO, Apply, Expr, Index, Number, Probability, Product, contains
 from .spec import Rejected, RejectionCode
@@ -13,6 +14,19 @@ from .spec import Rejected, RejectionCode
 
 def _product(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
     return Product(node, index)
+
+
+def _if_product(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    """Of words that are products of two computed tensors only here and there."""
+    return None if contraction_of(ev.view, node) is None else Product(node, index)
+
+
+def _linear(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
+    product = _if_product(ev, node, op, index)
+    if product is None or op.get("bias") is None:
+        return product
+    bias = ev.number(op.get("bias"), index, node)
+    return None if bias is None else arithmetic("add", product, bias)
 
 
 def _baddbmm(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
@@ -69,6 +83,10 @@ def _isnan(ev: Evaluator, node: fx.Node, op: Op, index: Index) -> Expr | None:
 RULES: dict[str, Rule] = {
     "matmul": _product,
     "einsum": _product,
+    "einx_dot": _if_product,
+    "tensordot": _if_product,
+    "sum": _if_product,
+    "linear": _linear,
     "baddbmm": _baddbmm,
     "dropout": _dropout,
     "detach": _detach,

@@ -10,6 +10,7 @@ from torch import fx
 
 from .binding import Reading, bind
 from .canonical import CanonicalView
+from .contraction import adds
 from .dataflow import Dataflow
 from .eager import ValueSide
 from .evaluate import Evaluator
@@ -103,7 +104,7 @@ def _sdpa_mask(
     if expr is None:
         raise Rejected(RejectionCode.SHAPES_UNKNOWN, "the mask is no tensor of the graph", node)
     products = [at for at in walk(expr) if isinstance(at, Product)]
-    if any(view.op(at.node).word == "baddbmm" for at in products) and isinstance(mask, fx.Node):
+    if any(adds(view, at.node) for at in products) and isinstance(mask, fx.Node):
         shape = view.shape(mask)
         expr = Load(mask, _broadcast(index[-len(shape) :], shape))  # its value is no product alone
     expr = captured(expr)  # Shaw's relative positions: queries times a table

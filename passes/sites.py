@@ -19,6 +19,7 @@ from .eager import read_eager
 from .evaluate import Evaluator
 from .expression import Apply, Expr, Load, mapped, walk
 from .sdpa import read_sdpa
+from .softmaxes import is_candidate, softmax_of
 from .spec import AttentionSite, Rejected, Rejection, RejectionCode
 from .suspects import has_scores_behind, suspicion
 
@@ -54,25 +55,33 @@ def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None,
     flow = Dataflow(view, records)
     sites: list[AttentionSite] = []
     rejections: list[Rejection] = []
+    softmaxes = {node: found for node in view.nodes if (found := softmax_of(flow, node)) is not None}
+    read = {found.exp for found in softmaxes.values()}
     for node in view.nodes:
         word = view.op(node).word
         code = OPAQUE_ATTENTION.get(word)
         if word == "opaque":
             code = OPAQUE_CALLS.get(called(node))
-        if word == "softmax" and node in flow.dead:
+        softmax = softmaxes.get(node)
+        if softmax is not None and node in flow.dead:
             continue
         why: Rejected | None = None
         try:
             if code is not None:
                 raise Rejected(code, f"{node.name} is one call with attention inside", node)
-            if word == "softmax":
-                sites.append(_checked(flow, read_eager(view, flow, node)))
+            if softmax is not None:
+                sites.append(_checked(flow, read_eager(view, flow, softmax)))
+            elif word in ("softmax", "einx_softmax") or (node not in read and is_candidate(view, node)):
+                raise NotAttention
             elif word == "sdpa":
                 sites.append(_checked(flow, read_sdpa(view, flow, node)))
         except NotAttention:
             why = suspicion(view, node)
+            if why is not None and word == "exp":
+                message = f"the exponentials {node.name} are divided by something else than their sum over the keys"
+                why = Rejected(RejectionCode.PROBABILITIES_CHANGED, message, node)
         except Rejected as found:
-            why = found if found.code not in UNSURE or word != "softmax" or has_scores_behind(view, node) else None
+            why = found if found.code not in UNSURE or softmax is None or has_scores_behind(view, node) else None
         if why is not None:
             rejections.append(Rejection(why.code, why.message, why.node or node, view.source(node), node))
     return Findings(tuple(sites), tuple(rejections))

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import torch
 from torch import fx
 
 from .canonical import CanonicalView, called
-from .contraction import contraction_of
+from .contraction import contraction_of, is_weight
 from .spec import Rejected, RejectionCode
 
 REACH = 15
@@ -22,7 +21,7 @@ ENDS = ("linear", "conv", "norm", "embedding", "addmm", "rsqrt", "topk", "argmax
 def suspicion(view: CanonicalView, softmax: fx.Node) -> Rejected | None:
     """Why a softmax between two products is left alone; None where it does not stand between two."""
     behind = _scores_behind(view, softmax)
-    ahead = _nearest(view, softmax, lambda node: node.users, lambda node: contraction_of(view, node) is not None)
+    ahead = _nearest(view, softmax, lambda node: node.users, lambda node: _multiplies(view, node))
     if behind is None or ahead is None:
         return None
     step = next((n for n in softmax.all_input_nodes if view.op(n).word == "opaque"), softmax)
@@ -30,6 +29,10 @@ def suspicion(view: CanonicalView, softmax: fx.Node) -> Rejected | None:
     if any(view.op(user).word == "opaque" for user in softmax.users):
         return Rejected(RejectionCode.NO_VALUE_PRODUCT, message, softmax)
     return Rejected(RejectionCode.NO_QUERY_KEY_PRODUCT, message, step)
+
+
+def _multiplies(view: CanonicalView, node: fx.Node) -> bool:
+    return contraction_of(view, node) is not None or view.op(node).word == "einx_dot"
 
 
 def has_scores_behind(view: CanonicalView, softmax: fx.Node) -> bool:
@@ -44,13 +47,9 @@ def _scores_behind(view: CanonicalView, softmax: fx.Node) -> fx.Node | None:
 def compares(view: CanonicalView, node: fx.Node) -> bool:
     """Whether a node is a product of two tensors that both were computed: no layer's weight is a key."""
     product = contraction_of(view, node)
-    return product is not None and not any(_is_weight(view, n) for n in (product.left, product.right))
-
-
-def _is_weight(view: CanonicalView, node: fx.Node) -> bool:
-    while node.op in ("call_function", "call_method") and len(node.all_input_nodes) == 1:
-        node = node.all_input_nodes[0]
-    return node.op == "get_attr" or isinstance(view.value(node), torch.nn.Parameter)
+    if product is None:
+        return view.op(node).word == "einx_dot"  # of axes that are not plain
+    return not any(is_weight(view, n) for n in (product.left, product.right))
 
 
 def _nearest(

@@ -3,7 +3,8 @@
 Each word is one declaration: the canonical name, the parameters it is read by, and everything that spells it. A
 spelling whose positional order differs brings its own parameter list. A new spelling is one entry here and nothing
 elsewhere. An ATen operator spells what the function or method of its name spells; "aten::slice" declares one whose
-name nothing else has. `aten.py` reads its arguments by the names in its schema.
+name nothing else has; `aten.py` reads its arguments by the names in its schema. "einx.dot" declares a function of a
+library that need not be there.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ ALIASES: dict[str, dict[str, int]] = {
     "matmul": {"mat1": 0, "mat2": 1, "tensor2": 1},
     "baddbmm": {"batch1": 1, "batch2": 2, "mat1": 1, "mat2": 2},
     "einsum": {"tensors": 1},
+    "tensordot": {"a": 0, "b": 1},
     "where": {"input": 1, "self": 1, "x": 1},
 }
 # Keywords that matter beside the parameters, and those that say only what kind of tensor a call makes.
@@ -84,7 +86,9 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling],
     def word(name: str, parameters: str, *spellings: Callable[..., Any] | str, in_place: bool = False) -> None:
         for spelling in spellings:
             entry = Spelling(name, tuple(parameters.split()), in_place)
-            if isinstance(spelling, str) and spelling.startswith("aten::"):
+            if isinstance(spelling, str) and spelling.startswith("einx."):
+                operators[spelling] = entry
+            elif isinstance(spelling, str) and spelling.startswith("aten::"):
                 operators[spelling.removeprefix("aten::")] = entry
             elif isinstance(spelling, str):
                 methods[spelling] = entry
@@ -105,12 +109,26 @@ def _declare() -> tuple[dict[Callable[..., Any], Spelling], dict[str, Spelling],
     word("matmul", "left right", torch.bmm, "bmm", torch.mm, "mm")
     word("baddbmm", "input left right beta alpha", torch.baddbmm, "baddbmm", torch.addmm, "addmm")
     word("einsum", "equation *operands", torch.einsum)
+    word("einx_dot", "equation *operands", "einx.dot")
+    word("linear", "input weight bias", F.linear)
+    word("tensordot", "left right dims", torch.tensordot)
+    word("tensordot", "left right dims_self dims_other", "aten::tensordot")
 
     # attention and what stands around it
     word("softmax", "input dim dtype", torch.softmax, torch.special.softmax, "softmax")
     word("softmax", "input dim _stacklevel dtype", F.softmax)
     word("softmax", "input dim half_to_float", "aten::_softmax")
     word("softmax", "input dim dtype", "aten::_safe_softmax")  # zeros where others give NaN
+    word("einx_softmax", "equation input", "einx.softmax")
+    word("log_softmax", "input dim dtype", torch.log_softmax, torch.special.log_softmax, "log_softmax")
+    word("log_softmax", "input dim _stacklevel dtype", F.log_softmax)
+    word("log_softmax", "input dim half_to_float", "aten::_log_softmax")
+    word("exp", "input", torch.exp, "exp")
+    word("exp", "input", torch.exp_, "exp_", in_place=True)
+    word("sum", "input dim keepdim", torch.sum, "sum")
+    word("amax", "input dim keepdim", torch.amax, "amax")
+    word("logsumexp", "input dim keepdim", torch.logsumexp, torch.special.logsumexp, "logsumexp")
+    word("reciprocal", "input", torch.reciprocal, "reciprocal")
     word("dropout", "input p training inplace", F.dropout)
     word("dropout", "input p train", torch.dropout)
     word("sdpa", "query key value attn_mask dropout_p is_causal scale enable_gqa", SDPA)

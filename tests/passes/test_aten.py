@@ -73,11 +73,11 @@ def test_exported_program(lengths: str, decomposed: bool) -> None:
 
 
 def test_exported_program_in_training_mode() -> None:
-    """Dropout is active: a word for it, and nothing is changed."""
+    """Dropout is active, and becomes that of SDPA."""
     program = export(Layer().train(), (torch.randn(3, 16, 32),))
     findings = capture(program.module(), (torch.randn(3, 16, 32),)).findings()
-    assert [r.code.value for r in findings.rejections] == ["dropout"]
-    assert len(findings.sites) == 1
+    assert not findings.rejections
+    assert [site.spec.dropout_p for site in findings.sites] == [0.1, 0.0]
 
 
 def plain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

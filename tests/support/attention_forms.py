@@ -863,4 +863,5 @@ def all_forms() -> list[Form]:
 
 
 import attention_forms_more  # noqa: E402, F401  (its forms belong to the same lists)
+import attention_forms_spelled  # noqa: E402, F401
 import attention_forms_tied  # noqa: E402, F401

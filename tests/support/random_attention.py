@@ -16,13 +16,14 @@ from graphs import Backend, assert_same, assert_same_gradients, run_with_gradien
 from hyperrewrite.passes.sites import Findings
 from hypothesis import strategies as st
 from torch import Tensor, fx
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.checkpoint import checkpoint
 
 
 @dataclass(frozen=True)
 class Plan:
     """What is written how. `unrecorded` names the stage that runs under no_grad; `odd` a mutation after which it may be
-    no attention at all, or another."""
+    no attention at all, or another; operators: in ATen operators, as torch.export writes it."""
 
     batch: int
     kv_heads: int
@@ -48,6 +49,7 @@ class Plan:
     unrecorded: str
     odd: str
     body: str
+    operators: bool
 
     @property
     def heads(self) -> int:
@@ -75,9 +77,11 @@ def plans(draw: st.DrawFn) -> Plan:
     long = st.sampled_from([2, 3, 4, 4, 5, 7, 9])
     n_q, rank = draw(long), draw(st.sampled_from(["four", "four", "merged", "positions_first", "five", "tied"]))
     masks = draw(st.lists(st.sampled_from(MASKS), max_size=2, unique=True))
-    softmax = draw(st.sampled_from(["function", "method", "dtype", "module", "dropout", "dropped"]))
+    ways = ["function", "method", "dtype", "module", "dropout", "dropped", "below", "bare", "later", "log"]
+    softmax = draw(st.sampled_from(ways))
     # A graph that is run as it stands draws other numbers when it recomputes; AOTAutograd sees to it that none is.
     bodies = [""] if softmax == "dropped" else ["", "", "", "", "checkpoint", "twice"]
+    body = draw(st.sampled_from(bodies))
     return Plan(
         batch=draw(st.integers(1, 3)),
         kv_heads=draw(st.sampled_from([1, 2, 2, 3])),
@@ -88,7 +92,7 @@ def plans(draw: st.DrawFn) -> Plan:
         e=draw(st.one_of(size, st.just(1))),
         rank=rank,
         grouping=draw(st.sampled_from(["expand", "interleave"])),
-        product=draw(st.sampled_from(["matmul", "operator", "einsum"])),
+        product=draw(st.sampled_from(["matmul", "operator", "einsum", "sums"])),
         transposed=draw(st.sampled_from(["transpose", "permute", "mT", "swapaxes"])),
         scale=draw(st.sampled_from(["none", "div", "mul", "query", "both", "in_place", "tensor", "double", "head"])),
         masks=tuple(masks),
@@ -102,7 +106,8 @@ def plans(draw: st.DrawFn) -> Plan:
         end=draw(st.sampled_from(["plain", "join", "view", "transpose"])),
         unrecorded=draw(st.sampled_from(["", "", "", "", "", *STAGES, "all but softmax"])),
         odd=draw(st.sampled_from(["", "", "", *ODD])),
-        body=draw(st.sampled_from(bodies)),
+        body=body,
+        operators=draw(st.just(False) if body else st.sampled_from([False, False, False, True])),
     )
 
 
@@ -152,6 +157,8 @@ def checked(plan: Plan) -> Findings:
     Raises what is wrong, with the graphs and the values as a note.
     """
     call, args = function(plan), inputs(plan)
+    if plan.operators:
+        call = make_fx(call, tracing_mode="fake", pre_dispatch=True)(*args)
     expected = run_with_gradients(call, args)
     for backend in (Backend(sdpa=True), Backend(op=True)):
         actual = None
@@ -196,6 +203,8 @@ def _transposed(plan: Plan, t: Tensor) -> Tensor:
 def _product(plan: Plan, a: Tensor, b: Tensor, letters: str) -> Tensor:
     if plan.product == "einsum":
         return torch.einsum(letters, a, b)
+    if plan.product == "sums":
+        return (a[..., :, :, None] * b[..., None, :, :]).sum(-2)
     if a.dim() == 3 and plan.product == "matmul":
         return torch.bmm(a, b)
     return a @ b if plan.product == "operator" else torch.matmul(a, b)
@@ -251,7 +260,8 @@ def _four(
         if plan.rank == "merged":
             out = _product(plan, weights.flatten(0, 1), v, "xqk,xke->xqe")
             return _ended(plan, out.view(plan.batch, plan.heads, *out.shape[1:]))
-        return _ended(plan, _product(plan, weights, v, "bhqk,bhke->bhqe"))
+        out = _product(plan, weights, v, "bhqk,bhke->bhqe")
+        return _ended(plan, out / weights.sum(-1, keepdim=True) if plan.softmax == "later" else out)
 
 
 def _five(
@@ -442,6 +452,11 @@ def _probabilities(plan: Plan, scores: Tensor) -> Tensor:
         return F.softmax(scores, dim=dim, dtype=torch.float64).to(scores.dtype)
     if plan.softmax == "module":
         return torch.nn.Softmax(dim=dim)(scores)
+    if plan.softmax == "log":
+        return scores.log_softmax(dim).exp()
+    if plan.softmax in ("below", "bare", "later"):
+        e = torch.exp(scores if plan.softmax == "bare" else scores - scores.amax(dim, keepdim=True))
+        return e if plan.softmax == "later" else e / e.sum(dim, keepdim=True)
     weights = torch.softmax(scores, dim=scores.dim() + dim)
     if plan.softmax in ("dropout", "dropped"):
         return F.dropout(weights, p=0.1, training=plan.softmax == "dropped")

@@ -9,10 +9,12 @@ from typing import Any
 
 import attention_forms
 import torch
+from hyperrewrite.passes.canonical import called
 from hyperrewrite.passes.copying import copied_graph
 from styles import STYLES
 from tiny_models import MODELS, TinyModel
 from torch import Tensor, fx
+from torch.fx.experimental.proxy_tensor import make_fx
 
 IMPLEMENTATIONS = ("eager", "sdpa")
 
@@ -43,6 +45,11 @@ def _form(form: attention_forms.Form) -> Callable[[], tuple[Callable[..., Any], 
     return lambda: (form.function, form.inputs())
 
 
+def _operators(form: attention_forms.Form) -> Callable[[], tuple[Callable[..., Any], Sequence[Any]]]:
+    """A form in ATen operators, as torch.export writes it."""
+    return lambda: (make_fx(form.function, tracing_mode="fake", pre_dispatch=True)(*form.inputs()), form.inputs())
+
+
 def _style(name: str) -> Callable[[], tuple[Callable[..., Any], Sequence[Any]]]:
     return lambda: (STYLES[name].model(), STYLES[name].inputs(STYLES[name].n))
 
@@ -60,6 +67,7 @@ BASES = {
     base.name: base
     for base in (
         *(Base(f"form {f.name}", _form(f)) for f in attention_forms.all_forms()),
+        *(Base(f"aten {f.name}", _operators(f)) for f in list(attention_forms.FORMS.values())[::4]),
         *(Base(f"style {n}", _style(n)) for n, s in STYLES.items() if not s.autocast and "autocast" not in n),
         *(Base(f"model {n} {i}", _model(t, i)) for n, t in MODELS.items() for i in IMPLEMENTATIONS),
     )
@@ -93,5 +101,5 @@ def _plain(value: Any) -> Any:
 
 
 def _is_anchor(node: fx.Node) -> bool:
-    name = getattr(node.target, "__name__", str(node.target))
-    return node.op in ("call_function", "call_method") and name in ("softmax", "scaled_dot_product_attention")
+    names = ("softmax", "scaled_dot_product_attention", "exp", "exp_")
+    return node.op in ("call_function", "call_method") and called(node) in names

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from failing import described
 from graphs import EXACT, OP, as_long, clone, gradients_of, leaves_of, mark_trained
-from hyperrewrite.passes.canonical import CanonicalView, drops
+from hyperrewrite.passes.canonical import CanonicalView, called, drops
 from hyperrewrite.passes.rewrite import rewrite
 from hyperrewrite.passes.score import ADDED_FILL, LOST
 from hyperrewrite.passes.sites import find_sites
@@ -254,7 +254,7 @@ class _Noisy(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         steps = ("matmul", "bmm", "mul", "truediv", "div", "add", "softmax", "einsum", "linear", "baddbmm", "to")
-        name = getattr(n.target, "__name__", str(n.target))
+        name = called(n)
         if name not in steps or not isinstance(value, Tensor) or not value.dtype.is_floating_point:
             return value
         noise = 1 + self.error * torch.randn(value.shape, generator=self.generator).to(value.dtype)
@@ -281,7 +281,7 @@ class _Swallowing(fx.Interpreter):
     of 64."""
 
     def run_node(self, n: fx.Node) -> Any:
-        name = str(getattr(n.target, "__name__", n.target)).rstrip("_")
+        name = called(n).rstrip("_")
         if name not in ("add", "iadd", "sub", "isub"):
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
@@ -309,7 +309,7 @@ class _Watching(fx.Interpreter):
     found = False
 
     def run_node(self, n: fx.Node) -> Any:
-        name = getattr(n.target, "__name__", str(n.target))
+        name = called(n)
         if name in ("matmul", "bmm", "einsum", "baddbmm", "scaled_dot_product_attention"):
             operands = [m for m in n.all_input_nodes if not _from_softmax(m)][:3]
             values = [v for m in operands if isinstance(v := self.env[m], Tensor) and v.is_floating_point()]
@@ -319,7 +319,7 @@ class _Watching(fx.Interpreter):
 
 def _from_softmax(node: fx.Node) -> bool:
     for _ in range(8):
-        if "softmax" in getattr(node.target, "__name__", str(node.target)):
+        if "softmax" in called(node):
             return True
         if len(node.all_input_nodes) == 0 or node.op == "placeholder":
             return False

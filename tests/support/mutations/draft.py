@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 import torch
+from hyperrewrite.passes.aten import arguments_of, operator_of
 from hyperrewrite.passes.canonical import CanonicalView, spelling
 from hyperrewrite.passes.copying import copied_graph
 from hyperrewrite.passes.vocabulary import Spelling
@@ -152,6 +153,11 @@ class Draft:
         spelling = self.spelling(node)
         if spelling is None:
             raise Unfit
+        operator = operator_of(node)
+        if operator is not None:  # the order of whose arguments its schema says
+            node.args, node.kwargs = (), arguments_of(operator, node)
+            if all(spelling.parameter(key) != name for key in node.kwargs):
+                raise Unfit
         for key in node.kwargs:
             if spelling.parameter(key) == name:
                 node.update_kwarg(key, value)

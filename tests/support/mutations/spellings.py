@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +50,23 @@ def spelled_by_keywords(d: Draft, n: fx.Node) -> str | None:
     d.random.shuffle(items)
     d.become(n, FUNCTION[name], **dict(items), **n.kwargs)
     return n.format_node()
+
+
+@change(lambda d, n: d.word(n) == "softmax" and isinstance(d.get(n, "dim"), int) and d.is_float(d.get(n, "input")))
+def softmax_spelled_out(d: Draft, n: fx.Node) -> str:
+    """Exponentials over their sum, below their maximum or not; or of logarithms."""
+    scores, dim = d.get(n, "input"), d.get(n, "dim")
+    kind = d.random.choice(["below", "bare", "other", "log"])
+    if kind == "log":
+        exp = d.call(n, torch.exp, d.call(n, torch.log_softmax, scores, dim))
+        d.become(n, operator.mul, exp, 1.0)
+        return "log_softmax, then exp"
+    if kind != "bare":  # or below the maximum along another dim
+        axis = dim if kind == "below" else d.random.choice([-1, -2])
+        scores = d.call(n, torch.sub, scores, d.call(n, torch.amax, scores, axis, True))
+    exp = d.call(n, torch.exp, scores)
+    d.become(n, torch.div, exp, d.call(n, torch.sum, exp, dim, keepdim=True))
+    return f"exponentials over their sum, {kind}"
 
 
 @change(word("sdpa"))

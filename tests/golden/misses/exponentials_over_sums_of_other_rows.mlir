@@ -1,0 +1,26 @@
+// Near miss `exponentials_over_sums_of_other_rows` of `exponentials_over_their_sum`: As many queries as keys, and the sums stand at the keys.
+// Left alone: probabilities_changed
+// CHECK: func.func @main{{.*}}
+// CHECK-NOT: torch.hyper.attention
+// CHECK: return
+
+// torch 2.13
+module {
+  func.func @main(%arg0: !torch.vtensor<[2,4,4,40],f32>, %arg1: !torch.vtensor<[2,4,4,40],f32>, %arg2: !torch.vtensor<[2,4,4,40],f32>) -> !torch.vtensor<[2,4,4,40],f32> {
+    %0 = torch.operator "torch.aten.mT"(%arg0) : (!torch.vtensor<[2,4,4,40],f32>) -> !torch.vtensor<[2,4,40,4],f32> 
+    %1 = torch.aten.matmul %arg1, %0 : !torch.vtensor<[2,4,4,40],f32>, !torch.vtensor<[2,4,40,4],f32> -> !torch.vtensor<[2,4,4,4],f32>
+    %float1.250000e-01 = torch.constant.float 1.250000e-01
+    %2 = torch.aten.mul.Scalar %1, %float1.250000e-01 : !torch.vtensor<[2,4,4,4],f32>, !torch.float -> !torch.vtensor<[2,4,4,4],f32>
+    %3 = torch.aten.exp %2 : !torch.vtensor<[2,4,4,4],f32> -> !torch.vtensor<[2,4,4,4],f32>
+    %int-1 = torch.constant.int -1
+    %4 = torch.prim.ListConstruct %int-1 : (!torch.int) -> !torch.list<int>
+    %false = torch.constant.bool false
+    %none = torch.constant.none
+    %5 = torch.aten.sum.dim_IntList %3, %4, %false, %none : !torch.vtensor<[2,4,4,4],f32>, !torch.list<int>, !torch.bool, !torch.none -> !torch.vtensor<[2,4,4],f32>
+    %int2 = torch.constant.int 2
+    %6 = torch.aten.unsqueeze %5, %int2 : !torch.vtensor<[2,4,4],f32>, !torch.int -> !torch.vtensor<[2,4,1,4],f32>
+    %7 = torch.aten.div.Tensor %3, %6 : !torch.vtensor<[2,4,4,4],f32>, !torch.vtensor<[2,4,1,4],f32> -> !torch.vtensor<[2,4,4,4],f32>
+    %8 = torch.aten.matmul %7, %arg2 : !torch.vtensor<[2,4,4,4],f32>, !torch.vtensor<[2,4,4,40],f32> -> !torch.vtensor<[2,4,4,40],f32>
+    return %8 : !torch.vtensor<[2,4,4,40],f32>
+  }
+}

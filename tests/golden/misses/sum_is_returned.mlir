@@ -1,0 +1,25 @@
+// Near miss `sum_is_returned` of `divided_behind_the_values`
+// Left alone: probabilities_escape
+// CHECK: func.func @main{{.*}}
+// CHECK-NOT: torch.hyper.attention
+// CHECK: return
+
+// torch 2.13
+module {
+  func.func @main(%arg0: !torch.vtensor<[2,4,63,40],f32>, %arg1: !torch.vtensor<[2,4,63,40],f32>, %arg2: !torch.vtensor<[2,4,63,40],f32>) -> (!torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,1],f32>) {
+    %0 = torch.operator "torch.aten.mT"(%arg0) : (!torch.vtensor<[2,4,63,40],f32>) -> !torch.vtensor<[2,4,40,63],f32> 
+    %1 = torch.aten.matmul %arg1, %0 : !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,40,63],f32> -> !torch.vtensor<[2,4,63,63],f32>
+    %float1.250000e-01 = torch.constant.float 1.250000e-01
+    %2 = torch.aten.mul.Scalar %1, %float1.250000e-01 : !torch.vtensor<[2,4,63,63],f32>, !torch.float -> !torch.vtensor<[2,4,63,63],f32>
+    %3 = torch.aten.exp %2 : !torch.vtensor<[2,4,63,63],f32> -> !torch.vtensor<[2,4,63,63],f32>
+    %int-1 = torch.constant.int -1
+    %4 = torch.prim.ListConstruct %int-1 : (!torch.int) -> !torch.list<int>
+    %true = torch.constant.bool true
+    %none = torch.constant.none
+    %5 = torch.aten.sum.dim_IntList %3, %4, %true, %none : !torch.vtensor<[2,4,63,63],f32>, !torch.list<int>, !torch.bool, !torch.none -> !torch.vtensor<[2,4,63,1],f32>
+    %6 = torch.aten.matmul %3, %arg2 : !torch.vtensor<[2,4,63,63],f32>, !torch.vtensor<[2,4,63,40],f32> -> !torch.vtensor<[2,4,63,40],f32>
+    %7 = torch.aten.div.Tensor %6, %5 : !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,1],f32> -> !torch.vtensor<[2,4,63,40],f32>
+    %8 = torch.aten.log %5 : !torch.vtensor<[2,4,63,1],f32> -> !torch.vtensor<[2,4,63,1],f32>
+    return %7, %8 : !torch.vtensor<[2,4,63,40],f32>, !torch.vtensor<[2,4,63,1],f32>
+  }
+}

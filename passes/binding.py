@@ -211,7 +211,7 @@ def _vanishing(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskTerm,
     Raises Rejected where a tensor that is added may leave a row without keys: its mean would have to become NaN.
     """
     biases = reading.program.biases
-    if any(_may_be_a_mask(b, reading) or _holds_fill(b) for b in biases):
+    if any(_may_be_a_mask(b, reading) or _holds_fill(b, reading.dtype) for b in biases):
         message = "scores are exponentiated without their maximum subtracted, and what is added may forbid a whole row"
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
     return tuple(replace(t, fill=-math.inf) for t in terms)

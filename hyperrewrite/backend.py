@@ -19,6 +19,7 @@ from .assumptions import guarded
 from .errors import MachineError, OptionError, PlainError
 from .machine import missing_by
 from .options import Options
+from .sizes import chosen
 
 
 def hyper(
@@ -54,6 +55,9 @@ def _hyper(
     if analysis.changed:
         try:
             compiled = _inductor(analysis.module, example_inputs, patches)
+            if analysis.short is not None:
+                short = _inductor(analysis.short.module, example_inputs, patches)
+                compiled = chosen(short, compiled, analysis.short.limits, example_inputs)
         except (torch._dynamo.exc.RestartAnalysis, MachineError):
             raise  # not a failure of the graph: Dynamo is asked to trace again, or the graph as it was fails alike
         except Exception as error:

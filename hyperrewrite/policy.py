@@ -14,7 +14,8 @@ from .options import Options, chosen_layers
 from .passes.alignment import is_misaligned
 from .passes.rewrite import EXACT_OP, Lowering, fits_sdpa
 from .passes.spec import AttentionSite
-from .short import Short, short
+from .short import Short, short, sometimes_short
+from .sizes import Limit
 from .words import are
 
 
@@ -38,6 +39,14 @@ class DecisionCode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class WhenShort:
+    """What is done instead while all `limits` hold, which only the running graph can say; None: the call stays."""
+
+    limits: tuple[Limit, ...]
+    lowering: Lowering | None
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """action: "leave" (the call stays as it stands), "exact" or the name of an algorithm."""
 
@@ -45,6 +54,7 @@ class Decision:
     code: DecisionCode
     sentence: str
     lowering: Lowering | None
+    when_short: WhenShort | None = None
 
 
 def decide(sites: Sequence[AttentionSite], options: Options) -> tuple[Decision, ...]:
@@ -61,7 +71,8 @@ def _decide(site: AttentionSite, options: Options, chosen: bool) -> Decision:
     name = options.algorithm
     if not site.spec.n_k.is_Integer:
         sentence = f"{name} where there are at least {options.min_seq_len} keys at run time, else exact"
-        return Decision(name, DecisionCode.AT_RUN_TIME, sentence, lowering)
+        other = _when_short(site, Limit(site.spec.n_k, options.min_seq_len - 1))
+        return Decision(name, DecisionCode.AT_RUN_TIME, sentence + _said(other), lowering, other)
     sentence = f"{are(int(site.spec.n_k), 'key')} at least min_seq_len={options.min_seq_len}"
     return Decision(name, DecisionCode.APPROXIMATED, sentence, lowering)
 
@@ -109,7 +120,23 @@ def _exact(site: AttentionSite, code: DecisionCode, sentence: str) -> Decision:
         return Decision("leave", code, f"{sentence}, and it is so short that a call of ours would be slower", None)
     if drops or found is Short.SDPA or fits_sdpa(site):
         return Decision("exact", code, sentence, Lowering("sdpa"))
-    return Decision("exact", code, sentence, EXACT_OP)
+    other = _when_short(site)
+    return Decision("exact", code, sentence + _said(other), EXACT_OP, other)
+
+
+def _when_short(site: AttentionSite, *limits: Limit) -> WhenShort | None:
+    found = sometimes_short(site)
+    if found is None:
+        return None
+    what, limit = found
+    return WhenShort((limit, *limits), Lowering("sdpa") if what is Short.SDPA else None)
+
+
+def _said(other: WhenShort | None) -> str:
+    if other is None:
+        return ""
+    what = "the call stays as it stands" if other.lowering is None else "SDPA with a mask tensor"
+    return f"; {what} while queries × keys are at most {other.limits[0].most:,}"
 
 
 def _nothing_to_gain(site: AttentionSite) -> bool:

@@ -10,18 +10,22 @@ saves are scores: those over the diagonal, or outside of a window. All limits ar
   tensor at every length.
 - The graph stays with a gradient and up to `LEAST_TRAINED` entries, and where SDPA cannot have the call, up to
   `MOST_LEFT`.
+- Where the number of pairs is known only when the graph runs (`sometimes_short`), the graph is compiled for short and
+  for long ones, and each call chooses. With a gradient the short one stays as it is up to `MOST_PAIRS`.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 
+import sympy
 import torch
 
 from .passes.alignment import is_misaligned
 from .passes.masks import as_tensor
 from .passes.rewrite import fits_sdpa
 from .passes.spec import AttentionSite
+from .sizes import Limit
 
 FEW_QUERIES = 16  # our kernels take no fewer either
 MOST_PAIRS = 1 << 18  # queries times keys; a float32 mask of a megabyte for each batch row that has its own
@@ -56,6 +60,22 @@ def short(site: AttentionSite) -> Short | None:
     if _has_gradient(site) and (few or _is_small(site, LEAST_TRAINED)):
         return Short.LEAVE
     return Short.SDPA
+
+
+def sometimes_short(site: AttentionSite) -> tuple[Short, Limit] | None:
+    """What to do with a site while its pairs stay below a limit, where only the running graph knows how many they are.
+
+    None: `short` has an answer for every length, or there is none. Only on a CPU: elsewhere it is the number of queries
+    that counts.
+    """
+    spec = site.spec
+    pairs = sympy.expand(spec.n_q * spec.n_k)
+    if site.distributed or spec.device.type != "cpu" or pairs.is_Integer or fits_sdpa(site) or short(site) is not None:
+        return None
+    if not is_right_in_sdpa(site):
+        return Short.LEAVE, Limit(pairs, MOST_LEFT)
+    stays = _has_gradient(site) or (site.form == "sdpa" and spec.kv_heads == spec.heads)
+    return Short.LEAVE if stays else Short.SDPA, Limit(pairs, MOST_PAIRS)
 
 
 def _is_small(site: AttentionSite, most: int) -> bool:

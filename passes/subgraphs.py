@@ -305,9 +305,13 @@ class Program:
                 renamed, best = there[:shared] + path[shared:], shared
         return replace(source, module=".".join(renamed))
 
-    def written(self, lowerings: Mapping[Place, Lowering]) -> Written:
-        """The program with these sites written as their lowerings say; each body once for each set of decisions."""
-        return _Writer(self._runs, lowerings).result()
+    def written(self, lowerings: Mapping[Place, Lowering], mark: str = "rewritten") -> Written:
+        """The program with these sites written as their lowerings say; each body once for each set of decisions.
+
+        mark: part of the names of rewritten bodies. PyTorch knows bodies by their names, so that two programs which are
+        written of one need two marks.
+        """
+        return _Writer(self._runs, lowerings, mark).result()
 
 
 def _held_by(node: fx.Node) -> list[str]:
@@ -320,8 +324,8 @@ def _held_by(node: fx.Node) -> list[str]:
 class _Writer:
     """Writes the bodies first, then the graphs that run them."""
 
-    def __init__(self, runs: Sequence[Run], lowerings: Mapping[Place, Lowering]) -> None:
-        self._runs = {run.path: run for run in runs}
+    def __init__(self, runs: Sequence[Run], lowerings: Mapping[Place, Lowering], mark: str) -> None:
+        self._runs, self._mark = {run.path: run for run in runs}, mark
         self._asked: dict[Path, list[tuple[Place, Lowering]]] = {}
         for place, lowering in lowerings.items():
             strict = any(operator in STRICT for operator in place.run.operators)
@@ -377,14 +381,14 @@ class _Writer:
         number = {id(made): k for k, (made, _) in enumerate(self._done.values())}
         for name, body in bodies.items():
             getter, old = getters[name], str(getters[name].target)
-            getter.target = f"{old}_rewritten_{number[id(body)]}"
+            getter.target = f"{old}_{self._mark}_{number[id(body)]}"
             setattr(module, getter.target, body)
             for call in list(getter.users):
                 if id(body) in self._settled:
                     self._pass_on(call, getattr(module, old), self._settled[id(body)], nodes)
                 if str(call.target) == "invoke_subgraph" and isinstance(call.args[1], str):
                     # The identifier stands for the body in caches of PyTorch, which outlive this graph.
-                    call.args = (call.args[0], f"{call.args[1]}_rewritten_{number[id(body)]}", *call.args[2:])
+                    call.args = (call.args[0], f"{call.args[1]}_{self._mark}_{number[id(body)]}", *call.args[2:])
             if not any(node.target == old for node in getters.values()):
                 delattr(module, old)
         if any(id(body) in self._settled for body in bodies.values()):

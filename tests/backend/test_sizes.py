@@ -26,7 +26,7 @@ def _keep(q: Tensor, k: Tensor, attended: Tensor) -> Tensor:
 
 def padded_causal(q: Tensor, k: Tensor, v: Tensor, attended: Tensor) -> Tensor:
     keep = _keep(q, k, attended)
-    return torch.softmax((q @ k.mT).masked_fill(~keep, -torch.inf), -1).nan_to_num(0.0) @ v
+    return torch.softmax((q @ k.transpose(-1, -2)).masked_fill(~keep, -torch.inf), -1).nan_to_num(0.0) @ v
 
 
 def as_sdpa(q: Tensor, k: Tensor, v: Tensor, attended: Tensor) -> Tensor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -48,3 +50,12 @@ _CALLS = 256
 _APART: dict[str, Any] = (
     {"isolate_recompiles": True} if "isolate_recompiles" in signature(torch.compile).parameters else {}
 )
+
+
+class _Callable(ModuleType):
+    """Python puts a module into its package under its name: `hyperrewrite.explain(…)` works with this one there too."""
+
+    __call__ = staticmethod(explain)
+
+
+sys.modules[__name__].__class__ = _Callable

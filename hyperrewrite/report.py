@@ -171,7 +171,7 @@ class Report:
         left = sum(row.count for row in self.rejections)
         lines = [
             f"{plural(self.site_count, 'attention site')} in {plural(self.graphs, 'graph')}: {parts}; "
-            f"{left} rejected; our passes took {self.seconds * 1000:.0f} ms"
+            f"{left} left alone; our passes took {self.seconds * 1000:.0f} ms"
         ]
         for row in self.sites:
             lines += [

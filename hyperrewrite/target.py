@@ -43,9 +43,8 @@ def explain_model(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any
     """The report, or one sentence about what the model raised."""
     import hyperrewrite
 
-    explain = hyperrewrite.explain  # so that the name stays the function: importing it from its module would shadow it
     try:
-        return explain(model, *args, code=code, **kwargs)
+        return hyperrewrite.explain(model, *args, code=code, **kwargs)
     except Exception as error:
         raise UsageError(f"the model raised {first_line(error)}.") from error
 

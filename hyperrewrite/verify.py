@@ -41,7 +41,7 @@ class Lowerings:
 
     original    why the original graph has no lowering; "" where it has one, or where nobody tried.
     rewritten   the same of the rewritten graph.
-    difference  of the lowered rewritten graph from the original one run by PyTorch, in units of what is allowed; NaN
+    difference  of the lowered rewritten graph from the original one run by PyTorch, in units of the tolerance; NaN
                 where the lowered graphs did not run, or the lowered original itself does not give what PyTorch gives.
     sentence    all of this for people, or why nobody tried.
     """
@@ -61,8 +61,8 @@ class Lowerings:
 class Comparison:
     """What a check showed.
 
-    difference is ‖rewritten − original‖ / ‖original‖ over what the dtype is allowed (TOLERANCE), the largest over
-    outputs and gradients; NaN where nothing could be compared.
+    difference is ‖rewritten − original‖ / ‖original‖ over the TOLERANCE of the dtype, the largest over outputs and
+    gradients; NaN where nothing could be compared.
     """
 
     equal: bool
@@ -215,7 +215,7 @@ def _compared(original: list[Any], rewritten: list[Any]) -> Comparison:
         if difference > worst:
             worst, where = difference, f"output {k} {_kind(a)}"
     last = where and f", the most in {where}"
-    return Comparison(worst <= 1.0, worst, f"the outputs differ by {worst:.2g} of what is allowed{last}")
+    return Comparison(worst <= 1.0, worst, f"the outputs differ by {worst:.2g} of the tolerance{last}")
 
 
 def _with_gradients(
@@ -232,7 +232,7 @@ def _with_gradients(
     if (original.gradients[where] is None) != (rewritten.gradients[where] is None):
         one = "original" if rewritten.gradients[where] is None else "rewritten"
         return Comparison(False, worst, f"{names[where]} has a gradient in the {one} graph alone")
-    said = f"the gradients differ by {worst:.2g} of what is allowed, the most in that of {names[where]}"
+    said = f"the gradients differ by {worst:.2g} of the tolerance, the most in that of {names[where]}"
     if worst > 1.0:
         return Comparison(False, worst, said)
     return replace(compared, difference=max(compared.difference, worst), sentence=f"{compared.sentence}; {said}")

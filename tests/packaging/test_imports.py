@@ -88,3 +88,16 @@ def _imported(file: Path, package: list[str]) -> list[str]:
             stem = ".".join([*base, *([node.module] if node.module else [])])
             names += [f"{stem}.{alias.name}" for alias in node.names]
     return names
+
+
+@pytest.mark.parametrize("first", ["from hyperrewrite.explain import explain as e", "e = hyperrewrite.explain"])
+def test_explain_by_either_name(first: str, tmp_path: Path) -> None:
+    """Whichever is first, `hyperrewrite.explain` can be called afterwards."""
+    program = f"""
+import torch, hyperrewrite
+{first}
+from hyperrewrite.explain import explain
+for call in (e, explain, hyperrewrite.explain):
+    assert call(lambda x: x + 1, torch.ones(2)).graphs == 1
+"""
+    run_python(program, cwd=tmp_path)

@@ -88,7 +88,7 @@ def moved(inputs: Sequence[Any], seed: int) -> list[Any]:
 def furthest(
     original: Run, rewritten: Run, again: Callable[[], Run], tolerance: Mapping[torch.dtype, float]
 ) -> tuple[float, int | None]:
-    """The largest difference of a gradient in units of what is allowed, and whose it is.
+    """The largest difference of a gradient in units of the tolerance, and whose it is.
 
     Allowed is a share of the gradient's norm, and NOISE times how far it moves in `again()`, a run of the original on
     `moved` inputs: what is zero but for rounding (of a bias that softmax does not see) may be any such number. Where a

@@ -87,13 +87,14 @@ class Capture:
         from hyperrewrite.passes.canonical import CanonicalView
         from hyperrewrite.passes.expand import expand
         from hyperrewrite.passes.held import held_tensors
+        from hyperrewrite.passes.modes import Mode
         from hyperrewrite.passes.sites import find_sites
 
         expanded = expand(module)
         view = CanonicalView(expanded)
         suspects = [n for n in view.nodes if detect.is_fused(n) or (detect.is_softmax(n) and detect.is_attention(n))]
         try:
-            findings = find_sites(expanded, held_tensors(module, example_inputs), torch.is_grad_enabled())
+            findings = find_sites(expanded, held_tensors(module, example_inputs), Mode(torch.is_grad_enabled()))
         except Exception as error:
             self.sites += len(suspects)
             if suspects:

@@ -19,6 +19,7 @@ from .options import Options
 from .passes.canonical import CanonicalView
 from .passes.copying import copied_graph
 from .passes.held import Triangle
+from .passes.modes import Mode
 from .passes.region import Regions
 from .passes.rewrite import Lowering, call_dtype
 from .passes.sites import rejection
@@ -70,7 +71,7 @@ def analyse(
     start = time.perf_counter()
     rejections: tuple[RejectionRow, ...] = ()
     try:
-        program = Program(module, example_inputs, torch.is_grad_enabled())
+        program = Program(module, example_inputs, Mode(torch.is_grad_enabled()))
         found = program.places
         rejections = fold_rejections(map(rejection_row, program.rejections))
         decided = [*zip(found, decide([place.site for place in found], options), strict=True)]

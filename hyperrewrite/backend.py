@@ -19,6 +19,7 @@ from .assumptions import guarded
 from .errors import MachineError, OptionError, PlainError
 from .machine import missing_by
 from .options import Options
+from .restoring import restoring
 from .sizes import chosen
 
 
@@ -84,7 +85,8 @@ def _inductor(
     from torch._inductor.compile_fx import compile_fx
 
     try:
-        compiled: Any = compile_fx(gm, example_inputs, config_patches=patches)
+        with restoring():
+            compiled: Any = compile_fx(gm, example_inputs, config_patches=patches)
     except Exception as error:
         if (sentence := missing_by(error)) is not None:
             logger.debug("Inductor failed because of the machine", exc_info=True)

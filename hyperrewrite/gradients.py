@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from .restoring import restoring
+
 NOISE = 10.0  # times what one rounding error in each input does to a gradient; a gradient may be nothing but rounding
 
 
@@ -56,7 +58,8 @@ def run(module: fx.GraphModule, inputs: Sequence[Any], wanted: Sequence[int], se
     flowing: list[tuple[Tensor, Tensor]] = []
     with torch.set_grad_enabled(torch.is_grad_enabled() and bool(wanted)), torch.random.fork_rng():
         torch.manual_seed(seed)
-        outputs = tree_leaves(Apart(module).run(*copies))
+        with restoring():
+            outputs = tree_leaves(Apart(module).run(*copies))
         for value in outputs:
             if isinstance(value, Tensor) and value.dtype.is_floating_point:
                 given = torch.randn(value.shape, generator=generator).to(value)  # one each: the same for both graphs

@@ -109,8 +109,9 @@ def _reason_against(site: AttentionSite, options: Options, chosen: bool) -> tupl
 
 def _exact(site: AttentionSite, code: DecisionCode, sentence: str) -> Decision:
     drops = site.spec.dropout_p > 0  # which only SDPA can, with a mask tensor where it must
-    if drops and site.distributed:  # the op has no dropout, and PyTorch no sharding for SDPA on every device
-        return Decision("leave", code, f"{sentence}, and its dropout is on distributed tensors", None)
+    if drops and (site.distributed or site.vmapped):  # the op has no dropout, and SDPA not on every device
+        where = "on distributed tensors" if site.distributed else "under vmap"
+        return Decision("leave", code, f"{sentence}, and its dropout is {where}", None)
     if (drops and is_misaligned(site)) or (
         site.form == "sdpa" and (_nothing_to_gain(site) or (drops and not fits_sdpa(site)))
     ):

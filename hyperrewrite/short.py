@@ -45,6 +45,8 @@ def short(site: AttentionSite) -> Short | None:
     if site.distributed:
         return None
     spec = site.spec
+    if site.vmapped and not fits_sdpa(site):
+        return Short.LEAVE if _is_small(site, MOST_LEFT) else None
     repeats = spec.kv_heads != spec.heads
     few = bool(spec.n_q.is_Integer) and int(spec.n_q) < FEW_QUERIES
     if few and not repeats and site.form == "eager":

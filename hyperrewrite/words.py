@@ -109,6 +109,7 @@ REJECTIONS = {
     "dtype": "The number formats do not belong to attention, or not together.",
     "opaque_call": "One call holds the attention inside and cannot be looked into.",
     "flex_attention": "FlexAttention has fused it already.",
+    "transform": "torch.func takes its derivative inside the graph (grad, jacrev, jacfwd).",
     "placement": "Its tensors are spread over devices in another way than by batch and by head.",
 }
 

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from . import ops as _ops  # registers hyper::attention
 from .parameters import Algorithm, Parameters, preset_values
@@ -69,9 +70,14 @@ def hyper_attention(
 
     Under autocast query, key and value are cast as those of SDPA are.
 
+    Under torch.vmap it is one call. torch.func has no derivative of it: torch.func.grad, jvp and what is made of them
+    raise, where `backward()` is fine.
+
     Returns out [..., H, n_q, D_v]; with return_lse also lse [..., H, n_q] float32. Rows without a key give zeros.
     Raises ValueError for arguments that do not fit.
     """
+    if _differentiates_forwards():
+        raise NotImplementedError("hyper_attention has no forward-mode derivative (torch.func.jvp, jacfwd)")
     rank = query.dim()
     if rank < 3 or key.dim() != rank or value.dim() != rank:
         raise ValueError(f"query, key and value must share a rank of 3 or more, not {rank}, {key.dim()}, {value.dim()}")
@@ -132,6 +138,16 @@ def hyper_attention(
     )
     out = out.reshape(*leading, *out.shape[2:])
     return (out, lse.reshape(*leading, lse.shape[2])) if return_lse else out
+
+
+def _differentiates_forwards() -> bool:
+    """Whether tangents may come with the tensors: PyTorch would drop them at the op without a word."""
+    if torch.compiler.is_compiling():
+        return False
+    if forward_ad._current_level >= 0:
+        return True
+    layers = torch._C._functorch.get_interpreter_stack() or ()
+    return any(layer.key() == torch._C._functorch.TransformType.Jvp for layer in layers)
 
 
 def _rank4(tensor: Tensor) -> Tensor:

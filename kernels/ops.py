@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import engine
+from . import engine, vmapping
 from .call import AttentionCall, check_shapes, check_types
 from .curve import Curve
 from .lifted import Lifted
@@ -204,3 +204,5 @@ def _backward(ctx: Any, grad_out: Tensor | None, grad_lse: Tensor | None) -> tup
 
 
 attention.register_autograd(_backward, setup_context=_setup_context)
+attention.register_vmap(vmapping.forward)
+attention_backward.register_vmap(vmapping.backward)

@@ -7,17 +7,16 @@ place it asks here whether a write stands in between.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
 import networkx as nx
 import torch
 from torch import fx
-from torch.autograd.grad_mode import _enter_inference_mode, _exit_inference_mode
 
 from .aten import aliased, operator_of, writes
 from .canonical import CanonicalView, drops
+from .modes import PLAIN, Mode, modes_of
 from .purity import is_pure
 from .vocabulary import VIEWS
 
@@ -25,12 +24,12 @@ from .vocabulary import VIEWS
 class Dataflow:
     """Reachability, aliasing and gradient mode over one canonical view.
 
-    records: whether gradient mode is on where the graph begins.
+    mode: what is switched where the graph begins.
     """
 
-    def __init__(self, view: CanonicalView, records: bool = True) -> None:
+    def __init__(self, view: CanonicalView, mode: Mode = PLAIN) -> None:
         self.view = view
-        self._records_at_first = records
+        self._mode_at_first = mode
 
     @cached_property
     def graph(self) -> nx.DiGraph:
@@ -59,12 +58,13 @@ class Dataflow:
         return [user for user in node.users if user not in self.dead]
 
     @cached_property
-    def _unrecorded(self) -> frozenset[fx.Node]:
-        return unrecorded_nodes(self.view.nodes, self._records_at_first)
+    def modes(self) -> dict[fx.Node, Mode]:
+        """What is switched at each node."""
+        return modes_of(self.view.nodes, self._mode_at_first)
 
     def stops_gradients(self, node: fx.Node, output: fx.Node) -> bool:
         """Whether no gradient goes back through a node, as gradient mode is off there, though one comes to `output`."""
-        return node in self._unrecorded and output not in self._unrecorded and not self._is_handed_on(node)
+        return self.modes[output].records and not self.modes[node].records and not self._is_handed_on(node)
 
     def born(self, node: fx.Node) -> fx.Node:
         """The node that made the very tensor that a node gives: what is written in place, or handed on as it is."""
@@ -195,23 +195,6 @@ class Dataflow:
         for node, root in self._roots.items():
             members.setdefault(root, []).append(node)
         return members
-
-
-def unrecorded_nodes(nodes: Iterable[fx.Node], records: bool) -> frozenset[fx.Node]:
-    """The nodes that run while gradient mode is off. records: whether it is on where their graph begins."""
-    found: set[fx.Node] = set()
-    outer: dict[Any, bool] = {}
-    for node in nodes:
-        if node.op == "call_function" and node.target is torch._C._set_grad_enabled:
-            records = bool(node.args[0])
-        elif node.op == "call_function" and node.target is _enter_inference_mode:
-            outer[node] = records
-            records = records and not node.args[0]
-        elif node.op == "call_function" and node.target is _exit_inference_mode:
-            records = outer.get(node.args[0], records)
-        elif not records:
-            found.add(node)
-    return frozenset(found)
 
 
 def storages_of(value: Any) -> list[int]:

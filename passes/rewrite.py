@@ -57,9 +57,11 @@ def fits_sdpa(site: AttentionSite) -> bool:
     """Whether one SDPA call computes the site exactly with no mask tensor that the graph does not already hold.
 
     On distributed tensors it does not: what SDPA becomes there is for many devices not known to PyTorch's sharding.
-    Nor where its kernels may be given rows that they cannot read.
+    Nor where its kernels may be given rows that they cannot read; nor under vmap on a CPU, where it runs once for each.
     """
     spec, mask = site.spec, site.spec.mask
+    if site.vmapped and spec.device.type != "cuda":
+        return False
     if site.distributed or site.coarse_rows or is_misaligned(site):
         return False
     if any(part is not None for part in (mask.key_mask, mask.sliding_window, mask.first_key, mask.stop_key)):

@@ -18,6 +18,7 @@ from .distributed import check_placements
 from .eager import read_eager
 from .evaluate import Evaluator
 from .expression import Apply, Expr, Load, mapped, walk
+from .modes import PLAIN, Mode
 from .sdpa import read_sdpa
 from .softmaxes import is_candidate, softmax_of
 from .spec import AttentionSite, Rejected, Rejection, RejectionCode
@@ -45,14 +46,14 @@ class Findings:
     rejections: tuple[Rejection, ...]
 
 
-def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None, records: bool = True) -> Findings:
+def find_sites(module: fx.GraphModule, held: Mapping[str, Tensor] | None = None, mode: Mode = PLAIN) -> Findings:
     """Every attention of a graph with recorded shapes (`example_value` or `val` in the meta). Changes nothing.
 
     held: values of inputs that the model hands to every call, which a site may then rest on (`AttentionSite.assumed`).
-    records: whether gradient mode is on where the graph begins.
+    mode: what is switched where the graph begins.
     """
     view = CanonicalView(module, held=held)
-    flow = Dataflow(view, records)
+    flow = Dataflow(view, mode)
     sites: list[AttentionSite] = []
     rejections: list[Rejection] = []
     softmaxes = {node: found for node in view.nodes if (found := softmax_of(flow, node)) is not None}
@@ -98,7 +99,11 @@ def _checked(flow: Dataflow, found: tuple[AttentionSite, Evaluator]) -> Attentio
     Where one does not, a node that was computed from it may: positions times a mask, in place, hold the product.
     """
     site, evaluator = found
-    site = replace(site, distributed=check_placements(flow.view, site))
+    mode = flow.modes[site.output]
+    if mode.differentiates:
+        message = f"torch.func differentiates it inside the graph ({' of '.join(mode.transforms)})"
+        raise Rejected(RejectionCode.TRANSFORM, message, site.anchor)
+    site = replace(site, distributed=check_placements(flow.view, site), vmapped=bool(mode.transforms))
 
     def stands(node: fx.Node) -> bool:
         return flow.stable(node, evaluator.readers[node], site.output)

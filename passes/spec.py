@@ -38,6 +38,7 @@ class RejectionCode(StrEnum):
     DTYPE = "dtype"  # not a floating-point attention, or dtypes that do not go together
     OPAQUE_CALL = "opaque_call"  # a call that holds attention inside and is not looked into
     FLEX_ATTENTION = "flex_attention"  # already fused by FlexAttention
+    TRANSFORM = "transform"  # torch.func differentiates it inside the graph
     PLACEMENT = "placement"  # distributed tensors that are split otherwise than by batch and head
 
 
@@ -276,6 +277,7 @@ class AttentionSite:
     output        the node whose value the site replaces; `output_index` says which symbol stands at each of its dims.
     query, key, value   operands, key and value with `spec.kv_heads` heads.
     roots         the index symbols everything is said in.
+    vmapped       whether it stands under torch.vmap: its tensors have dims that the graph does not show.
     distributed   whether it reads distributed tensors (DTensor), split by batch and head.
     assumed       inputs of the graph whose present values the spec rests on (causal buffers).
     coarse_rows   some row may be left with large finite fills alone and pass a gradient on. The lse that a fused kernel
@@ -293,5 +295,6 @@ class AttentionSite:
     roots: Roots
     source: Source
     distributed: bool = False
+    vmapped: bool = False
     assumed: tuple[tuple[fx.Node, Triangle], ...] = ()
     coarse_rows: bool = False

@@ -16,9 +16,10 @@ from torch import Tensor, fx
 from torch._ops import HigherOrderOperator
 
 from .canonical import CanonicalView, module_path
-from .dataflow import Dataflow, unrecorded_nodes
+from .dataflow import Dataflow
 from .expand import expand
 from .held import Triangle, held_tensors
+from .modes import PLAIN, Mode, modes_of
 from .rewrite import EXACT_OP, Lowering, drop_dead, rewrite
 from .sinking import Settled, Sunk, masks_read, settle, sunk
 from .sites import Findings, find_sites
@@ -110,7 +111,7 @@ class Part:
     original   as it came.
     module     taken apart, for the readers; where `sunk` is set, it makes masks itself that are arguments otherwise.
     bodies     what each of the calls runs.
-    records    whether gradient mode is on where the graph begins.
+    mode       what is switched where the graph begins.
     held       known values of its inputs.
     """
 
@@ -118,14 +119,14 @@ class Part:
     module: fx.GraphModule
     calls: tuple[Call, ...]
     bodies: tuple[Part, ...]
-    records: bool
+    mode: Mode
     held: Mapping[str, Tensor] = field(default_factory=dict)
     sunk: Sunk | None = None
 
     @cached_property
     def findings(self) -> Findings:
         """What stands in this graph alone."""
-        return find_sites(self.module, self.held, self.records)
+        return find_sites(self.module, self.held, self.mode)
 
     @cached_property
     def order(self) -> dict[fx.Node, int]:
@@ -173,12 +174,12 @@ class Written:
 class Program:
     """A Dynamo graph with every graph that it runs. Nothing of it is ever changed.
 
-    records: whether gradient mode is on where the outermost graph begins.
+    mode: what is switched where the outermost graph begins.
     """
 
-    def __init__(self, module: fx.GraphModule, example_inputs: Sequence[Any] = (), records: bool = True) -> None:
-        self._parts: dict[tuple[int, bool], Part] = {}
-        root = self._part(module, records)
+    def __init__(self, module: fx.GraphModule, example_inputs: Sequence[Any] = (), mode: Mode = PLAIN) -> None:
+        self._parts: dict[tuple[int, Mode], Part] = {}
+        root = self._part(module, mode)
         held = held_tensors(module, example_inputs)
         self._follow(root, held)
         outside = Dataflow(CanonicalView(root.module))
@@ -219,13 +220,13 @@ class Program:
         part.__dict__.pop("order", None)
         return True
 
-    def _part(self, module: fx.GraphModule, records: bool) -> Part:
-        key = (id(module), records)
+    def _part(self, module: fx.GraphModule, mode: Mode) -> Part:
+        key = (id(module), mode)
         if key not in self._parts:
             expanded = expand(module)
-            calls, unrecorded = calls_of(expanded), unrecorded_nodes(expanded.graph.nodes, records)
-            bodies = tuple(self._part(call.body, call.node not in unrecorded) for call in calls)
-            self._parts[key] = Part(module, expanded, calls, bodies, records)
+            calls, modes = calls_of(expanded), modes_of(expanded.graph.nodes, mode)
+            bodies = tuple(self._part(call.body, modes[call.node]) for call in calls)
+            self._parts[key] = Part(module, expanded, calls, bodies, mode)
         return self._parts[key]
 
     def _reached(self, run: Run) -> Iterator[Run]:

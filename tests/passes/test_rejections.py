@@ -48,6 +48,13 @@ def record(module: torch.fx.GraphModule, *inputs: Tensor) -> None:
     Record(module).run(*inputs)
 
 
+def gradient_inside() -> Findings:
+    def function(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return torch.func.grad(lambda q: (torch.softmax(q @ k.transpose(-2, -1), -1) @ v).sum())(q)
+
+    return capture(function, qkv()()).findings()
+
+
 def queries_split_by_position() -> Findings:
     """One process that stands for two: what it holds is half of everything."""
     from torch.distributed.tensor import DTensor, Replicate, Shard
@@ -60,6 +67,7 @@ def queries_split_by_position() -> Findings:
 
 
 OTHERS = {
+    "gradient_inside": gradient_inside,
     "queries_split_by_position": queries_split_by_position,
     "untyped_graph": untyped_graph,
     "complex_attention": complex_attention,

@@ -63,9 +63,7 @@ def specs(analysis: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("run", [checkpointed, region])
-@pytest.mark.parametrize(
-    ("make", "words"), [(causal, "causal"), (added, "causal"), (windowed, "sliding window 5")], ids=str
-)
+@pytest.mark.parametrize(("make", "words"), [(causal, "causal"), (added, "causal"), (windowed, "sliding window 5")])
 def test_masks(run: Run, make: Callable[[Tensor], Tensor], words: str) -> None:
     analysis = check(twice(run, make), torch.randn(2, N, 8, dtype=torch.float64))
     assert specs(analysis) == [words] * 2

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import unescape
 
 import pytest
 import torch
 import torch.nn.functional as F
+from graphs import as_long
 from hyperrewrite.kernels.fused.rules import Rule, source
 from torch import Tensor, nn
 
@@ -22,6 +23,13 @@ from hyperrewrite.report import Report
 from .models import Stack
 
 N = 63
+
+
+@pytest.fixture(autouse=True)
+def written_as_for_many_tokens() -> Iterator[None]:
+    """What is short would be left alone, and has no source."""
+    with as_long():
+        yield
 
 
 def tensors(dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:

@@ -346,9 +346,14 @@ def _summed_dim(view: CanonicalView, node: fx.Node) -> int | None:
 
 def _without_casts(view: CanonicalView, node: object) -> fx.Node | None:
     """The floating-point tensor behind casts to other such types."""
-    while isinstance(node, fx.Node) and view.op(node).word == "cast":
+    while isinstance(node, fx.Node) and view.op(node).word == "cast" and _is_floating_point(view, node):
         node = view.op(node).get("input")
-    return node if isinstance(node, fx.Node) and isinstance(view.value(node), torch.Tensor) else None
+    return node if isinstance(node, fx.Node) and _is_floating_point(view, node) else None
+
+
+def _is_floating_point(view: CanonicalView, node: fx.Node) -> bool:
+    value = view.value(node)
+    return isinstance(value, torch.Tensor) and value.dtype.is_floating_point
 
 
 def _is_zero(value: object) -> bool:

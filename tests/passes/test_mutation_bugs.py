@@ -34,10 +34,17 @@ WIDE = "rewrite: a float32 mask of scores that were upcast was cast down to the 
 SCALED_AWAY = "score: a scale of 0 or ∞ (scores divided by the other) was taken for one; bounds times it are NaN"
 WHOLE = "masks: the op takes key ranges and groups as int64, which cut fractions off and wrapped infinities round"
 POSITION = "evaluate: positions beyond 256 are not all numbers of bfloat16, and yet were read as such"
+TO_TRUTH = "softmaxes: a cast to truth values between scores and exp was taken for one between numbers"
 WRAPPED = "masks: one more than the largest number of a dtype is its smallest"
 
 BUGS = Bugs()
 bug, still = BUGS.bug, BUGS.still
+
+
+@bug(TO_TRUTH)
+def exponentials_of_truth_values(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT
+    return torch.exp((scores - scores.logsumexp(-1, keepdim=True)).bool()) @ v
 
 
 # --- aliases and writes ----------------------------------------------------------------------------------------------

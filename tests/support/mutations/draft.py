@@ -291,11 +291,20 @@ def _drawn(base: str, captured: Captured, changes: Sequence[Any], random: Random
         draft.look()
     if any(draft.word(n) in ("dropout", "sdpa") and not n.users for n in graph.nodes):
         raise Unfit  # Dynamo would have dropped it, and with it the numbers that it draws
+    if any(_reads_out_of_bounds(draft, n) for n in graph.nodes):
+        raise Unfit
     graph.lint()
     module = fx.GraphModule(captured.module, graph)
     dtypes = {v.dtype for n in graph.nodes if isinstance(v := n.meta.get("example_value"), Tensor)}
     lost = max([PRECISION.get(d, 0.0) for d in dtypes])
     return Mutant(base, module, tuple(draft.inputs), tuple(draft.notes), anchor.name, lost)
+
+
+def _reads_out_of_bounds(draft: Draft, node: fx.Node) -> bool:
+    """Whether a call of SDPA has more values than keys, or fewer: PyTorch does not look, and writes out of bounds."""
+    if draft.word(node) != "sdpa":
+        return False
+    return draft.shape(draft.get(node, "key"))[-2:-1] != draft.shape(draft.get(node, "value"))[-2:-1]
 
 
 def _change(draft: Draft, changes: Sequence[Any]) -> None:

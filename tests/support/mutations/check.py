@@ -14,7 +14,6 @@ from failing import described
 from graphs import EXACT, OP, as_long, clone, gradients_of, leaves_of, mark_trained
 from hyperrewrite.passes.canonical import CanonicalView, called, drops
 from hyperrewrite.passes.rewrite import rewrite
-from hyperrewrite.passes.score import ADDED_FILL, LOST
 from hyperrewrite.passes.sites import find_sites
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
@@ -26,9 +25,9 @@ from hyperrewrite.verify import without_dropout
 from .bases import BASES
 from .changes import CHANGES
 from .draft import Mutant, mutated
+from .rounding import LARGE, Coarse, Noisy, Swallowing
 
 TOLERANCE = 3e-5
-LARGE = 1e6  # what is larger is a fill, and is compared relative to itself
 TRIES = 10
 
 
@@ -246,70 +245,11 @@ def _kind(value: Any) -> str:
     return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else str(value)
 
 
-class _Noisy(fx.Interpreter):
-    """A graph whose steps each make a rounding error, larger than they really do; backwards too."""
-
-    error = 0.0
-    generator: torch.Generator
-
-    def run_node(self, n: fx.Node) -> Any:
-        value = super().run_node(n)
-        steps = ("matmul", "bmm", "mul", "truediv", "div", "add", "softmax", "einsum", "linear", "baddbmm", "to")
-        name = called(n)
-        if name not in steps or not isinstance(value, Tensor) or not value.dtype.is_floating_point:
-            return value
-        noisy = torch.where(value.abs() < LARGE, value * self._noise(value), value)
-        if noisy.requires_grad:
-            noisy.register_hook(lambda gradient: gradient * self._noise(gradient))
-        return noisy
-
-    def _noise(self, value: Tensor) -> Tensor:
-        return 1 + self.error * torch.randn(value.shape, generator=self.generator).to(value.dtype)
-
-
-class _RoundedSum(torch.autograd.Function):
-    """softmax as the backward of a fused kernel has it: exp(s − lse) with lse rounded to float32, and a row's sum of
-    weights times gradients rounded apart from both."""
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor, dim: int, generator: torch.Generator) -> Tensor:
-        weights = torch.softmax(scores, dim)
-        lse = scores.logsumexp(dim, keepdim=True).abs().nan_to_num(posinf=0.0)
-        error = torch.where(lse < LARGE, lse * torch.finfo(torch.float32).eps / 2, 0.0)
-        rounded = weights * (1 + error * torch.randn(error.shape, generator=generator).to(error))
-        ctx.dim, ctx.generator = dim, generator
-        ctx.save_for_backward(weights, rounded)
-        return rounded
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        weights, rounded = ctx.saved_tensors
-        terms = weights * gradient
-        error = terms.abs().sum(ctx.dim, keepdim=True) * torch.finfo(torch.float32).eps
-        error = error * torch.randn(error.shape, generator=ctx.generator).to(error)
-        return rounded * (gradient - terms.sum(ctx.dim, keepdim=True) - error), None, None
-
-
-class _Coarse(fx.Interpreter):
-    """A graph with such softmaxes."""
-
-    def __init__(self, module: fx.GraphModule, seed: int) -> None:
-        super().__init__(module)
-        self.view = CanonicalView(module)
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def run_node(self, n: fx.Node) -> Any:
-        op = self.view.op(n)
-        if op.word != "softmax" or op.get("dtype") is not None:
-            return super().run_node(n)
-        return _RoundedSum.apply(self.env[op.get("input")], op.get("dim"), self.generator)
-
-
 def _rounding_error(mutant: Mutant, inputs: tuple[Any, ...], kept: Container[int], expected: Results) -> float:
     """How far the mutant's results move when each step errs a little."""
     found = 0.0
     for seed in range(3):
-        noisy = _Noisy(mutant.module)
+        noisy = Noisy(mutant.module)
         noisy.error = max(2e-7, mutant.lost_digits)
         noisy.generator = torch.Generator().manual_seed(seed)
         try:
@@ -318,34 +258,15 @@ def _rounding_error(mutant: Mutant, inputs: tuple[Any, ...], kept: Container[int
             continue
         found = max(found, _off(given, expected)[0])
         with suppress(Exception):
-            given = _given(_Coarse(mutant.module, seed).run, inputs, kept)
+            given = _given(Coarse(mutant.module, seed).run, inputs, kept)
             found = max(found, _off(replace(given, values=expected.values), expected)[0])
     return found
-
-
-class _Swallowing(fx.Interpreter):
-    """A graph in which nothing is left of a score that −1e9 is added to, as README has it; PyTorch keeps multiples
-    of 64."""
-
-    def run_node(self, n: fx.Node) -> Any:
-        name = called(n).rstrip("_")
-        if name not in ("add", "iadd", "sub", "isub"):
-            return super().run_node(n)
-        args, kwargs = self.fetch_args_kwargs_from_env(n)
-        terms = [torch.as_tensor(v).clone() for v in (*args, *kwargs.values()) if isinstance(v, Tensor | float)][:2]
-        value = super().run_node(n)
-        if len(terms) < 2 or not isinstance(value, Tensor) or not value.dtype.is_floating_point:
-            return value
-        left, right = terms
-        low = torch.minimum(left, right * kwargs.get("alpha", 1) * (-1 if "sub" in name else 1)).to(value.dtype)
-        fills = (low <= ADDED_FILL) & low.isfinite() & (low.abs() * torch.finfo(value.dtype).eps < LOST)
-        return value.copy_(torch.where(fills, low, value))
 
 
 def _is_swallowed(mutant: Mutant, inputs: tuple[Any, ...], kept: Container[int], actual: Results) -> bool:
     """Whether the rewrite gives what the graph would if the fills that it adds left nothing of the scores."""
     try:
-        return _off(actual, _given(_Swallowing(mutant.module).run, inputs, kept))[0] <= TOLERANCE
+        return _off(actual, _given(Swallowing(mutant.module).run, inputs, kept))[0] <= TOLERANCE
     except Exception:
         return False
 

@@ -179,7 +179,7 @@ def _of_logarithms(flow: Dataflow, node: fx.Node) -> Softmax | None:
     """log_softmax(s).exp() and exp(s − logsumexp(s))."""
     view = flow.view
     logs = _without_casts(view, view.op(node).get("input"))
-    if logs is None:
+    if logs is None or flow.rewritten_behind(logs, node):
         return None
     op = view.op(logs)
     if op.word == "log_softmax":

@@ -35,10 +35,26 @@ SCALED_AWAY = "score: a scale of 0 or ∞ (scores divided by the other) was take
 WHOLE = "masks: the op takes key ranges and groups as int64, which cut fractions off and wrapped infinities round"
 POSITION = "evaluate: positions beyond 256 are not all numbers of bfloat16, and yet were read as such"
 TO_TRUTH = "softmaxes: a cast to truth values between scores and exp was taken for one between numbers"
+BEHIND_LOGARITHMS = "softmaxes: logarithms of weights that are written in place before exp were taken as they had been"
 WRAPPED = "masks: one more than the largest number of a dtype is its smallest"
 
 BUGS = Bugs()
 bug, still = BUGS.bug, BUGS.still
+
+
+@bug(BEHIND_LOGARITHMS)
+def logarithms_written_through_a_view(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT
+    logs = scores - scores.logsumexp(-1, keepdim=True)
+    logs.select(-1, 0).zero_()
+    return torch.exp(logs) @ v
+
+
+@bug(BEHIND_LOGARITHMS)
+def log_softmax_written_through_a_view(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    logs = torch.log_softmax(q @ k.mT, -1)
+    logs[..., 0].zero_()
+    return logs.exp() @ v
 
 
 @bug(TO_TRUTH)

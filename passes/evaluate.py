@@ -109,8 +109,8 @@ class Evaluator:
         """An expression through which no gradient goes back. The nodes that hold parts of it may let one through."""
 
         def cut(at: Expr) -> Expr:
-            if isinstance(at, Apply):
-                return replace(at, origin=None)
+            if isinstance(at, Apply):  # of a dropout the origin says no more than which one it is
+                return at if at.name == "dropout" else replace(at, origin=None)
             if not isinstance(at, Load | Product | Probability):
                 return at
             value = self.view.value(at.node)

@@ -103,6 +103,13 @@ def handed_on_without(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return weights @ v
 
 
+def dropped_without(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    weights = torch.nn.functional.dropout(torch.softmax(q @ k.mT, -1), 0.3, training=True)
+    with torch.no_grad():
+        weights = weights.nan_to_num(0.0)
+    return weights @ v
+
+
 FUNCTIONS = (
     weights_without, scores_without, bias_without, switched_by_hand, helper_without, keys_repeated_without,
     sdpa_keys_without, gradient_within_none, weights_detached, scores_as_data, handed_on_without, softcap_without,
@@ -130,6 +137,14 @@ def test_gradients_flow_where_they_did(function: Callable[..., Tensor]) -> None:
     for backend in (Backend(sdpa=True), Backend(op=True)):
         _check(function, backend)
         assert len(backend.graphs[0].findings().sites) == 1
+
+
+def test_dropout_before_the_mode_is_off() -> None:
+    """As SDPA with dropout: which numbers are dropped is another matter, no gradient comes to queries and keys."""
+    backend = Backend(sdpa=True)
+    _, gradients = run_with_gradients(dropped_without, _inputs(dropped_without), backend)
+    assert [g is None for g in gradients] == [True, True, False]
+    assert len(backend.graphs[0].findings().sites) == 1
 
 
 def test_some_gradient_stops() -> None:

@@ -14,7 +14,13 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from .kernels.parameters import MIN_SEQ_LEN
 from .usage import UsageError, check_writable
+
+MIN_SEQ_LEN_HELP = (
+    "With fewer keys than this attention stays exact; default: "
+    f"{MIN_SEQ_LEN['paper']} for paper, {MIN_SEQ_LEN['hyper']} for hyper."
+)
 
 
 class Stopped(Exception):
@@ -60,7 +66,7 @@ def demo(
     ] = None,
     min_seq_len: Annotated[
         int | None,
-        typer.Option(help="With fewer keys than this attention stays exact; default: 4096 for paper, 8192 for hyper."),
+        typer.Option(help=MIN_SEQ_LEN_HELP),
     ] = None,
 ) -> None:
     """Run a real language model exactly, as `paper` and as `hyper`: seconds, perplexity, error."""
@@ -103,7 +109,7 @@ def diagnose(
     algorithm: Annotated[str, typer.Option(help="hyper or paper.")] = "hyper",
     min_seq_len: Annotated[
         int | None,
-        typer.Option(help="With fewer keys than this attention stays exact; default: 4096 for paper, 8192 for hyper."),
+        typer.Option(help=MIN_SEQ_LEN_HELP),
     ] = None,
     rows: Annotated[int, typer.Option(help="Query rows that α and κ are estimated from.")] = 256,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,

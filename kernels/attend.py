@@ -119,7 +119,7 @@ def _attend_matmul(
     curve: Curve = STRAIGHT,
 ) -> tuple[Tensor, Tensor]:
     """The portable form: materialises the tiles' scores."""
-    scores = curve.bend_(_scores(query, key, scale))
+    scores = curve.bend_(scaled_scores(query, key, scale))
     if log_weight is not None:
         scores = scores.add_(log_weight)
     if is_causal:
@@ -139,7 +139,7 @@ def _grouped(tensor: Tensor, units: int) -> Tensor:
     return tensor.reshape(tensor.shape[0], units, -1, tensor.shape[-1])
 
 
-def _scores(query: Tensor, key: Tensor, scale: float) -> Tensor:
+def scaled_scores(query: Tensor, key: Tensor, scale: float) -> Tensor:
     """scale·query·keyᵀ in the accumulation dtype, [N, G·U, rows, columns]; a new tensor."""
     dtype = accumulation_dtype(query.dtype)
     scores = (_grouped(query, key.shape[1]).to(dtype) * scale) @ key.to(dtype).transpose(-1, -2)
@@ -182,7 +182,7 @@ def attend_backward(
     if delta is None:
         assert out is not None
         delta = (grad_out * out).sum(-1)
-    scores = _scores(query, key, scale)
+    scores = scaled_scores(query, key, scale)
     if log_weight is not None:
         scores = scores.add_(log_weight)
     if is_causal:
@@ -207,7 +207,7 @@ def attend_row_backward(
     minimum, as fully masked rows of additive masks have). Materialises the scores. Rows of −inf alone give zeros.
     replaced: bool, broadcastable to the scores; those that log_weight stands in the place of, which take no gradient.
     """
-    scores, slope = curve.bend_with_slope_(_scores(query, key, scale))
+    scores, slope = curve.bend_with_slope_(scaled_scores(query, key, scale))
     slope = _without(slope, replaced)
     if log_weight is not None:
         scores = scores.add_(log_weight)
@@ -240,7 +240,7 @@ def attend_level_backward(
     """
     slope = None
     if not curve.is_straight:
-        slope = curve.bend_with_slope_(_scores(query, key, scale))[1]
+        slope = curve.bend_with_slope_(scaled_scores(query, key, scale))[1]
     weights = (empty.to(grad_out.dtype) / key.shape[2]).unsqueeze(-1).expand(*empty.shape, key.shape[2])
     return _backward_of_weights(weights, grad_out, query, key, value, scale, None, slope=_without(slope, replaced))
 

@@ -117,13 +117,20 @@ class Tiles:
         group = self.group()
         return self.query_rows.reshape(batch, heads // group, group, count, rows).transpose(2, 3)
 
+    def _folded_weight(self) -> Tensor:
+        """log_weight as [B, R, T, G or 1, bq or 1, bk]."""
+        assert self.log_weight is not None
+        if self.is_paired:
+            return self.log_weight.unflatten(1, (self.key_rows.shape[1], self.group())).transpose(2, 3)
+        return self.log_weight.expand(self.key_rows.shape)[:, :, :, None, None, :]
+
     def pairs(self) -> Tensor | None:
         """Bool [B, R, T, G or 1, bq or 1, bk]: the pairs that exist, or None for all of them."""
         keys = self.key_rows[:, :, :, None, None, :]
         exists = keys >= 0 if self.may_pad else None
-        if self.log_weight is not None and self.is_paired:
-            weight = self.log_weight.unflatten(1, (self.key_rows.shape[1], self.group())).transpose(2, 3)
-            exists = weight > NEG_INF if exists is None else exists & (weight > NEG_INF)
+        if self.is_paired:
+            weighs = self._folded_weight() > NEG_INF
+            exists = weighs if exists is None else exists & weighs
         if not self.needs_pairs:
             return exists
         assert self.causal_offset is not None
@@ -140,11 +147,7 @@ class Tiles:
         batch, units, count, columns = self.key_rows.shape
         weight = None
         if self.log_weight is not None:
-            weight = self.log_weight.to(dtype)
-            if self.is_paired:
-                weight = weight.unflatten(1, (units, self.group())).transpose(2, 3)
-            else:
-                weight = weight.expand(self.key_rows.shape)[:, :, :, None, None, :]
+            weight = self._folded_weight().to(dtype)
         if pairs is not None:
             if weight is None:
                 weight = torch.zeros((), dtype=dtype, device=pairs.device)

@@ -132,6 +132,11 @@ def within(rows: int, phase: Phase) -> Phase:
     return replace(phase, warps=min(phase.warps, max(rows // LEAST_KEYS, 1)))
 
 
+def span_of(search: Phase) -> int:
+    """Keys that one matrix product of the search takes over all warps, 16 each, or half a step where that is less."""
+    return min(16 * search.warps, search.keys // 2)
+
+
 def _half(phase: Phase) -> Phase:
     return replace(phase, keys=phase.keys // 2)
 

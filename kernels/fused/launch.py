@@ -22,7 +22,7 @@ from ..selectors.search import DENSE, LEAST
 from ..tiling import first_far
 from .arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
 from .attention import attend_tile
-from .config import Config, Phase, attend_registers, device_of
+from .config import Config, attend_registers, device_of, span_of
 from .configure import config_of
 from .prepare import prepare_keys
 from .search import search_keys, sketch_queries
@@ -133,8 +133,3 @@ def hyper(
                     **sizes.attention(config, takes), **precision, **known, **tile,
                 )  # fmt: skip
     return out, lse
-
-
-def span_of(search: Phase) -> int:
-    """Keys that one matrix product of the search takes over all warps, 16 each, or half a step where that is less."""
-    return min(16 * search.warps, search.keys // 2)

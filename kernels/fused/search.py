@@ -20,7 +20,7 @@ from .online import load_rows
 
 
 @triton.jit
-def _sum_up(peak, total, scores, scale):
+def sum_up(peak, total, scores, scale):
     """Add the weights of scores [R, N] (−inf: not read), which `scale` > 0 makes log2 units."""
     higher = tl.maximum(peak, tl.max(scores, 1) * scale)
     base = tl.where(higher == float("-inf"), 0.0, higher)
@@ -90,7 +90,7 @@ def sketch_queries(
             key, seen = near_keys(step, sinks, low, high, KEYS)
             k = load_rows(key_base, key, d, stride_kn, stride_kd, seen, D, PAD_D, True)
             scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [R, KEYS]
-            peak, total = _sum_up(peak, total, scores, scale)
+            peak, total = sum_up(peak, total, scores, scale)
     for step in tl.range(plain, near_steps(sinks, low, high, KEYS), num_stages=2):
         key, seen = near_keys(step, sinks, low, high, KEYS)
         if HAS_MASK:
@@ -100,7 +100,7 @@ def sketch_queries(
         allowed = seen[None, :]
         if CAUSAL:
             allowed = allowed & (key[None, :] <= (query + offset)[:, None])
-        peak, total = _sum_up(peak, total, tl.where(allowed, scores, float("-inf")), scale)
+        peak, total = sum_up(peak, total, tl.where(allowed, scores, float("-inf")), scale)
     centre = tl.load(mean_key_ptr + (line * blocks + first_far // BLOCK) * D + d, mask=d < D, other=0.0)
     wide = q.to(tl.float32)
     common = tl.sum(wide * centre.to(tl.float32)[None, :], 1) * scale

@@ -15,7 +15,7 @@ GOLDEN = 0x9E3779B9
 
 def uniform(seed: int, line: Tensor, tile: Tensor, key: Tensor) -> Tensor:
     """Numbers in (0, 1), float32, of broadcast shape; line (b·H + h), tile and key int64."""
-    first = stream(torch.full((), seed, device=key.device), DRAWS, line, tile)
+    first = first_word(seed, line, tile)
     second = mix(first ^ GOLDEN)
     x = (key * 0x9E3779B1 + first) & WORD
     x = x ^ (x >> 16)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..attend import NEG_INF
+from ..attend import NEG_INF, scaled_scores
 from ..call import AttentionCall
 from ..parts import Tiles
 from ..tiling import Tile, first_far, tiles
@@ -35,7 +35,7 @@ def far(
         keys = tile.far_keys(query.device)
         number = torch.full_like(line, (tile.start - tile.skip + (call.causal_offset or 0)) // call.parameters.tile)
         seen = None if key_mask is None else key_mask[:, None, keys]  # [B, 1, F]
-        scores = _scores(query[:, :, tile.start : tile.stop] * call.scale, key[:, :, keys])  # [B, H, rows, F]
+        scores = scaled_scores(query[:, :, tile.start : tile.stop], key[:, :, keys], call.scale)  # [B, H, rows, F]
         total = _row_sums(
             scores, seen, lse[:, :, tile.start : tile.stop], first_word(call.parameters.seed, line, number)
         )
@@ -72,12 +72,6 @@ def chances(weight: Tensor, tile: Tile) -> Tensor:
             found.append(strip + (before + LEAST_CHANCE**2))
             before = before + strip.amax(2, keepdim=True)
     return torch.cat(found, 2).clamp_(max=1.0)
-
-
-def _scores(query: Tensor, key: Tensor) -> Tensor:
-    batch, heads, rows, _ = query.shape
-    grouped = query.reshape(batch, key.shape[1], -1, query.shape[-1])
-    return (grouped @ key.transpose(-1, -2)).view(batch, heads, rows, -1)
 
 
 def _row_sums(scores: Tensor, seen: Tensor | None, near: Tensor, word: Tensor) -> Tensor:

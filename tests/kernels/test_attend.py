@@ -61,7 +61,7 @@ def test_attend_and_backward(
 
 
 def _portable_backward(grad_out, query, key, value, weight, scale, lse, delta, causal, out):  # type: ignore[no-untyped-def]
-    scores = module._scores(query, key, scale)
+    scores = module.scaled_scores(query, key, scale)
     scores = scores if weight is None else scores + weight
     if causal:
         scores = scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).triu(1), NEG_INF)

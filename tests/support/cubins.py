@@ -30,7 +30,7 @@ from hyperrewrite.kernels.fused.buckets import (
     place_rows,
     sort_chunks,
 )
-from hyperrewrite.kernels.fused.config import Device, Phase, attend_registers
+from hyperrewrite.kernels.fused.config import Device, Phase, attend_registers, span_of
 from hyperrewrite.kernels.fused.configure import config_of, exact_config_of
 from hyperrewrite.kernels.fused.exact import attend_exactly
 from hyperrewrite.kernels.fused.generated import module_of
@@ -84,7 +84,7 @@ def build(target: str, dtype: torch.dtype, features: int, causal: bool, length: 
         "SKETCH_RANGE": launch.SKETCH_RANGE, "SKETCH_MOST": launch.SKETCH_MOST, "PACKED": target != "gfx942",
         "WORDS": launch.WORDS, "COUNT": launch.PREPARED, "DENSE": launch.DENSE,
     }  # fmt: skip
-    search = {"KEYS": config.search.keys, "STAGES": config.search.stages, "SPAN": launch.span_of(config.search)}
+    search = {"KEYS": config.search.keys, "STAGES": config.search.stages, "SPAN": span_of(config.search)}
     rows = []
     for kernel, more, warps in (
         (prepare_keys, {}, sizes.prepare_warps(wide, dtype)),
@@ -170,7 +170,7 @@ def build_sample(dtype: torch.dtype, features: int, causal: bool) -> list[dict[s
         "POWER": sampling.POWER, "MARGIN": sampling.MARGIN, "REFERENCE": sampling.REFERENCE, "STRIDE": sampling.STRIDE,
         "STRIP": sampling.STRIP, "LEAST": 2.0**-20, "LEAST_SPREAD": 0.0625, "MOST_SPREAD": 1e12, "PACKED": True,
         "ROOM": config.room, "WORDS": config.words, "PLAIN": config.plain, "STEPS": sampling.PREPARED,
-        "SPAN": min(16 * config.search.warps, config.search.keys // 2),
+        "SPAN": span_of(config.search),
     }  # fmt: skip
     rows = []
     for kernel, phase in (

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...call import AttentionCall
 from ...fused.arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
-from ...fused.config import Phase, device_of
+from ...fused.config import Phase, device_of, span_of
 from ...lsh import DRAWS
 from .. import LEAST_CHANCE, LEAST_SPREAD, MOST_SPREAD, REFERENCE, STRIDE, STRIP
 from .attention import attend_sample
@@ -62,9 +62,7 @@ def config_of(dtype: torch.dtype, widest: int) -> Config:
     """For heads whose query or value has `widest` features at most."""
     if dtype == torch.float32 or widest > 128:
         return Config(Phase(32, 8, 2), Phase(64, 8, 2), Phase(32, 8, 2), plain=32, registers=None)
-    if widest > 64:
-        return Config(*PHASES, plain=32)
-    return Config(*PHASES)
+    return Config(*PHASES, plain=32 if widest > 64 else 64)
 
 
 def sampled(
@@ -134,7 +132,7 @@ def sampled(
             price_keys[grid](
                 query_sketch, bias, key_sketch, spread, bits, heads, group, *edges, sketch_rows, *draws,
                 KEYS=config.search.keys, STAGES=config.search.stages, num_warps=config.search.warps,
-                SPAN=min(16 * config.search.warps, config.search.keys // 2), PAD_D=wide, PACKED=is_packed,
+                SPAN=span_of(config.search), PAD_D=wide, PACKED=is_packed,
                 MARGIN=MARGIN**2, POWER=POWER, LEAST=LEAST_CHANCE, **tile,
             )  # fmt: skip
             attend_sample[grid](

@@ -10,16 +10,8 @@ import triton.language as tl
 
 from ...fused.geometry import near_keys, near_steps, tile_edges
 from ...fused.online import load_rows
+from ...fused.search import sum_up
 from .draws import stream_words
-
-
-@triton.jit
-def _sum_up(peak, total, scores, scale):
-    """Add the weights of scores [R, N] (−inf: not read), which `scale` > 0 makes log2 units."""
-    higher = tl.maximum(peak, tl.max(scores, 1) * scale)
-    base = tl.where(higher == float("-inf"), 0.0, higher)
-    total = total * tl.exp2(peak - base) + tl.sum(tl.exp2(scores * scale - base[:, None]), 1)
-    return higher, total
 
 
 @triton.jit
@@ -97,7 +89,7 @@ def sum_rows(
         allowed = seen[None, :]
         if CAUSAL:
             allowed = allowed & (key[None, :] <= (query + offset)[:, None])
-        peak, total = _sum_up(peak, total, tl.where(allowed, scores, float("-inf")), scale)
+        peak, total = sum_up(peak, total, tl.where(allowed, scores, float("-inf")), scale)
     far = low - sinks + limit - high
     first, _ = stream_words(seed, TAG, head, place + first_tile)
     shift = (first & (STRIDE - 1)).to(tl.int32)

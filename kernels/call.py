@@ -12,6 +12,7 @@ from .lifted import Lifted
 from .parameters import EMPTY_ROWS, Parameters
 
 INDEX_TYPES = (torch.int64, torch.int32)
+PAIRS = ("bias", "replaced")  # tensors of the op over pairs of a query and a key; they may lack leading dims
 
 
 @dataclass(frozen=True, slots=True)

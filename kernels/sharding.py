@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from . import ops
+from .call import PAIRS
 
 OPERANDS = ("query", "key", "value", "grad_out", "grad_lse", "out", "lse", "grad_query", "grad_key", "grad_value")
 BATCH, HEAD = 0, 1
@@ -61,7 +62,7 @@ def _placed(axis: int | None, results: list[str], shapes: dict[str, tuple[int, .
         if name in OPERANDS:
             return Shard(axis)
         # Masks and biases: [B or 1, …], and [B or 1, H or 1, n, n] of pairs, which may lack leading dims.
-        of_pairs = name in ("bias", "replaced")
+        of_pairs = name in PAIRS
         dim = axis + len(shapes[name]) - 4 if of_pairs else axis
         whole = shapes["query"][axis]
         has = dim >= 0 and (of_pairs or axis == BATCH) and shapes[name][dim] == whole

@@ -102,6 +102,29 @@ def test_backward_is_mapped(shape: tuple[int, ...], shared: bool) -> None:
             torch.testing.assert_close(mine[k], theirs, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("dim", [0, 1, None])
+def test_backward_with_replaced_scores(dim: int | None) -> None:
+    """Pairs whose score takes no gradient are mapped as a bias is."""
+    query, key, value, grad = (_draw(COUNT, BATCH, HEADS, N, 8) + k for k in range(4))
+    replaced = _draw(COUNT, 1, N, N) > 0.3
+
+    def backward(query: Tensor, key: Tensor, value: Tensor, replaced: Tensor, grad: Tensor) -> tuple[Tensor, ...]:
+        rules = {"scale": 0.4, "algorithm": "exact", "softcap": 3.0}
+        out, lse = torch.ops.hyper.attention(query, key, value, replaced=replaced, **rules)
+        return tuple(
+            torch.ops.hyper.attention_backward(
+                grad, None, query, key, value, None, None, out, lse, replaced=replaced, **rules
+            )[:3]
+        )
+
+    given = replaced[0] if dim is None else replaced.movedim(0, dim)
+    mapped = torch.vmap(backward, in_dims=(0, 0, 0, dim, 0))(query, key, value, given, grad)
+    for k in range(COUNT):
+        alone = backward(query[k], key[k], value[k], replaced[0 if dim is None else k], grad[k])
+        for mine, theirs in zip(mapped, alone, strict=True):
+            torch.testing.assert_close(mine[k], theirs, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("transform", ["grad", "jvp", "jacfwd"])
 def test_derivatives_inside_raise(transform: str) -> None:
     """None is better than a wrong one: PyTorch drops the tangents of such an operator without a word."""

@@ -28,6 +28,7 @@ from .softmaxes import Softmax, quotient_of, reduction
 from .spec import AttentionSite, Rejected, RejectionCode
 from .suspects import compares
 from .symbols import Roots, numbered, position, symbol
+from .views import Views
 from .vocabulary import VIEWS
 
 
@@ -81,6 +82,9 @@ def _quotient(flow: Dataflow, product: fx.Node, index: Index, found: Softmax, re
     if parts is None or view.tensor(quotient).shape != view.tensor(product).shape:
         message = f"exponentials meet the values, and {product.name} is not divided by their sum"
         raise Rejected(RejectionCode.PROBABILITIES_CHANGED, message, product)
+    if not _is_at(reading.evaluator.views, parts.dividend, index, product):
+        message = f"the rows of {product.name} are moved before the sum of their exponentials divides them"
+        raise Rejected(RejectionCode.PROBABILITIES_CHANGED, message, quotient)
     divisor = parts.divisor
     sizes = view.shape(divisor)
     place = tuple(ZERO if s == 1 else at for s, at in zip(sizes, index[len(index) - len(sizes) :], strict=True))
@@ -94,6 +98,20 @@ def _quotient(flow: Dataflow, product: fx.Node, index: Index, found: Softmax, re
         raise Rejected(RejectionCode.PROBABILITIES_ESCAPE, message, found.total)
     _check_gradients(flow, (*found.steps, *total.path, product), quotient)
     return quotient
+
+
+def _is_at(views: Views, node: fx.Node, index: Index, source: fx.Node) -> bool:
+    """Whether a node is views and casts of a source, each element at the place that it has in the source."""
+    place = index
+    while node is not source:
+        inner = views.view.op(node).get("input")
+        if views.view.op(node).word == "cast" and isinstance(inner, fx.Node):
+            node = inner
+        elif (step := views.step(node, place)) is not None:
+            node, place = step
+        else:
+            return False
+    return place == index
 
 
 def _check_gradients(flow: Dataflow, steps: Iterable[fx.Node], output: fx.Node) -> None:

@@ -223,7 +223,6 @@ def _divided_later(flow: Dataflow, node: fx.Node) -> Softmax | None:
         found is None
         or flow.written_after(node)
         or any((parts := quotient_of(view, user)) is not None and parts.dividend is node for user in node.users)
-        or any(view.op(user).word in VIEWS - {"cast"} for user in node.users)  # rows might not be those of the sum
     ):
         return None
     exp, kept = found

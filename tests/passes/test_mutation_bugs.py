@@ -36,6 +36,7 @@ WHOLE = "masks: the op takes key ranges and groups as int64, which cut fractions
 POSITION = "evaluate: positions beyond 256 are not all numbers of bfloat16, and yet were read as such"
 TO_TRUTH = "softmaxes: a cast to truth values between scores and exp was taken for one between numbers"
 BEHIND_LOGARITHMS = "softmaxes: logarithms of weights that are written in place before exp were taken as they had been"
+MOVED = "eager: rows of the product with the values, moved before the sum divides them, were taken for the sum's rows"
 WRAPPED = "masks: one more than the largest number of a dtype is its smallest"
 
 BUGS = Bugs()
@@ -55,6 +56,31 @@ def log_softmax_written_through_a_view(q: Tensor, k: Tensor, v: Tensor) -> Tenso
     logs = torch.log_softmax(q @ k.mT, -1)
     logs[..., 0].zero_()
     return logs.exp() @ v
+
+
+def exponentials_and_their_product(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    e = torch.exp(q @ k.mT / 8)
+    return e, e @ v
+
+
+@bug(MOVED)
+def heads_turned_before_the_sum_divides(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    e, product = exponentials_and_their_product(q, k, v)
+    b, h, n, d = product.shape
+    turned = product.reshape(b, 2, h // 2, n, d).transpose(1, 2).reshape(b, h, n, d)
+    return turned * e.sum(-1).reciprocal().unsqueeze(-1)
+
+
+@bug(MOVED)
+def rows_turned_before_the_sum_divides(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    e, product = exponentials_and_their_product(q, k, v)
+    return product.flip(-2) / e.sum(-1, keepdim=True)
+
+
+@still()
+def heads_turned_and_turned_back(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    e, product = exponentials_and_their_product(q, k, v)
+    return product.transpose(1, 2).transpose(1, 2) / e.sum(-1, keepdim=True)
 
 
 @bug(TO_TRUTH)

@@ -14,9 +14,18 @@ from torch.nn.functional import pad
 from . import far
 from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
 from .call import AttentionCall
-from .exact import Scoring, level_backward, span_backward, span_forward, span_row_backward, writes_all
+from .exact import (
+    Scoring,
+    is_one_call,
+    level_backward,
+    one_call_backward,
+    span_backward,
+    span_forward,
+    span_row_backward,
+)
 from .far import Far, Whole
 from .fused import forward as fused
+from .hidden import harmless, narrowed
 from .lifted import Lifted
 from .means import Table
 from .parts import Span, Tiles, without_bands
@@ -70,9 +79,9 @@ def forward(
         out, lse = done
         return _fill_empty(out, lse, value, call, key_mask), lse
     parts = make_plan(query, key, key_mask, call)
-    clean_key, clean_value = without_masked(key, key_mask), without_masked(value, key_mask)
     if (whole := _as_one_span(parts, call)) is not None:
-        out, lse = span_forward(query, clean_key, clean_value, whole, scoring)
+        whole, scoring = narrowed(whole, scoring)
+        out, lse = span_forward(query, *harmless(query, key, value, whole, scoring), whole, scoring)
     else:
         dtype = accumulation_dtype(query.dtype)
         flat_out = torch.zeros(batch * heads * n_q + 1, value_features, dtype=dtype, device=query.device)
@@ -80,8 +89,8 @@ def forward(
         # Contiguous once: every part gathers rows from these, and a model's q, k and v are strided views.
         wide = (
             query.to(dtype).contiguous(),
-            clean_key.to(dtype).contiguous(),
-            clean_value.to(dtype).contiguous(),
+            without_masked(key, key_mask).to(dtype).contiguous(),
+            without_masked(value, key_mask).to(dtype).contiguous(),
         )
         out = flat_out[:-1].view(batch, heads, n_q, value_features)
         lse = flat_lse[:-1].view(batch, heads, n_q)
@@ -140,9 +149,7 @@ def backward(
     count = key.shape[0] * key.shape[1] * key.shape[2] + 1
     sizes = ((batch * heads * n_q + 1, features), (count, features), (count, value.shape[-1]))
     flats = [torch.empty(size, dtype=dtype, device=query.device) for size in sizes]
-    grad_query, grad_key, grad_value = (
-        flat[:-1].view(like.shape) for flat, like in zip(flats, (query, key, value), strict=True)
-    )
+    grads = (flats[0][:-1].view(query.shape), flats[1][:-1].view(key.shape), flats[2][:-1].view(value.shape))
     grad_bias = None
     if bias is not None and needs_bias_grad:
         grad_bias = torch.zeros([1] * (4 - bias.dim()) + list(bias.shape), dtype=dtype, device=query.device)
@@ -150,22 +157,23 @@ def backward(
         key_mask = relevant_mask(key_mask)
         planned = make_plan(query, key, key_mask, call)
         parts = without_bands(planned)
-        wide = (
-            query.to(dtype),
-            without_masked(key, key_mask).to(dtype),
-            without_masked(value, key_mask).to(dtype),
-        )
+        scoring = _scoring(key_mask, bias, lifted, query, call, replaced)
+        whole = _as_one_span(parts, call)
+        if whole is not None:
+            whole, scoring = narrowed(whole, scoring)
+            parts = [] if whole.is_empty else [whole]
+            clean = harmless(query, key, value, whole, scoring, grad_out)
+        else:
+            clean = without_masked(key, key_mask), without_masked(value, key_mask)
+        wide = query.to(dtype), clean[0].to(dtype), clean[1].to(dtype)
         if len(parts) > 1:  # tiles gather rows, each part again
             wide = (wide[0].contiguous(), wide[1].contiguous(), wide[2].contiguous())
-        scoring = _scoring(key_mask, bias, lifted, query, call, replaced)
         empty = lse == NEG_INF
         wide_grad, wide_out = _without_empty(grad_out.to(dtype), empty), _without_empty(out.to(dtype), empty)
         grad_lse = None if grad_lse is None else grad_lse.to(dtype).masked_fill(empty, 0.0)
-        grads = (grad_query, grad_key, grad_value)
-        whole = _as_one_span(parts, call)
         by_rows = whole is not None and _wants_rows(scoring, grad_bias, lse, dtype)
-        is_fresh = whole is not None and not by_rows and writes_all(whole, scoring, query)
-        if not is_fresh:
+        is_one = whole is not None and not whole.is_empty and not by_rows and is_one_call(whole, scoring, query)
+        if not is_one:
             for flat in flats:
                 flat.zero_()
         if whole is not None and by_rows:
@@ -177,9 +185,12 @@ def backward(
             delta = delta if grad_lse is None else delta - grad_lse
         given = wide_out if grad_lse is None else None
         wide_lse = lse.to(dtype)
+        if whole is not None and is_one:
+            grads = one_call_backward(wide_grad, *wide, whole, scoring, wide_lse, delta, given)
+            parts = []
         for part in parts:
             if isinstance(part, Span):
-                span_backward(wide_grad, *wide, part, scoring, wide_lse, delta, grads, given, is_fresh)
+                span_backward(wide_grad, *wide, part, scoring, wide_lse, delta, grads, given)
             else:
                 assert delta is not None
                 _tiles_backward(wide_grad, *wide, part, call.scale, wide_lse, delta, (flats[0], flats[1], flats[2]))
@@ -203,9 +214,9 @@ def backward(
         for flat in flats:
             flat.zero_()
     return (
-        grad_query.to(query.dtype).contiguous(),
-        grad_key.to(key.dtype).contiguous(),
-        grad_value.to(value.dtype).contiguous(),
+        grads[0].to(query.dtype).contiguous(),
+        grads[1].to(key.dtype).contiguous(),
+        grads[2].to(value.dtype).contiguous(),
         None if bias is None or grad_bias is None else grad_bias.reshape(bias.shape).to(bias.dtype).contiguous(),
     )
 

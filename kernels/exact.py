@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from .attend import (
     NEG_INF,
@@ -105,6 +106,10 @@ def span_forward(query: Tensor, key: Tensor, value: Tensor, span: Span, scoring:
     query [B, H, n_q, D], key [B, H_kv, n_k, D], value [B, H_kv, n_k, D_v]. Returns out [B, H, rows, D_v] in query's
     dtype, lse [B, H, rows] in the accumulation dtype; a query that sees nothing gives 0 and −inf.
     """
+    if span.is_empty:
+        shape = (query.shape[0], query.shape[1], span.query_stop - span.query_start)
+        lse = query.new_full(shape, NEG_INF, dtype=accumulation_dtype(query.dtype))
+        return query.new_zeros(*shape, value.shape[-1]), lse
     tile_query = query[:, :, span.query_start : span.query_stop]
     tile_key, tile_value = key[:, :, span.key_start : span.key_stop], value[:, :, span.key_start : span.key_stop]
     if _fuses(span, scoring, query) or _fuses_on_cuda(span, scoring, tile_query, tile_key, tile_value):
@@ -156,13 +161,11 @@ def span_backward(
     delta: Tensor | None,
     grads: tuple[Tensor, Tensor, Tensor],
     out: Tensor | None = None,
-    is_fresh: bool = False,
 ) -> None:
     """Add the span's share to grads = (query, key, value), in place; see `attend_backward` for lse, delta and out.
 
     lse and delta [B, H, n_q] and out are of whole rows over the whole sequence; grads have the inputs' shapes. Knows no
-    curve: such rows are recomputed whole. is_fresh: the span is the whole call and `writes_all`, and
-    grads hold nothing yet.
+    curve: such rows are recomputed whole.
     """
     if (stretches := _stretches(span, scoring, query)) is not None:
         for mine, piece in stretches:
@@ -183,29 +186,62 @@ def span_backward(
         for piece in _pieces(span):
             span_backward(grad_out, query, key, value, piece, scoring, lse, delta, grads, out)
         return
-    causal = fuses and span.causal_offset is not None and not _sees_all(span)
     for chunk in [span] if fuses else _query_chunks(span, scoring, query):
         rows, keys = slice(chunk.query_start, chunk.query_stop), slice(chunk.key_start, chunk.key_stop)
-        free = Span(chunk.query_start, chunk.query_stop, chunk.key_start, chunk.key_stop)
-        found = attend_backward(
-            grad_out[:, :, rows],
-            *_operands(free if fuses else chunk, scoring, query, key, value),
-            scoring.scale,
-            lse[:, :, rows],
-            None if delta is None else delta[:, :, rows],
-            causal,
-            None if out is None else out[:, :, rows],
-        )
+        found = _chunk_backward(grad_out, query, key, value, chunk, scoring, lse, delta, out, fuses)
         for grad, part, share in zip(grads, (rows, keys, keys), found, strict=True):
-            if is_fresh:
-                grad.copy_(share)
-            else:
-                grad[:, :, part] += share
+            grad[:, :, part] += share
 
 
-def writes_all(span: Span, scoring: Scoring, query: Tensor) -> bool:
-    """Whether `span_backward` writes every gradient of a span that is the whole call once."""
+def is_one_call(span: Span, scoring: Scoring, query: Tensor) -> bool:
+    """Whether `one_call_backward` knows the span."""
     return _fuses(span, scoring, query)
+
+
+def one_call_backward(
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    span: Span,
+    scoring: Scoring,
+    lse: Tensor,
+    delta: Tensor | None,
+    out: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of (query, key, value), new tensors, of a span of all queries; arguments as those of `span_backward`.
+
+    Keys outside the span get zeros. No gradient is copied where the span holds all keys.
+    """
+    found = _chunk_backward(grad_out, query, key, value, span, scoring, lse, delta, out, fuses=True)
+    around = (0, 0, span.key_start, key.shape[2] - span.key_stop)
+    return (found[0], pad(found[1], around), pad(found[2], around)) if any(around) else found
+
+
+def _chunk_backward(
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    chunk: Span,
+    scoring: Scoring,
+    lse: Tensor,
+    delta: Tensor | None,
+    out: Tensor | None,
+    fuses: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The chunk's share, of its own rows and keys; fuses: a causal mask is left to the kernel."""
+    rows = slice(chunk.query_start, chunk.query_stop)
+    free = Span(chunk.query_start, chunk.query_stop, chunk.key_start, chunk.key_stop)
+    return attend_backward(
+        grad_out[:, :, rows],
+        *_operands(free if fuses else chunk, scoring, query, key, value),
+        scoring.scale,
+        lse[:, :, rows],
+        None if delta is None else delta[:, :, rows],
+        fuses and chunk.causal_offset is not None and not _sees_all(chunk),
+        None if out is None else out[:, :, rows],
+    )
 
 
 def span_row_backward(

@@ -6,9 +6,9 @@ import math
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from . import ops as _ops  # registers hyper::attention
+from .forward_mode import MESSAGE, may_have_tangents
 from .parameters import Algorithm, Parameters, preset_values
 
 __all__ = ["hyper_attention"]
@@ -76,8 +76,8 @@ def hyper_attention(
     Returns out [..., H, n_q, D_v]; with return_lse also lse [..., H, n_q] float32. Rows without a key give zeros.
     Raises ValueError for arguments that do not fit.
     """
-    if _differentiates_forwards():
-        raise NotImplementedError("hyper_attention has no forward-mode derivative (torch.func.jvp, jacfwd)")
+    if may_have_tangents():
+        raise NotImplementedError(MESSAGE.format("hyper_attention"))
     rank = query.dim()
     if rank < 3 or key.dim() != rank or value.dim() != rank:
         raise ValueError(f"query, key and value must share a rank of 3 or more, not {rank}, {key.dim()}, {value.dim()}")
@@ -138,16 +138,6 @@ def hyper_attention(
     )
     out = out.reshape(*leading, *out.shape[2:])
     return (out, lse.reshape(*leading, lse.shape[2])) if return_lse else out
-
-
-def _differentiates_forwards() -> bool:
-    """Whether tangents may come with the tensors: PyTorch would drop them at the op without a word."""
-    if torch.compiler.is_compiling():
-        return False
-    if forward_ad._current_level >= 0:
-        return True
-    layers = torch._C._functorch.get_interpreter_stack() or ()
-    return any(layer.key() == torch._C._functorch.TransformType.Jvp for layer in layers)
 
 
 def _rank4(tensor: Tensor) -> Tensor:

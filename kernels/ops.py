@@ -13,6 +13,7 @@ from torch import Tensor
 from . import engine, vmapping
 from .call import AttentionCall, check_shapes, check_types
 from .curve import Curve
+from .forward_mode import refuse_tangents
 from .lifted import Lifted
 from .meter import notify
 from .parameters import Parameters
@@ -92,8 +93,9 @@ def attention(
     `bias`, beside which it is lost in rounding, or the fill of a "level" row. It changes no output. `rules`: the fields
     of `AttentionCall`, `Curve` and `Parameters`.
     Returns out [B, H, n_q, D_v], contiguous, in query's dtype, and lse [B, H, n_q] float32, −inf for empty rows.
-    Raises ValueError for shapes, dtypes and values that do not fit.
+    Raises ValueError for shapes, dtypes and values that do not fit, NotImplementedError for tensors with tangents.
     """
+    refuse_tangents("hyper::attention", (query, key, value, bias))
     lifted = Lifted.of(first_key, stop_key, query_group, key_group)
     check_types(query, key, value, key_mask, bias, lifted, replaced)
     check_shapes(query, key, value, key_mask, bias, lifted, replaced)
@@ -155,6 +157,7 @@ def attention_backward(
     lifted = Lifted.of(first_key, stop_key, query_group, key_group)
     call = call_of(query, key, bias, rules, lifted is not None)
     tensors = (grad_out, grad_lse, query, key, value, key_mask, bias, out, lse)
+    refuse_tangents("hyper::attention", tensors)
     with _without_autocast(query.device):
         grads = engine.backward(*tensors, call, bias_gradient, lifted, replaced)
     return (*grads[:3], query.new_empty(0) if grads[3] is None else grads[3])

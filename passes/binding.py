@@ -20,7 +20,7 @@ from .operands import best, candidates, shared_group
 from .probabilities import After
 from .score import REPLACED_FILL, MaskTerm, ScoreProgram, added_terms, is_absolute, largest_fill
 from .spec import AttentionSite, AttentionSpec, MaskSpec, Rejected, RejectionCode
-from .steps import Added, Kept, Levelled, ScoreStep, replayed, undoing
+from .steps import Added, Floored, Kept, Levelled, ScoreStep, replayed, undoing
 from .symbols import Roots
 from .views import Step
 
@@ -139,7 +139,7 @@ def _holds_fill(bias: Expr, dtype: torch.dtype) -> bool:
 def _may_hold_fills_alone(reading: Reading, mask: MaskSpec, bias: Expr | None) -> bool:
     """Whether a tensor that is added to the scores, or a mask that only a tensor says, may leave a row to its fills,
     which are added to scores that take a gradient."""
-    if mask.replaced is not None or (mask.other is not None and mask.empty_rows == "level"):
+    if mask.filled is not None or mask.replaced is not None or (mask.other is not None and mask.empty_rows == "level"):
         return True
     if bias is not None and any(isinstance(e, Number) and e.value >= -REPLACED_FILL for e in walk(bias)):
         return True  # large numbers of the other sign, as of a mask that is subtracted by mistake
@@ -324,13 +324,12 @@ def _biases_are_told_apart(reading: Reading, terms: tuple[MaskTerm, ...]) -> boo
 def _in_order(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, tuple[Expr, ...]]:
     """Biases and fills as one bias, as they were applied, and a mask of what stays −inf.
 
-    Raises Rejected where a fill is put in the place of a score that it would not swallow if it were added.
+    Where a fill is put in the place of a score that it would not swallow if it were added, such pairs are kept apart.
     """
     # A fill that is put in a score's place is an added one where a score added to it is lost in rounding.
     lost = not _fills_add_up(reading, terms)
     if not all(t.added or (lost and is_absolute(t.fill, reading.dtype)) for t in _soft(terms)):
-        origin = reading.evaluator.softmax
-        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, "masks of different kinds meet", origin)
+        return _filled(reading, terms)
     steps = reading.program.steps
     hard: list[MaskTerm] = []
     soft: list[ScoreStep] = []
@@ -345,6 +344,21 @@ def _in_order(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, 
     mask = replace(mask, empty_rows="nan")  # two lowest numbers are −inf
     mask = replace(mask, replaced=_replaced(terms) if reading.trained else None)
     return mask, (replayed(tuple(soft), reading.dtype),)
+
+
+def _filled(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, tuple[Expr, ...]]:
+    """All that is done to scores as one bias, and the pairs whose score it stands in the place of.
+
+    Raises Rejected where rounding loses scores beside fills: which of them are lost the graph does not say.
+    """
+    steps = reading.program.steps
+    if torch.finfo(reading.dtype).bits <= 16:
+        message = "masks of different kinds meet in 16 bits, which round scores away"
+    elif reading.bare or not reading.program.curve.is_straight or any(isinstance(s, Floored | Levelled) for s in steps):
+        message = "masks of different kinds meet"
+    else:
+        return MaskSpec(empty_rows="nan", filled=_replaced(terms)), (replayed(steps, reading.dtype),)
+    raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
 
 
 def _hard_parts(step: ScoreStep, dtype: torch.dtype) -> tuple[tuple[Expr, ...], tuple[MaskTerm, ...]] | None:

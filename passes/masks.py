@@ -278,6 +278,8 @@ def lift(terms: tuple[MaskTerm, ...], roots: Roots, evaluator: Evaluator) -> Mas
 
 def as_tensor(mask: MaskSpec, roots: Roots) -> MaskSpec:
     """The same mask with all of it in `other`, as one tensor says it."""
+    if mask.filled is not None:  # it is in the bias
+        return mask
     i, j = (s if s is not None else sympy.Integer(0) for s in (roots.query_position, roots.key_position))
     kept: list[Expr] = [part for part in (mask.key_mask, mask.other) if part is not None]
     if mask.causal_offset is not None:

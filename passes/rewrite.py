@@ -28,6 +28,7 @@ from .emit import Emitter
 from .expression import Apply, Expr, Load, Number, walk
 from .masks import as_tensor
 from .purity import is_pure
+from .score import LOST
 from .spec import AttentionSite, AttentionSpec, Curve, Rejected, RejectionCode
 from .symbols import Roots
 from .vocabulary import SDPA, VIEWS
@@ -154,6 +155,8 @@ def _attention(
         query = _multiplied(emitter, query, factor, site, common)
     if site.spec.curve.term is not None:
         query, key, site = _with_term(emitter, query, key, site, common)
+    if site.spec.mask.filled is not None:
+        query, key, value = _with_fills(emitter, query, key, value, site, common)
     write = _sdpa if lowering.target == "sdpa" else _op
     out = write(emitter, view, site, lowering, (query, key, value), common)
     wanted = view.tensor(site.output).dtype
@@ -185,6 +188,8 @@ def call_dtype(view: CanonicalView, site: AttentionSite) -> torch.dtype:
     """What queries, keys and values are cast to for the call that is written."""
     held = [view.tensor(o.node).dtype for o in (site.query, site.key, site.value)]
     common = functools.reduce(torch.promote_types, [*held, *_term_dtypes(view, site)])
+    if site.spec.mask.filled is not None:  # without a gradient the bias fits into few bits (`_apart`)
+        return site.spec.score_dtype if site.coarse_rows else common
     if common == torch.float16 and holds_too_low(view, site.spec, common):
         return site.spec.score_dtype  # its lowest number swallows no score where kernels add in float32
     return common
@@ -209,6 +214,48 @@ def _with_term(
         query = emitter.call(operator.mul, query, spec.scale)
     query = emitter.call(torch.cat, (query, term), -1)
     return query, emitter.call(F.pad, key, (0, 1), value=1.0), replace(site, spec=replace(spec, scale=1.0))
+
+
+def _with_fills(
+    emitter: Emitter, query: fx.Node, key: fx.Node, value: fx.Node, site: AttentionSite, dtype: torch.dtype
+) -> tuple[fx.Node, fx.Node, fx.Node]:
+    """Keys and values twice, the second time with keys of zeros: a pair whose bias stands in the place of its score
+    sees the second alone (`_apart`), any other the first. Queries of zeros where all scores are lost in rounding, if
+    the bias is to be counted from its maximum."""
+    if site.distributed:
+        message = "masks of different kinds meet on distributed tensors"
+        raise Rejected(RejectionCode.PLACEMENT, message, site.anchor)
+    if dtype != site.spec.score_dtype:
+        lost = -LOST / torch.finfo(site.spec.score_dtype).eps
+        query = emitter.call(torch.where, emitter.call(operator.gt, _top(emitter, site.spec), lost), query, 0.0)
+    zeros = emitter.call(torch.zeros_like, key)
+    return query, emitter.call(torch.cat, (key, zeros), 2), emitter.call(torch.cat, (value, value), 2)
+
+
+def _top(emitter: Emitter, spec: AttentionSpec) -> fx.Node:
+    """The maximum of each row of the bias."""
+    assert spec.bias is not None
+    return emitter.method("amax", emitter.score_tensor(spec.bias), -1, keepdim=True)
+
+
+def _apart(emitter: Emitter, spec: AttentionSpec, bias: fx.Node, filled: Expr, dtype: torch.dtype) -> fx.Node:
+    """The bias of keys that stand twice (`_with_fills`), in this dtype.
+
+    Where that has fewer digits than the scores, it is counted from the maximum of the row, which softmax does not see:
+    a large number that is the same for all keys takes no digits from what is added to it.
+    """
+    if dtype != spec.score_dtype:
+        top = _top(emitter, spec)
+        known = emitter.call(operator.gt, top, float("-inf"))
+        bias = emitter.call(operator.sub, bias, emitter.call(torch.where, known, top, 0.0))
+        bias = _as_float(emitter, bias, dtype)
+    instead = emitter.score_tensor(filled)
+    halves = [
+        emitter.call(torch.where, instead, float("-inf"), bias),
+        emitter.call(torch.where, instead, bias, float("-inf")),
+    ]
+    count = emitter.size(spec.n_k)
+    return emitter.call(torch.cat, [emitter.method("expand", half, -1, -1, -1, count) for half in halves], -1)
 
 
 def _needs_strides(view: CanonicalView, flow: Dataflow, node: fx.Node, body: bool) -> bool:
@@ -253,7 +300,7 @@ def _sdpa(
 ) -> fx.Node:
     if site.distributed:
         raise Rejected(RejectionCode.DROPOUT, "dropout on distributed tensors", site.anchor)
-    if site.coarse_rows and (site.spec.mask.replaced is not None or not _keeps_rows(site)):
+    if site.coarse_rows and (_tells_pairs_apart(site) or not _keeps_rows(site)):
         message = "dropout, and a row may be left to large numbers that are added to its scores"
         raise Rejected(RejectionCode.DROPOUT, message, site.anchor)
     if not fits_sdpa(site):
@@ -280,6 +327,11 @@ def _sdpa(
             keep = emitter.call(operator.gt, bias, float("-inf"))
         out = emitter.call(torch.where, emitter.method("any", keep, -1, keepdim=True), out, float("nan"))
     return out
+
+
+def _tells_pairs_apart(site: AttentionSite) -> bool:
+    """Whether only some scores of a row take a gradient."""
+    return site.spec.mask.replaced is not None or site.spec.mask.filled is not None
 
 
 def _keeps_rows(site: AttentionSite) -> bool:
@@ -326,6 +378,8 @@ def _joined(emitter: Emitter, view: CanonicalView, site: AttentionSite, dtype: t
     spec, mask = site.spec, site.spec.mask
     if mask.other is None and spec.bias is not None:
         bias = emitter.score_tensor(spec.bias)
+        if mask.filled is not None:
+            return _apart(emitter, spec, bias, mask.filled, dtype)
         if holds_too_low(view, spec, dtype):  # what is finite stays finite
             lowest = emitter.method("clamp", bias, min=torch.finfo(dtype).min)
             bias = emitter.call(torch.where, emitter.call(operator.gt, bias, float("-inf")), lowest, bias)

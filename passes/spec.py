@@ -104,6 +104,8 @@ class MaskSpec:
                     the two only "level" scores take a gradient, that of equal weights.
     replaced        bool expression over (b, h, i, j): pairs whose score takes no gradient, as a finite fill stands in
                     its place. None where nothing tells it from a fill that is added.
+    filled          bool expression over (b, h, i, j): pairs whose bias stands in the place of their score, where no
+                    rounding loses the one beside the other. Where it is set the bias says the whole mask.
     """
 
     causal_offset: sympy.Expr | None = None
@@ -115,6 +117,7 @@ class MaskSpec:
     other: Expr | None = None
     empty_rows: str = "zero"
     replaced: Expr | None = None
+    filled: Expr | None = None
 
     @property
     def lifted(self) -> bool:
@@ -214,7 +217,7 @@ class AttentionSpec:
         """Every expression that becomes a tensor when the site is written."""
         mask = self.mask
         single = (
-            *(mask.key_mask, mask.first_key, mask.stop_key, mask.other, mask.replaced),
+            *(mask.key_mask, mask.first_key, mask.stop_key, mask.other, mask.replaced, mask.filled),
             *(self.bias, self.sink, self.curve.term, self.curve.height),
         )
         pairs = (expr for pair in mask.groups for expr in pair)
@@ -234,6 +237,7 @@ class AttentionSpec:
             groups=tuple((change(q), change(k)) for q, k in self.mask.groups),
             other=one(self.mask.other),
             replaced=one(self.mask.replaced),
+            filled=one(self.mask.filled),
         )
         factors = tuple(change(f) for f in self.factors)
         curve = replace(self.curve, term=one(self.curve.term), height=one(self.curve.height))

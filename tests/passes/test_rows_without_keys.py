@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 import torch
-from compared import assert_as_eager, site_of
-from graphs import Backend
+from compared import assert_as_eager, rejection_of, site_of
+from graphs import Backend, assert_same
 from hyperrewrite.passes.rewrite import Lowering, rewrite
 from hyperrewrite.passes.sites import find_sites
+from hyperrewrite.passes.spec import RejectionCode
 from torch import Tensor
 
 BATCH, HEADS, N, D = 2, 4, 24, 16
@@ -153,6 +154,26 @@ def gpt2(q: Tensor, k: Tensor, v: Tensor, row: Tensor, pad: Tensor, bias: Tensor
 @case()
 def added_and_filled_alike(q: Tensor, k: Tensor, v: Tensor, row: Tensor, pad: Tensor, bias: Tensor) -> Tensor:
     return torch.softmax((_scores(q, k) + torch.where(FUTURE, MIN, 0.0)).masked_fill(~pad, MIN), -1) @ v
+
+
+@case()
+def mild_fill_and_a_given_mask(q: Tensor, k: Tensor, v: Tensor, row: Tensor, pad: Tensor, bias: Tensor) -> Tensor:
+    """What is added ties with the fill: keys of the past keep their scores beside those of the future, which have
+    none."""
+    added = torch.where(pad, 0.0, -65504.0).detach().cumsum(1).to(q.dtype)
+    return torch.softmax(torch.where(FUTURE, -65504.0, _scores(q, k)) + added, -1) @ v
+
+
+@case()
+def bias_behind_a_mild_fill(q: Tensor, k: Tensor, v: Tensor, row: Tensor, pad: Tensor, bias: Tensor) -> Tensor:
+    """The bias tells the keys of a row without keys apart, and takes a gradient there; the scores do not."""
+    return torch.softmax(_scores(q, k).masked_fill(~row, -1e4) + bias, -1) @ v
+
+
+@case()
+def mild_fills_one_behind_the_other(q: Tensor, k: Tensor, v: Tensor, row: Tensor, pad: Tensor, bias: Tensor) -> Tensor:
+    scores = (_scores(q, k).masked_fill(FUTURE, -1e4) + (1 - pad.to(q.dtype)) * -1e4) * 0.5
+    return torch.softmax(scores.masked_fill(~row, -1e9) + bias, -1) @ v
 
 
 @case(left="masked scores are clamped")
@@ -294,6 +315,39 @@ def test_half_precision_loses_scores_beside_a_mild_fill(function: Callable[..., 
     q, k, v, _, pad, _ = _inputs(dtype, HEADS, gradients=False)
     backend = assert_as_eager(function, (q * 0.5, k, v, pad), tolerance=8 * torch.finfo(dtype).eps)
     assert site_of(backend).spec.bias is None
+
+
+def _as_inductor(q: Tensor, k: Tensor, v: Tensor, row: Tensor, pad: Tensor, added: Tensor) -> Tensor:
+    """GPT-2's masks as Inductor knows them: a fill in 16 bits, and a mask in float32."""
+    scores = torch.where(row & ~FUTURE, _scores(q, k), torch.finfo(q.dtype).min if q.dtype == torch.float16 else -2e4)
+    return torch.softmax(scores + added, -1).to(q.dtype) @ v
+
+
+@pytest.mark.parametrize("low", [-65504.0, -1e4, MIN, -math.inf])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_fill_in_half_precision_and_a_mask_in_float32(dtype: torch.dtype, low: float) -> None:
+    """Fills tie in float32, where a score counts beside them: those that are there are read, those replaced are not."""
+    q, k, v, row, pad, bias = _inputs(dtype, HEADS, gradients=False)
+    added = bias.float() + torch.zeros(BATCH, 1, 1, N).masked_fill(~pad, low)
+    if not math.isinf(low):  # the gradient of a row that is NaN is nobody's
+        backend = assert_as_eager(_as_inductor, (q, k, v, row, pad, added), tolerance=8 * torch.finfo(dtype).eps)
+        assert site_of(backend).spec.mask.filled is not None
+    torch._dynamo.reset()
+    with torch.no_grad():
+        assert_same(
+            torch.compile(_as_inductor, backend=(inference := Backend()))(q, k, v, row, pad, added),
+            _as_inductor(q, k, v, row, pad, added),
+            tolerance=8 * torch.finfo(dtype).eps,
+        )
+    assert _names(inference) == ["scaled_dot_product_attention"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_mild_fill_and_a_mask_in_half_precision_stay(dtype: torch.dtype) -> None:
+    """Near miss: which scores are lost beside fills, rounding says."""
+    q, k, v, row, pad, bias = _inputs(dtype, HEADS)
+    backend = assert_as_eager(_as_inductor, (q, k, v, row, pad, bias), tolerance=1e-5)
+    assert rejection_of(backend) is RejectionCode.UNSUPPORTED_SCORE
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

@@ -725,9 +725,9 @@ def replaced_then_added(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor
     return torch.softmax(scores + (1.0 - mask.bool()[:, None, None, :].float()) * low, dim=-1) @ v
 
 
-@miss("replaced_then_added", padded(), code="unsupported_score")
+@miss("replaced_then_added", padded(), words="full, bias", empty_rows="nan")
 def replaced_mildly_then_added(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    """−1e4 put in place does not swallow what is added to it: a row without keys is no plain mean."""
+    """−1e4 put in place does not swallow what is added to it: keys stand twice, with −1e4 and with a score."""
     n = q.shape[-2]
     scores = (q @ k.mT).masked_fill(torch.ones(n, n, dtype=torch.bool).triu(0), -1e4)
     return torch.softmax(scores + (1.0 - mask.bool()[:, None, None, :].float()) * -1e30, dim=-1) @ v

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -108,3 +109,47 @@ def test_lengths_of_two_calls_stay_apart() -> None:
         assert_same(gradients(compiled, inputs(*lengths)), gradients(both, inputs(*lengths)))
     first, second = backend.graphs[-1].findings().sites
     assert len({first.spec.n_q, first.spec.n_k, second.spec.n_k}) == 3
+
+
+CHUNKS = (9, 8, 11, 1, 1)  # a prompt in three chunks, then two tokens
+
+
+def _chunked(model: Callable[..., Any], ids: Tensor, mask: Tensor | None) -> Tensor:
+    """The logits of a text that goes in chunk by chunk, its keys and values kept in a DynamicCache."""
+    transformers = pytest.importorskip("transformers")
+    cache, outs, past = transformers.DynamicCache(), [], 0
+    for count in CHUNKS:
+        now = past + count
+        padding = {} if mask is None else {"attention_mask": mask[:, :now]}
+        outs.append(model(input_ids=ids[:, past:now], past_key_values=cache, use_cache=True, **padding).logits)
+        past = now
+    return torch.cat(outs, 1)
+
+
+@pytest.mark.parametrize(
+    ("implementation", "padded", "dynamic"), [("eager", True, None), ("sdpa", False, True), ("sdpa", True, None)]
+)
+def test_a_dynamic_cache_of_transformers(implementation: str, padded: bool, dynamic: bool | None) -> None:
+    """Every layer of every graph is a site, and says where its chunk begins."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=64, attn_implementation=implementation,
+    )  # fmt: skip
+    model, ids, mask = transformers.LlamaForCausalLM(config).eval(), torch.randint(0, 64, (2, sum(CHUNKS))), None
+    if padded:
+        mask = torch.ones_like(ids)
+        mask[0, :3] = 0
+    torch._dynamo.reset()
+    backend = Backend()
+    with torch.no_grad():
+        compiled = torch.compile(model, backend=backend, fullgraph=True, dynamic=dynamic)
+        found, wanted = (_chunked(run, ids, mask)[:, 3:] for run in (compiled, model))  # no row without keys
+    assert_same(found, wanted)
+    reports = [analysis.report for analysis in backend.analyses]
+    assert all(report.site_count == 2 and not report.rejections for report in reports)
+    specs = [row.spec for report in reports for row in report.sites]
+    assert any("causal with offset s" in spec for spec in specs)  # one graph for chunks behind any length
+    if padded:
+        assert all("key padding" in spec for spec in specs)

@@ -93,6 +93,12 @@ def sunk(
     return Sunk(result, {name: here[operand].name for name, operand in ends.items()}, tuple(extra))
 
 
+def leaves_of(caller: Dataflow, operand: fx.Node) -> list[fx.Node]:
+    """What an operand is made from by steps that a body may take over; itself where there are none."""
+    found = _steps(caller, operand)
+    return [operand] if found is None else found[1]
+
+
 def _steps(caller: Dataflow, operand: fx.Node) -> tuple[list[fx.Node], list[fx.Node]] | None:
     """The steps that make an operand, and what they start from; None where there are none that may run again."""
     steps: dict[fx.Node, None] = {}

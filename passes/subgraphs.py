@@ -21,7 +21,7 @@ from .expand import expand
 from .held import Triangle, held_tensors
 from .modes import PLAIN, Mode, modes_of
 from .rewrite import EXACT_OP, Lowering, drop_dead, rewrite
-from .sinking import Settled, Sunk, masks_read, settle, sunk
+from .sinking import Settled, Sunk, leaves_of, masks_read, settle, sunk
 from .sites import Findings, find_sites
 from .spec import AttentionSite, Rejected, Rejection, RejectionCode, Source
 
@@ -182,8 +182,8 @@ class Program:
         root = self._part(module, mode)
         held = held_tensors(module, example_inputs)
         self._follow(root, held)
-        outside = Dataflow(CanonicalView(root.module))
-        changed = [self._sink(root, part, outside) for part in self._parts.values()]
+        wanted = self._wanted()
+        changed = [self._sink(part, wanted[id(part)]) for part in reversed(self._parts.values())]  # callers first
         if any(changed):
             self._follow(root, held)
 
@@ -194,25 +194,41 @@ class Program:
         for part in self._parts.values():
             part.held = {name: held[at] for name, at in self._agreed(part).items() if at in held}
 
-    def _sink(self, root: Part, part: Part, outside: Dataflow) -> bool:
-        """Let a body make the masks that it takes from the outermost graph; whether there were any."""
+    def _wanted(self) -> dict[int, set[str]]:
+        """The placeholders of each part, by its id, that masks are read from, its own or those of its bodies."""
+        wanted: dict[int, set[str]] = {}
+        for part in self._parts.values():  # bodies come before what runs them
+            names = {node.name for node in masks_read(part.findings)}
+            flow = Dataflow(CanonicalView(part.module))
+            for call, body in zip(part.calls, part.bodies, strict=True):
+                inside = body.module.graph.find_nodes(op="placeholder")
+                for node, operand in zip(inside, call.operands or (), strict=False):
+                    if node.name in wanted[id(body)] and isinstance(operand, fx.Node):
+                        names |= {leaf.name for leaf in leaves_of(flow, operand) if leaf.op == "placeholder"}
+            wanted[id(part)] = names
+        return wanted
+
+    def _sink(self, part: Part, names: set[str]) -> bool:
+        """Let a body make the masks that it takes from the graph that runs it; whether there were any."""
+        by_path = {run.path: run for run in self._runs}
         runs = [run for run in self._runs if run.part is part]
-        if any(len(run.path) != 1 or run.operators[0] not in SINKING or not run.rewritten for run in runs):
+        if any(not run.path or run.operators[-1] not in SINKING or not run.rewritten for run in runs):
             return False
-        masks = masks_read(part.findings)
-        if not masks:
+        callers = [by_path[run.path[:-1]].part for run in runs]
+        if not names or any(caller is not callers[0] for caller in callers):
             return False
         placeholders = part.module.graph.find_nodes(op="placeholder")
-        calls = [dict(zip(placeholders, root.calls[run.path[0]].operands or (), strict=True)) for run in runs]
-        wanted = {
-            node.name: operand
-            for node in masks
-            if isinstance(operand := calls[0][node], fx.Node) and all(other[node] is operand for other in calls)
-        }
+        operands = [callers[0].calls[run.path[-1]].operands or () for run in runs]
+        calls = [dict(zip(placeholders, one, strict=True)) for one in operands]
         shared = [
             operand if all(other[node] is operand for other in calls) else None for node, operand in calls[0].items()
         ]
-        found = sunk(part.module, wanted, shared, outside)
+        wanted = {
+            node.name: operand
+            for node, operand in zip(placeholders, shared, strict=True)
+            if node.name in names and isinstance(operand, fx.Node)
+        }
+        found = sunk(part.module, wanted, shared, Dataflow(CanonicalView(callers[0].module)))
         if found is None:
             return False
         part.sunk, part.module, part.calls = found, found.module, calls_of(found.module)
@@ -369,10 +385,12 @@ class _Writer:
             done = None
         if done is None and not bodies:
             return part.original, refused
-        module = done.module if done is not None else rewrite(part.original, ()).module
-        if done is not None and part.sunk is not None:
-            self._settled[id(module)] = settle(module, part.sunk)
+        passes_on = part.sunk is not None and any(id(made) in self._settled for made in bodies.values())
+        came = part.module if passes_on else part.original
+        module = done.module if done is not None else rewrite(came, ()).module
         self._install(module, bodies)
+        if part.sunk is not None and (done is not None or passes_on):
+            self._settled[id(module)] = settle(module, part.sunk)
         return module, refused
 
     def _install(self, module: fx.GraphModule, bodies: Mapping[str, fx.GraphModule]) -> None:

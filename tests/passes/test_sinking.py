@@ -147,6 +147,56 @@ def test_dropout_is_not_drawn_twice() -> None:
     check(model, torch.randn(2, N, 8, dtype=torch.float64))
 
 
+def nested(x: Tensor, mask: Tensor) -> Tensor:
+    """A checkpointed block of a checkpointed layer."""
+
+    def block(x: Tensor, mask: Tensor) -> Tensor:
+        return x * 2 + checkpointed(x, mask)
+
+    return checkpoint(block, x, mask, use_reentrant=False)
+
+
+def thrice(x: Tensor, mask: Tensor) -> Tensor:
+    return checkpoint(nested, x, mask, use_reentrant=False)
+
+
+@pytest.mark.parametrize("run", [nested, thrice])
+@pytest.mark.parametrize(("make", "words"), [(causal, "causal"), (added, "causal"), (windowed, "sliding window 5")])
+def test_bodies_in_bodies(run: Run, make: Callable[[Tensor], Tensor], words: str) -> None:
+    analysis = check(twice(run, make), torch.randn(2, N, 8, dtype=torch.float64))
+    assert specs(analysis) == [words] * 2
+    module, depth = analysis.module, 0
+    while found := calls(module):
+        assert all(value(node).dim() < 2 or value(node).shape[-1] != N for call in found for node in tensors(call))
+        module, depth = bodies(module)[0], depth + 1
+    assert depth == (3 if run is thrice else 2)
+
+
+def test_a_mask_that_is_made_half_way() -> None:
+    """Its steps stand in two graphs, and both layers of the block read them."""
+
+    def block(x: Tensor, mask: Tensor) -> Tensor:
+        later = mask & torch.ones(N, N, dtype=torch.bool).triu(-4)
+        return checkpointed(x, later) + checkpointed(x * 2, mask)
+
+    def model(x: Tensor) -> Tensor:
+        return x + checkpoint(block, x, causal(x), use_reentrant=False)
+
+    assert specs(check(model, torch.randn(2, N, 8, dtype=torch.float64))) == ["sliding window 5", "causal"]
+
+
+def test_a_mask_of_any_values_stays_an_argument_of_bodies_in_bodies() -> None:
+    """Near miss: two bodies deep it is a tensor too, and nobody makes it twice."""
+    noise = torch.randn(N, N)
+    analysis = check(
+        twice(nested, lambda x: (noise > 0.3) | torch.eye(N, dtype=torch.bool)),
+        torch.randn(2, N, 8, dtype=torch.float64),
+    )
+    assert specs(analysis) == ["full, mask tensor"] * 2
+    for body in bodies(analysis.module):
+        assert all("or_" not in name for part in (body, *bodies(body)) for name in called(part))
+
+
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
 def test_gradient_checkpointing_of_transformers(implementation: str) -> None:
     """The same sites with and without it, estimated alike; output and gradients of the exact ones as in eager."""

@@ -96,7 +96,7 @@ def plans(draw: st.DrawFn) -> Plan:
         transposed=draw(st.sampled_from(["transpose", "permute", "mT", "swapaxes"])),
         scale=draw(st.sampled_from(["none", "div", "mul", "query", "both", "in_place", "tensor", "double", "head"])),
         masks=tuple(masks),
-        fill=draw(st.sampled_from(["min", "-inf", "1e30"])),
+        fill=draw(st.sampled_from(["min", "-inf", "1e30", "2e4"])),
         softmax=softmax,
         cap=draw(st.sampled_from(["", "", "", "tanh", "float"])),
         clamp=draw(st.sampled_from(["", "", "", "both", "floor", "ceiling", "shifted"])),
@@ -356,7 +356,7 @@ def _after(plan: Plan, weights: Tensor, padding: Tensor, given: Tensor) -> Tenso
 
 def _masked(plan: Plan, scores: Tensor, padding: Tensor, given: Tensor, bias: Tensor) -> Tensor:
     n, m = scores.shape[-2:]
-    low = {"min": torch.finfo(scores.dtype).min, "-inf": -math.inf, "1e30": -1e30}[plan.fill]
+    low = {"min": torch.finfo(scores.dtype).min, "-inf": -math.inf, "1e30": -1e30, "2e4": -2e4}[plan.fill]
     for kind in plan.masks:
         rows, keys = torch.arange(n)[:, None], torch.arange(m)[None, :]
         if plan.odd == "anti_causal":

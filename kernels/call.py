@@ -25,9 +25,11 @@ class AttentionCall:
     causal_offset  query i sees key j iff j <= i + causal_offset; None = every key.
     sliding_window additionally j > i + causal_offset - sliding_window; needs causal_offset.
     curve          what scale·query·key goes through before the bias: softcap and clamp.
-    empty_rows     what a query without a visible key gives: "zero", "nan", or the mean of all n_k values: "mean" where
-                   a number stands in the place of its scores, which take no gradient; "level" where one large number
-                   was added to them: rounding made them equal, and each takes the gradient of equal weights.
+    empty_rows     what a query without a visible key gives: "zero", NaN, or the mean of all n_k values. "mean" where a
+                   number stands in the place of its scores, which take no gradient; "level" where one large number
+                   was added to them: rounding made them equal, and each takes the gradient of equal weights. So too
+                   NaN: "nan" where −inf stands in their place, and NaN is the gradient of values alone; "nan_added"
+                   where it was added, and NaN is the gradient of that query and of all keys as well.
     has_bias       an additive bias comes with the tensors.
     has_lifted     key ranges or groups (`Lifted`) come with the tensors.
     parameters     the algorithm and how it estimates.

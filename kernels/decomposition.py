@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .parameters import NAN_ROWS
+
 NEG_INF = float("-inf")
 
 
@@ -76,7 +78,7 @@ def attention(
     out = weights @ value / torch.where(empty, 1.0, total)
     if empty_rows in ("mean", "level"):
         out = torch.where(empty, value.mean(-2, keepdim=True), out)
-    elif empty_rows == "nan":
+    elif empty_rows in NAN_ROWS:
         out = torch.where(empty, float("nan"), out)
     lse = torch.where(empty, NEG_INF, torch.log(total) + largest).squeeze(-1)
     return out.to(query.dtype), lse.to(torch.float32)

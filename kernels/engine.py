@@ -28,6 +28,7 @@ from .fused import forward as fused
 from .hidden import harmless, narrowed
 from .lifted import Lifted
 from .means import Table
+from .parameters import NAN_ROWS
 from .parts import Span, Tiles, without_bands
 from .planning import (
     TILE_BUDGET,
@@ -244,14 +245,14 @@ def _fill_empty(out: Tensor, lse: Tensor, value: Tensor, call: AttentionCall, ke
     empty = (lse == NEG_INF).unsqueeze(-1)
     if empty.device.type == "cpu" and not bool(empty.any()):
         return out
-    if call.empty_rows == "nan":
+    if call.empty_rows in NAN_ROWS:
         return out.masked_fill(empty, float("nan"))
     mean = value.to(accumulation_dtype(value.dtype)).mean(2, keepdim=True).to(out.dtype)
     return torch.where(empty, mean.repeat_interleave(out.shape[1] // value.shape[1], 1), out)
 
 
 def _empty_backward(grad_out: Tensor, empty: Tensor, grads: tuple[Tensor, Tensor, Tensor], call: AttentionCall) -> None:
-    """What the rows without a key pass on: "mean" a share to every value; "nan" NaN, as softmax over −inf does."""
+    """What the rows without a key pass on: "mean" a share to every value; the others NaN, as softmax over −inf does."""
     if call.empty_rows == "zero" or (empty.device.type == "cpu" and not bool(empty.any())):
         return
     grad_query, grad_key, grad_value = grads
@@ -262,9 +263,10 @@ def _empty_backward(grad_out: Tensor, empty: Tensor, grads: tuple[Tensor, Tensor
         return
     nan = float("nan")
     touched = empty.any(-1).reshape(batch, kv_heads, -1).any(-1)[:, :, None, None]
-    grad_query.masked_fill_(empty.unsqueeze(-1), nan)
-    grad_key.masked_fill_(touched, nan)
     grad_value.masked_fill_(touched, nan)
+    if call.empty_rows == "nan_added":
+        grad_query.masked_fill_(empty.unsqueeze(-1), nan)
+        grad_key.masked_fill_(touched, nan)
 
 
 def _level_backward(

@@ -14,6 +14,7 @@ from torch import Tensor
 from .attend import accumulation_dtype
 from .call import AttentionCall
 from .lifted import Lifted, seen_by_some
+from .parameters import NAN_ROWS
 from .planning import count_keys, whole_plan
 
 
@@ -113,7 +114,7 @@ def exact_rows(observation: Observation, rows: Tensor) -> Tensor:
     scores = scores if bias is None else scores + bias
     scores = scores.masked_fill(~allowed, float("-inf"))
     empty = (scores == float("-inf")).all(-1, keepdim=True)
-    weights = torch.softmax(scores, -1).masked_fill(empty, float("nan") if call.empty_rows == "nan" else 0.0)
+    weights = torch.softmax(scores, -1).masked_fill(empty, float("nan") if call.empty_rows in NAN_ROWS else 0.0)
     out = (weights.reshape(batch, key.shape[1], -1, call.num_keys) @ value).view(batch, heads, count, -1)
     if call.empty_rows in ("mean", "level"):
         mean = seen.value.to(dtype).mean(2, keepdim=True).repeat_interleave(heads // key.shape[1], 1)

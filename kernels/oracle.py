@@ -18,6 +18,7 @@ from .call import AttentionCall
 from .hyper_oracle import hyper_log_weight
 from .lifted import Lifted
 from .lsh import Draws
+from .parameters import NAN_ROWS
 from .parts import Plan, Span, Tiles, without_bands
 from .sampling_oracle import sampling_log_weight
 
@@ -155,7 +156,7 @@ def dense_attention(
     scores = torch.where(empty, level if call.empty_rows == "level" else 0.0, scores)
     lse = torch.logsumexp(scores, -1).masked_fill(empty.squeeze(-1), NEG_INF)
     weights = torch.softmax(scores, -1)
-    rest = {"zero": torch.zeros_like(weights), "nan": torch.full_like(weights, float("nan"))}
+    rest = {"zero": torch.zeros_like(weights), **dict.fromkeys(NAN_ROWS, torch.full_like(weights, float("nan")))}
     weights = torch.where(empty, rest.get(call.empty_rows, weights), weights)
     return weights @ value, lse
 

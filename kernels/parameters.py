@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 Algorithm = Literal["exact", "paper", "hyper"]
-EmptyRows = Literal["zero", "mean", "level", "nan"]
+EmptyRows = Literal["zero", "mean", "level", "nan", "nan_added"]
 
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
 EMPTY_ROWS: tuple[str, ...] = get_args(EmptyRows)
+NAN_ROWS = ("nan", "nan_added")  # of them those that give NaN
 
 # Keys from which an algorithm estimates. hyper: where it was measured to be as fast as exact attention
 # (docs/performance.md). paper: where the published recursion ends.

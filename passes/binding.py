@@ -19,7 +19,7 @@ from .masks import lift, may_have_empty_rows, parts
 from .operands import best, candidates, shared_group
 from .probabilities import After
 from .score import REPLACED_FILL, MaskTerm, ScoreProgram, added_terms, is_absolute, largest_fill
-from .spec import AttentionSite, AttentionSpec, MaskSpec, Rejected, RejectionCode
+from .spec import NAN_ROWS, AttentionSite, AttentionSpec, MaskSpec, Rejected, RejectionCode
 from .steps import Added, Floored, Kept, Levelled, ScoreStep, replayed, undoing
 from .symbols import Roots
 from .views import Step
@@ -154,7 +154,7 @@ def _mask_and_bias(reading: Reading) -> tuple[MaskSpec, Expr | None]:
     mask, biases = _joined(reading, terms)
     if reading.sink is not None:  # which takes all of a row without keys
         mask = replace(mask, empty_rows="zero")
-    if after is not None and mask.empty_rows == "nan" and after.clears(t.fill for t in reading.program.masks):
+    if after is not None and mask.empty_rows in NAN_ROWS and after.clears(t.fill for t in reading.program.masks):
         mask = replace(mask, empty_rows="zero")
     return mask, reduce(lambda a, b: Apply("add", (a, b)), biases) if biases else None
 
@@ -233,7 +233,7 @@ def _lifted(reading: Reading, terms: tuple[MaskTerm, ...]) -> MaskSpec | None:
         if len({t.added for t in _soft(terms)}) > 1:
             mask = replace(mask, empty_rows="level", replaced=_replaced(terms))
     eager = reading.evaluator.softmax is not None
-    return replace(mask, empty_rows="nan") if given and eager and not terms else mask
+    return replace(mask, empty_rows="nan_added") if given and eager and not terms else mask
 
 
 def _may_be_undone(reading: Reading) -> bool:
@@ -341,7 +341,7 @@ def _in_order(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, 
             soft.extend(map(Added, parts[0]))
             hard.extend(parts[1])
     mask = lift(tuple(hard), reading.roots, reading.evaluator) or MaskSpec()  # −inf terms always join
-    mask = replace(mask, empty_rows="nan")  # two lowest numbers are −inf
+    mask = replace(mask, empty_rows="nan_added")  # two lowest numbers are −inf
     mask = replace(mask, replaced=_replaced(terms) if reading.trained else None)
     return mask, (replayed(tuple(soft), reading.dtype),)
 
@@ -357,7 +357,7 @@ def _filled(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, tu
     elif reading.bare or not reading.program.curve.is_straight or any(isinstance(s, Floored | Levelled) for s in steps):
         message = "masks of different kinds meet"
     else:
-        return MaskSpec(empty_rows="nan", filled=_replaced(terms)), (replayed(steps, reading.dtype),)
+        return MaskSpec(empty_rows="nan_added", filled=_replaced(terms)), (replayed(steps, reading.dtype),)
     raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
 
 

@@ -18,7 +18,7 @@ from .algebra import arithmetic, conjunction, disjunction, is_whole
 from .evaluate import Evaluator
 from .expression import TRUE, Apply, Expr, Int, Load, Number, as_sympy, integer, symbols
 from .score import MaskTerm
-from .spec import MaskSpec
+from .spec import NAN_ROWS, MaskSpec
 from .symbols import Roots
 
 FAR = 2**62  # behind every key
@@ -267,13 +267,22 @@ def lift(terms: tuple[MaskTerm, ...], roots: Roots, evaluator: Evaluator) -> Mas
     """
     keep = conjunction(*(t.keep for t in terms))
     spec = classify(keep, roots, evaluator)
-    rows = {"nan" if math.isinf(t.fill) else "level" if t.added else "mean" for t in terms}
+    rows = {_row_without_keys(t) for t in terms}
     if may_have_empty_rows(spec, roots) and not _uniform(terms):
         return None
-    empty = rows.pop() if len(rows) == 1 else "zero" if "nan" in rows or not rows else "mean"
+    if rows and rows <= NAN_ROWS:
+        empty = max(rows)  # "nan_added" where some are added
+    else:
+        empty = rows.pop() if len(rows) == 1 else "zero" if rows & NAN_ROWS or not rows else "mean"
     if spec.other is not None:  # a tensor is needed anyway: it holds the whole mask
         return MaskSpec(other=keep, empty_rows=empty)
     return replace(spec, empty_rows=empty)
+
+
+def _row_without_keys(term: MaskTerm) -> str:
+    if math.isinf(term.fill):
+        return "nan_added" if term.added else "nan"
+    return "level" if term.added else "mean"
 
 
 def as_tensor(mask: MaskSpec, roots: Roots) -> MaskSpec:

@@ -29,7 +29,7 @@ from .expression import Apply, Expr, Load, Number, walk
 from .masks import as_tensor
 from .purity import is_pure
 from .score import LOST
-from .spec import AttentionSite, AttentionSpec, Curve, Rejected, RejectionCode
+from .spec import NAN_ROWS, AttentionSite, AttentionSpec, Curve, MaskSpec, Rejected, RejectionCode
 from .symbols import Roots
 from .vocabulary import SDPA, VIEWS
 
@@ -321,17 +321,42 @@ def _sdpa(
     if bias is not None:
         arguments["attn_mask"] = bias
     out = emitter.call(SDPA, query, key, value, **arguments)
-    if bias is not None and mask.empty_rows == "nan":
+    if bias is not None and mask.empty_rows in NAN_ROWS:
         keep = emitter.score_tensor(mask.other) if spec.bias is None and mask.other is not None else None
         if keep is None:
             keep = emitter.call(operator.gt, bias, float("-inf"))
-        out = emitter.call(torch.where, emitter.method("any", keep, -1, keepdim=True), out, float("nan"))
+        seen = emitter.method("any", keep, -1, keepdim=True)
+        out = _with_nan_rows(emitter, spec, mask, out, value, seen, dtype, view.carries_gradient(site.output))
     return out
 
 
 def _tells_pairs_apart(site: AttentionSite) -> bool:
     """Whether only some scores of a row take a gradient."""
     return site.spec.mask.replaced is not None or site.spec.mask.filled is not None
+
+
+def _with_nan_rows(
+    emitter: Emitter,
+    spec: AttentionSpec,
+    mask: MaskSpec,
+    out: fx.Node,
+    value: fx.Node,
+    seen: fx.Node,
+    dtype: torch.dtype,
+    takes_gradient: bool,
+) -> fx.Node:
+    """SDPA's output with NaN for queries that see no key, and their gradient: NaN for all values of a head, and where
+    −inf was added to scores for that query and all keys, which SDPA's own backward makes of a NaN."""
+    if not takes_gradient:
+        return emitter.call(torch.where, seen, out, float("nan"))
+    factor = _as_float(emitter, emitter.call(torch.where, seen, 1.0, float("nan")), dtype)
+    if mask.empty_rows == "nan_added":
+        return emitter.call(operator.mul, out, factor)
+    mean = emitter.method("mean", value, -2, keepdim=True)
+    if spec.kv_heads != spec.heads:
+        mean = emitter.method("repeat_interleave", mean, spec.heads // spec.kv_heads, -3)
+    nothing = emitter.call(operator.sub, factor, 1.0)
+    return emitter.call(torch.where, seen, out, emitter.call(operator.mul, mean, nothing))
 
 
 def _keeps_rows(site: AttentionSite) -> bool:

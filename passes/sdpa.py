@@ -19,7 +19,7 @@ from .products import captured
 from .rules import RULES
 from .rules_scores import dropped_share
 from .score import MaskTerm, ScoreProgram, added_terms
-from .spec import AttentionSite, Rejected, RejectionCode
+from .spec import NAN_ROWS, AttentionSite, Rejected, RejectionCode
 from .steps import Added, Kept, ScoreStep
 from .symbols import Roots
 
@@ -74,7 +74,7 @@ def read_sdpa(view: CanonicalView, flow: Dataflow, node: fx.Node) -> tuple[Atten
     reading = Reading(evaluator, roots, *operands, (node,) * 3, program, dtype, dropout_p=dropout_p)
     index = _broadcast((*lead, i, e), out)
     site = bind(view, "sdpa", node, node, index, reading)
-    if site.spec.mask.empty_rows == "nan":  # SDPA gives zeros where eager −inf gives NaN
+    if site.spec.mask.empty_rows in NAN_ROWS:  # SDPA gives zeros where eager −inf gives NaN
         site = replace(site, spec=replace(site.spec, mask=replace(site.spec.mask, empty_rows="zero")))
     return site, evaluator
 

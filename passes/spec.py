@@ -89,6 +89,9 @@ class Operand:
     detached: bool = False
 
 
+NAN_ROWS = frozenset(("nan", "nan_added"))  # of `MaskSpec.empty_rows` those that give NaN
+
+
 @dataclass(frozen=True, slots=True)
 class MaskSpec:
     """Which keys a query sees, lifted to index functions as far as the classes go.
@@ -99,9 +102,10 @@ class MaskSpec:
     first_key, stop_key   integer expressions over (b, i): query i sees key j only if first_key <= j < stop_key.
     groups          pairs of integer expressions, over (b, i) and over (b, j), that must be equal (documents, chunks).
     other           bool expression over (b, h, i, j), True = takes part; where it is set it holds the whole mask.
-    empty_rows      what a query that sees no key gives: "zero" (SDPA), "nan" (−inf fill), or the mean of all values:
+    empty_rows      what a query that sees no key gives: "zero" (SDPA), NaN ("nan", "nan_added"), or the mean of values:
                     "mean" where a finite fill stands in the place of the scores, "level" where it is added to them. Of
-                    the two only "level" scores take a gradient, that of equal weights.
+                    the two only "level" scores take a gradient, that of equal weights; and so with −inf: "nan" scores
+                    take none, that of "nan_added" scores is NaN.
     replaced        bool expression over (b, h, i, j): pairs whose score takes no gradient, as a finite fill stands in
                     its place. None where nothing tells it from a fill that is added.
     filled          bool expression over (b, h, i, j): pairs whose bias stands in the place of their score, where no

@@ -63,7 +63,7 @@ def test_ranges_and_groups(kind: str, rows: int, rules: dict[str, Any]) -> None:
     _check(with_lifted(inputs, kind, rows), **rules)
 
 
-@pytest.mark.parametrize("mode", ["zero", "mean", "level", "nan"])
+@pytest.mark.parametrize("mode", ["zero", "mean", "level", "nan", "nan_added"])
 @pytest.mark.parametrize("kind", [None, "range"])
 def test_empty_rows(mode: str, kind: str | None) -> None:
     inputs = make_inputs(30, 26, kv_heads=2, masked=0.7)
@@ -78,7 +78,7 @@ def test_a_bias_of_minus_infinity_empties_rows() -> None:
     with torch.no_grad():
         inputs.bias[4] = float("-inf")
         inputs.bias[5, 1:] = float("-inf")
-    for mode in ("zero", "mean", "level", "nan"):
+    for mode in ("zero", "mean", "level", "nan", "nan_added"):
         _check(inputs, empty_rows=mode)
 
 
@@ -88,7 +88,7 @@ def test_other_dtypes(dtype: torch.dtype, tolerance: float) -> None:
     _check(make_inputs(29, 37, kv_heads=2, bias=(29, 37), masked=0.3).to(dtype), tolerance, causal_offset=3)
 
 
-@pytest.mark.parametrize("mode", ["zero", "mean", "level", "nan"])
+@pytest.mark.parametrize("mode", ["zero", "mean", "level", "nan", "nan_added"])
 @pytest.mark.parametrize("sizes", [(5, 0), (0, 5), (0, 0)], ids=str)
 def test_nothing_to_see(mode: str, sizes: tuple[int, int]) -> None:
     inputs = make_inputs(*sizes, kv_heads=2)

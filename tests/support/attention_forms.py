@@ -708,7 +708,7 @@ def mask_written_later(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[T
 # --- masks that meet ------------------------------------------------------------------------------------------------
 
 
-@form(padded(), "causal, bias, 4 heads", empty_rows="nan")
+@form(padded(), "causal, bias, 4 heads", empty_rows="nan_added")
 def hard_and_soft_masks(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     """A −inf fill and a finite one: where both forbid, the −inf wins, so only the causal part may be lifted."""
     n = q.shape[-2]
@@ -716,7 +716,7 @@ def hard_and_soft_masks(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor
     return torch.softmax(scores + (1.0 - mask.bool()[:, None, None, :].float()) * -1e30, dim=-1) @ v
 
 
-@form(padded(), "full, bias, 4 heads", empty_rows="nan")
+@form(padded(), "full, bias, 4 heads", empty_rows="nan_added")
 def replaced_then_added(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     """GPT-Neo: the lowest number put in place, then another added. Where both forbid all keys, −inf is all there is."""
     n = q.shape[-2]

@@ -346,7 +346,7 @@ def _given(n: int = 63) -> Tensor:
     return keep
 
 
-@form(with_more(qkv(), _given), "full, bias, 4 heads", empty_rows="nan")
+@form(with_more(qkv(), _given), "full, bias, 4 heads", empty_rows="nan_added")
 def low_number_over_infinite(q: Tensor, k: Tensor, v: Tensor, given: Tensor) -> Tensor:
     """The lowest number put in place of a −inf undoes it: a row without keys is the mean of what was given up last."""
     n = q.shape[-2]
@@ -354,7 +354,7 @@ def low_number_over_infinite(q: Tensor, k: Tensor, v: Tensor, given: Tensor) -> 
     return torch.softmax(torch.where(given, scores, torch.finfo(q.dtype).min), dim=-1) @ v
 
 
-@form(with_more(qkv(), _given), "bias, 4 heads", empty_rows="nan")
+@form(with_more(qkv(), _given), "bias, 4 heads", empty_rows="nan_added")
 def infinite_over_low_number(q: Tensor, k: Tensor, v: Tensor, given: Tensor) -> Tensor:
     """The other order: −inf stays."""
     n = q.shape[-2]
@@ -362,7 +362,7 @@ def infinite_over_low_number(q: Tensor, k: Tensor, v: Tensor, given: Tensor) -> 
     return torch.softmax(scores + torch.full((n, n), float("-inf")).triu(1), dim=-1) @ v
 
 
-@form(with_more(qkv(), _given), "bias, 4 heads", empty_rows="nan")
+@form(with_more(qkv(), _given), "bias, 4 heads", empty_rows="nan_added")
 def bias_after_low_number(q: Tensor, k: Tensor, v: Tensor, given: Tensor) -> Tensor:
     """A bias with a −inf of its own that is added to the number put in place."""
     n = q.shape[-2]

@@ -3,7 +3,7 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[1,1,63,40],f32>, !torch.vtensor<[1,1,57,40],f32>, !torch.vtensor<[1,1,57,24],f32>, !torch.vtensor<[1,1,1,57],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "nan_added", algorithm = "exact") : (!torch.vtensor<[1,1,63,40],f32>, !torch.vtensor<[1,1,57,40],f32>, !torch.vtensor<[1,1,57,24],f32>, !torch.vtensor<[1,1,1,57],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK: return
@@ -27,7 +27,7 @@ module {
     %false = torch.constant.bool false
     %none = torch.constant.none
     %9 = torch.aten.to.dtype %8, %int6, %false, %false, %none : !torch.vtensor<[1,1,1,57],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[1,1,1,57],f32>
-    %10:2 = torch.operator "torch.hyper.attention"(query = %1, key = %3, value = %5, bias = %9, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[1,1,63,40],f32>, !torch.vtensor<[1,1,57,40],f32>, !torch.vtensor<[1,1,57,24],f32>, !torch.vtensor<[1,1,1,57],f32>) -> (!torch.vtensor<[1,1,63,24],f32>, !torch.vtensor<[1,1,63],f32>) 
+    %10:2 = torch.operator "torch.hyper.attention"(query = %1, key = %3, value = %5, bias = %9, empty_rows = "nan_added", algorithm = "exact") : (!torch.vtensor<[1,1,63,40],f32>, !torch.vtensor<[1,1,57,40],f32>, !torch.vtensor<[1,1,57,24],f32>, !torch.vtensor<[1,1,1,57],f32>) -> (!torch.vtensor<[1,1,63,24],f32>, !torch.vtensor<[1,1,63],f32>) 
     %int3 = torch.constant.int 3
     %11 = torch.prim.ListConstruct %int2, %int3, %int0, %int1 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %12 = torch.aten.permute %10#0, %11 : !torch.vtensor<[1,1,63,24],f32>, !torch.list<int> -> !torch.vtensor<[63,24,1,1],f32>

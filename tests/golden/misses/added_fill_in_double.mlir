@@ -3,7 +3,7 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,1,1,63],f64>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "nan_added", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,1,1,63],f64>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK: return
@@ -31,7 +31,7 @@ module {
     %8 = torch.aten.unsqueeze %7, %int1 : !torch.vtensor<[3,63],f64>, !torch.int -> !torch.vtensor<[3,1,63],f64>
     %9 = torch.aten.unsqueeze %8, %int2 : !torch.vtensor<[3,1,63],f64>, !torch.int -> !torch.vtensor<[3,1,1,63],f64>
     %10 = torch.aten.to.dtype %9, %int7, %false, %false, %none : !torch.vtensor<[3,1,1,63],f64>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[3,1,1,63],f64>
-    %11:2 = torch.operator "torch.hyper.attention"(query = %arg1, key = %arg0, value = %arg3, bias = %10, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,1,1,63],f64>) -> (!torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,4,63],f32>) 
+    %11:2 = torch.operator "torch.hyper.attention"(query = %arg1, key = %arg0, value = %arg3, bias = %10, empty_rows = "nan_added", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,1,1,63],f64>) -> (!torch.vtensor<[3,4,63,40],f64>, !torch.vtensor<[3,4,63],f32>) 
     return %11#0 : !torch.vtensor<[3,4,63,40],f64>
   }
 }

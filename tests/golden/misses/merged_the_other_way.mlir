@@ -3,7 +3,7 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,1,63],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "nan_added", algorithm = "exact") : (!torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,1,63],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK: return
@@ -37,7 +37,7 @@ module {
     %int6 = torch.constant.int 6
     %13 = torch.aten.to.dtype %12, %int6, %false, %false, %none : !torch.vtensor<[12,1,1,63],f32>, !torch.int, !torch.bool, !torch.bool, !torch.none -> !torch.vtensor<[12,1,1,63],f32>
     %int0 = torch.constant.int 0
-    %14:2 = torch.operator "torch.hyper.attention"(query = %0, key = %1, value = %2, bias = %13, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,1,63],f32>) -> (!torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,63],f32>) 
+    %14:2 = torch.operator "torch.hyper.attention"(query = %0, key = %1, value = %2, bias = %13, empty_rows = "nan_added", algorithm = "exact") : (!torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,1,63],f32>) -> (!torch.vtensor<[12,1,63,40],f32>, !torch.vtensor<[12,1,63],f32>) 
     %int2 = torch.constant.int 2
     %15 = torch.prim.ListConstruct %int0, %int2, %int3, %int1 : (!torch.int, !torch.int, !torch.int, !torch.int) -> !torch.list<int>
     %16 = torch.aten.permute %14#0, %15 : !torch.vtensor<[12,1,63,40],f32>, !torch.list<int> -> !torch.vtensor<[12,63,40,1],f32>

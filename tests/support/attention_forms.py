@@ -725,7 +725,7 @@ def replaced_then_added(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor
     return torch.softmax(scores + (1.0 - mask.bool()[:, None, None, :].float()) * low, dim=-1) @ v
 
 
-@miss("replaced_then_added", padded(), words="full, bias", empty_rows="nan")
+@miss("replaced_then_added", padded(), words="full, bias", empty_rows="nan_added")
 def replaced_mildly_then_added(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     """−1e4 put in place does not swallow what is added to it: keys stand twice, with −1e4 and with a score."""
     n = q.shape[-2]

@@ -3,7 +3,7 @@
 // CHECK: func.func @main{{.*}}
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
-// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,126,40],f32>, !torch.vtensor<[3,4,126,40],f32>, !torch.vtensor<[3,1,63,126],f32>)
+// CHECK: torch.operator "torch.hyper.attention"(query = {{%[^,]+}}, key = {{%[^,]+}}, value = {{%[^,]+}}, bias = {{%[^,]+}}, empty_rows = "nan_added", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,126,40],f32>, !torch.vtensor<[3,4,126,40],f32>, !torch.vtensor<[3,1,63,126],f32>)
 // CHECK-NOT: torch.aten.{{(_)?}}softmax
 // CHECK-NOT: torch.aten.{{matmul|bmm|einsum|baddbmm}}
 // CHECK: return
@@ -67,7 +67,7 @@ module {
     %38 = torch.aten.expand %35, %36, %false : !torch.vtensor<[3,1,63,63],f32>, !torch.list<int>, !torch.bool -> !torch.vtensor<[3,1,63,63],f32>
     %39 = torch.prim.ListConstruct %37, %38 : (!torch.vtensor<[3,1,63,63],f32>, !torch.vtensor<[3,1,63,63],f32>) -> !torch.list<vtensor>
     %40 = torch.aten.cat %39, %int-1 : !torch.list<vtensor>, !torch.int -> !torch.vtensor<[3,1,63,126],f32>
-    %41:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %8, value = %10, bias = %40, empty_rows = "nan", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,126,40],f32>, !torch.vtensor<[3,4,126,40],f32>, !torch.vtensor<[3,1,63,126],f32>) -> (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63],f32>) 
+    %41:2 = torch.operator "torch.hyper.attention"(query = %arg0, key = %8, value = %10, bias = %40, empty_rows = "nan_added", algorithm = "exact") : (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,126,40],f32>, !torch.vtensor<[3,4,126,40],f32>, !torch.vtensor<[3,1,63,126],f32>) -> (!torch.vtensor<[3,4,63,40],f32>, !torch.vtensor<[3,4,63],f32>) 
     return %41#0 : !torch.vtensor<[3,4,63,40],f32>
   }
 }

@@ -1,7 +1,7 @@
 """Which softmaxes of a graph are attention, asked a second time by something dumb that shares no code with our passes.
 
-A softmax is attention here if a product of two non-parameters stands a few nodes before it and a product reads it a few
-nodes later. What this finds and our passes neither bind nor reject was missed.
+A softmax is attention here if a product of two non-parameters stands a few nodes before it, a product reads it a few
+nodes later, and something of it reaches what the graph returns or writes. What this finds and our passes neither bind nor reject was missed.
 """
 
 from __future__ import annotations
@@ -65,8 +65,27 @@ def values_ahead(softmax: fx.Node) -> fx.Node | None:
 
 
 def is_attention(softmax: fx.Node) -> bool:
-    """Whether a softmax stands between two products."""
-    return scores_behind(softmax) is not None and values_ahead(softmax) is not None
+    """Whether a softmax stands between two products, and is not dead: nothing computes it then."""
+    return scores_behind(softmax) is not None and values_ahead(softmax) is not None and is_alive(softmax)
+
+
+def is_alive(node: fx.Node) -> bool:
+    """Whether a node reaches what the graph returns, or a call that may write to something."""
+    seen, front = {node}, [node]
+    while front:
+        reader = front.pop()
+        if reader.op == "output" or (reader is not node and _may_write(reader)):
+            return True
+        fresh = [user for user in reader.users if user not in seen]
+        seen.update(fresh)
+        front += fresh
+    return False
+
+
+def _may_write(node: fx.Node) -> bool:
+    name = name_of(node)
+    in_place = name.endswith("_") and not name.endswith("__")
+    return in_place or name == "setitem" or "out" in node.kwargs or node.op == "call_module"
 
 
 def _nearest(

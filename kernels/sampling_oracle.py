@@ -11,7 +11,7 @@ from torch import Tensor
 
 from . import sampling
 from .call import AttentionCall
-from .sampling.draws import first_word, uniform
+from .sampling.draws import ROWS, first_word, uniform
 
 NEG_INF = float("-inf")
 
@@ -118,3 +118,90 @@ def tiles(call: AttentionCall) -> Iterator[Tile]:
             limit = min(high, n_k)
         near = [j for j in range(limit) if j < sinks or low <= j < high]
         yield Tile(place, queries, near, [j for j in range(limit) if not (j < sinks or low <= j < high)])
+
+
+# --- prices by rows and blocks ------------------------------------------------------------------------------------
+
+
+def rows_log_weight(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Tensor:
+    """As `sampling_log_weight`, by the prices of `sampling.rows`: one list for the query heads of a KV head."""
+    batch, heads, n_q = query.shape[:3]
+    units, n_k = key.shape[1], key.shape[2]
+    group = heads // units
+    weight = torch.full((batch, heads, n_q, n_k), NEG_INF, dtype=torch.float64)
+    for b in range(batch):
+        seen = [True] * n_k if key_mask is None else key_mask[b % key_mask.shape[0]].tolist()
+        for unit in range(units):
+            keys = torch.where(torch.tensor(seen)[:, None], key[b, unit].detach().double().cpu(), 0.0)
+            queries = query[b, unit * group : (unit + 1) * group].detach().double().cpu() * call.scale
+            spread = spreads(value[b, unit].detach().double().cpu(), seen, call)
+            for tile in tiles(call):
+                number = b * units + unit
+                mine = _listed_rows(tile, queries, keys, spread, seen, number, call)
+                weight[b, unit * group : (unit + 1) * group, tile.queries] = mine
+    return weight.to(query.device)
+
+
+def priced_keys(tile: Tile, call: AttentionCall) -> list[list[int]]:
+    """Blocks of keys with a price: the whole ones that are far."""
+    first = call.parameters.sinks
+    if call.causal_offset is not None and tile.place * call.parameters.tile < first + sampling.REFERENCE:
+        return []
+    blocks = [list(range(at, at + sampling.BLOCK)) for at in range(first, call.num_keys, sampling.BLOCK)]
+    return [block for block in blocks if set(block) <= set(tile.far)]
+
+
+def rows_probabilities(
+    tile: Tile, queries: Tensor, keys: Tensor, spread: Tensor, seen: list[bool], call: AttentionCall
+) -> Tensor:
+    """π [rows, n_k] of the keys with a price, 1 elsewhere; queries [G, n_q, D] times the scale, keys [n_k, D]."""
+    blocks, offset = priced_keys(tile, call), call.causal_offset
+    chance = torch.ones(len(tile.queries), call.num_keys, dtype=torch.float64)
+    if not blocks:
+        return chance
+    priced = sorted(j for block in blocks for j in block)
+    place_of = {key: number for number, block in enumerate(blocks) for key in block}
+    reads = [j for j in sorted({*tile.near, *tile.far} - set(priced)) if seen[j]]
+    part = [j for j in priced if (j - call.parameters.sinks - tile.place) % sampling.PART == 0 and seen[j]]
+    members = [[j for j in block if seen[j]] for block in blocks]
+    by_block = torch.full((len(tile.queries), len(blocks)), NEG_INF, dtype=torch.float64)  # log worth
+    by_key = torch.full((len(tile.queries), len(priced)), NEG_INF, dtype=torch.float64)
+    leads = [
+        r == 0 or (i + (offset or 0)) % call.parameters.tile % sampling.STEP == 0 for r, i in enumerate(tile.queries)
+    ]
+    for g in range(queries.shape[0]):
+        for r, i in enumerate(tile.queries):
+            scores = keys @ queries[g, i]
+            near = scores[[j for j in reads if offset is None or j <= i + offset]]
+            worth = torch.full((len(blocks),), NEG_INF, dtype=torch.float64)
+            for number, block in enumerate(members):
+                if block:
+                    variance = keys[block].var(0, unbiased=False)
+                    worth[number] = scores[block].mean() + 0.5 * (queries[g, i] ** 2 * variance).sum()
+            counts = torch.tensor([len(block) for block in members], dtype=torch.float64)
+            others = scores[part] + math.log(sampling.PART) if leads[r] else worth + counts.log()
+            total = torch.cat([near, others]).logsumexp(0)
+            if total > NEG_INF:
+                by_block[r] = torch.maximum(by_block[r], worth - total)
+                if leads[r]:
+                    by_key[r] = torch.maximum(by_key[r], scores[priced] - total)
+    for r in range(len(tile.queries)):
+        last = max(k for k in range(r + 1) if leads[k]) if offset is not None else len(tile.queries) - 1
+        own = by_block[: last + 1].amax(0)[[place_of[j] for j in priced]]
+        worth = torch.maximum(by_key[: last + 1].amax(0), own).exp()
+        chance[r, priced] = (spread[priced] * worth / call.parameters.threshold).clamp(sampling.LEAST_CHANCE, 1.0)
+    return chance
+
+
+def _listed_rows(
+    tile: Tile, queries: Tensor, keys: Tensor, spread: Tensor, seen: list[bool], number: int, call: AttentionCall
+) -> Tensor:
+    """The log weights [rows, n_k] of a tile."""
+    chance = rows_probabilities(tile, queries, keys, spread, seen, call)
+    names = torch.tensor(number), torch.tensor(tile.place), torch.arange(call.num_keys)
+    reads = chance > uniform(call.parameters.seed, *names, ROWS).double()
+    reads = (reads | (chance == 1.0)) & torch.tensor(seen)
+    if call.causal_offset is not None:
+        position = torch.tensor(tile.queries)[:, None] + call.causal_offset
+        reads = reads & (torch.arange(call.num_keys) <= position)
+    return torch.where(reads, -chance.log(), NEG_INF)

@@ -22,3 +22,8 @@ STRIP = 16
 LEAST_SPREAD = 0.25
 MOST_SPREAD = 1.0e6
 LEAST_CHANCE = 2.0**-20
+
+# `rows`: prices of a processor that has no time for all scores
+STEP = 8  # every so manieth query of a tile has exact scores
+BLOCK = 64  # keys that share a mean and a variance
+PART = 8  # every so manieth far key counts in the row sums of those queries

@@ -11,11 +11,12 @@ from torch import Tensor
 from ..lsh import DRAWS, WORD, mix, stream
 
 GOLDEN = 0x9E3779B9
+ROWS = 7  # the stream of `rows`, whose numbers are a KV head's
 
 
-def uniform(seed: int, line: Tensor, tile: Tensor, key: Tensor) -> Tensor:
-    """Numbers in (0, 1), float32, of broadcast shape; line (b·H + h), tile and key int64."""
-    first = first_word(seed, line, tile)
+def uniform(seed: int, line: Tensor, tile: Tensor, key: Tensor, tag: int = DRAWS) -> Tensor:
+    """Numbers in (0, 1), float32, of broadcast shape; line (b·H + h), tile and key int64; `tag` names the stream."""
+    first = first_word(seed, line, tile, tag)
     second = mix(first ^ GOLDEN)
     x = (key * 0x9E3779B1 + first) & WORD
     x = x ^ (x >> 16)
@@ -26,6 +27,6 @@ def uniform(seed: int, line: Tensor, tile: Tensor, key: Tensor) -> Tensor:
     return ((x >> 8).to(torch.float32) + 0.5) * 2.0**-24
 
 
-def first_word(seed: int, line: Tensor, tile: Tensor) -> Tensor:
+def first_word(seed: int, line: Tensor, tile: Tensor, tag: int = DRAWS) -> Tensor:
     """The first word of a tile's stream."""
-    return stream(torch.full((), seed, device=line.device), DRAWS, line, tile)
+    return stream(torch.full((), seed, device=line.device), tag, line, tile)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..attend import NEG_INF
 from ..tiling import Tile
-from . import LEAST_CHANCE
+from . import BLOCK, LEAST_CHANCE
 from .products import CHUNK
 
 
@@ -34,14 +34,41 @@ class Listed:
     total: Tensor
 
 
-def select(price: Tensor, limit: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True, slots=True)
+class Price:
+    """The log of what keys are worth to the leaders of groups of queries, or less.
+
+    keys    [N, groups, F], by their scores.
+    blocks  [N, groups, F / BLOCK], by their block's mean and variance; never falls from group to group.
+    """
+
+    keys: Tensor
+    blocks: Tensor
+
+    def largest(self) -> Tensor:
+        """[N, F], over all groups."""
+        blocks = self.blocks[:, -1].unsqueeze(-1)
+        return torch.maximum(self.keys.amax(1).unflatten(1, (-1, BLOCK)), blocks).flatten(1)
+
+    def running(self, column: Tensor) -> Tensor:
+        """[N, groups, M], over the groups up to each; column int64 [N, M]."""
+        groups = self.keys.shape[1]
+        worth = self.keys.gather(2, column.unsqueeze(1).expand(-1, groups, -1))
+        block = (column // BLOCK).unsqueeze(1).expand(-1, groups, -1)
+        worth = torch.maximum(worth, self.blocks.gather(2, block))
+        for group in range(1, groups):
+            torch.maximum(worth[:, group], worth[:, group - 1], out=worth[:, group])
+        return worth
+
+
+def select(price: Price, limit: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
     """Columns [N, M] that some group reads, in order of the first that does, and −log π [N, groups, M].
 
-    price [N, groups, F], which never falls from group to group; a group reads a column where it is above limit [N, F];
-    level [N, F] is the log of the price from which on π is 1. M is a multiple of CHUNK; what is too much is −inf.
+    A group reads a column where the price is above limit [N, F]; level [N, F] is the log of the price from which on π
+    is 1. M is a multiple of CHUNK; what is too much is −inf.
     """
-    heads, groups, _ = price.shape
-    listed = price[:, -1] > limit
+    heads = limit.shape[0]
+    listed = price.largest() > limit
     count = listed.sum(-1)
     most = -(-int(count.max()) // CHUNK) * CHUNK
     head, column = listed.nonzero(as_tuple=True)
@@ -49,10 +76,10 @@ def select(price: Tensor, limit: Tensor, level: Tensor) -> tuple[Tensor, Tensor]
     index = column.new_zeros(heads, most).index_put_((head, slot), column)
     bound = torch.full((heads, most), float("inf"), dtype=limit.dtype, device=limit.device)
     bound.index_put_((head, slot), limit[head, column])
-    worth = price.gather(2, index.unsqueeze(1).expand(-1, groups, -1)).to(limit.dtype)
+    worth = price.running(index).to(limit.dtype)
     first = (worth <= bound.unsqueeze(1)).sum(1)  # groups that do not read it
     order = first.sort(dim=-1, stable=True).indices
     index, bound = index.gather(1, order), bound.gather(1, order).unsqueeze(1)
-    worth = worth.gather(2, order.unsqueeze(1).expand(-1, groups, -1))
+    worth = worth.gather(2, order.unsqueeze(1).expand_as(worth))
     weight = (level.gather(1, index).unsqueeze(1) - worth).clamp_(0.0, -math.log(LEAST_CHANCE))
     return index, weight.masked_fill_(worth <= bound, NEG_INF)

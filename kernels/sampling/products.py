@@ -17,7 +17,7 @@ from ..attend import NEG_INF, accumulation_dtype
 
 LIMIT = 88.0  # exp of it is a bfloat16 and a float32, of 89 not
 SAFE = 60.0  # the log of a sum beyond it, on either side, is not trusted
-CHUNK = 128  # keys of a partial sum: lists have a multiple
+CHUNK = 128  # keys of a partial sum: drawn lists have a multiple
 
 
 def product_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
@@ -72,7 +72,7 @@ def attend_listed(
 
     query       [N, G, rows, D], times the scale, in the accumulation dtype.
     shift       [N, G, rows], at most some 60 from the log of the row's sum; rows where it is not take a slower way.
-    index       int64 [N, M], M a multiple of CHUNK.
+    index       int64 [N, M], M a multiple of CHUNK where later rows decide how many there are.
     weight      [N or 1, groups, M]: what a pair counts, 0 where the row does not read the key; each row of it is of
                 `group_size` rows of the tile.
 
@@ -111,7 +111,7 @@ def _weigh(
     weights = scores.exp_().view(keys.shape[0], -1, weight.shape[1], group_size, columns)
     weights.mul_(weight.to(weights.dtype).view(-1, 1, weight.shape[1], 1, columns))
     # Sums of chunks of one size, one after the other: zeros behind a row's last key change no bit.
-    chunks = scores.unflatten(2, (-1, CHUNK)).sum(-1)
+    chunks = scores.unflatten(2, (-1, CHUNK if columns % CHUNK == 0 else columns)).sum(-1)
     total = chunks.to(weight.dtype).cumsum(-1)[..., -1]
     return total, torch.bmm(scores, values).to(weight.dtype)
 

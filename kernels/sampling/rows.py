@@ -34,8 +34,8 @@ from ..tiling import Tile, first_far, tiles
 from . import BLOCK, LEAST_CHANCE, PART, REFERENCE, STEP
 from .draws import ROWS, uniform
 from .estimate import spreads
-from .lists import Listed, select
-from .products import CHUNK, Table, attend_listed, product_dtype, shifted, working_dtype
+from .lists import Listed, Price, select
+from .products import Table, attend_listed, product_dtype, shifted, working_dtype
 
 NOTHING = 3.0e4  # the log of a row sum over no key, so that nothing is worth anything to the row
 PREFIX = 16  # blocks by which a copy of the first keys is longer than the one before
@@ -46,12 +46,14 @@ AHEAD = 20.0  # by how much an estimated row sum may move a shift
 class Near:
     """What a tile reads for certain, and the softmax over it.
 
-    query [N, G, rows, D] times the scale; out [N, G, rows, D_v]; lse [N, G, rows].
+    query [N, G, rows, D] times the scale; out [N, G, rows, D_v]; lse [N, G, rows], of centred keys; centre [N, G,
+    rows], each query's product with the centre.
     """
 
     query: Tensor
     out: Tensor
     lse: Tensor
+    centre: Tensor
 
 
 def attention(
@@ -84,8 +86,8 @@ def attention(
         if listed is not None and listed.index.shape[1]:
             found = merge(found, reader.attend(near, listed))
         out[:, :, rows] = found[0].view(*units, *found[0].shape[2:]).flatten(1, 2)
-        lse[:, :, rows] = found[1].view(*units, tile.rows).flatten(1, 2)
-    return out.to(query.dtype), reader.with_centre(lse).float()
+        lse[:, :, rows] = (found[1] + near.centre).view(*units, tile.rows).flatten(1, 2)
+    return out.to(query.dtype), lse.float()
 
 
 def far(
@@ -161,6 +163,7 @@ class Reader:
         self._spread = spreads(value.to(self._dtype), key_mask, call).flatten(0, 1).log()  # [N, n_k]
         blocks = max(n_k - self._first, 0) // BLOCK
         self._blocks(blocks)
+        self._beside = torch.stack([self._table.plain[:, 0], self._table.centre], -1)  # [N, D, 2]
         self._prefixes: dict[tuple[int, int], Tensor] = {}
         self._line = torch.arange(batch * units, device=query.device).unsqueeze(1)
 
@@ -173,7 +176,7 @@ class Reader:
         return some / self._seen[:, start:stop].sum(1, keepdim=True).clamp(min=1)
 
     def _blocks(self, count: int) -> None:
-        """Of each block the log of its number of keys, [N or 1, blocks], and mean and variance, [N, blocks, 2 D]."""
+        """Of each block the log of its number of keys, [N or 1, blocks], and its statistics, [N, blocks, 2 D + 2]."""
         keys = self._table.plain[:, self._first : self._first + count * BLOCK].unflatten(1, (count, BLOCK))
         if self._seen is None:
             mean = keys.mean(2)
@@ -186,7 +189,8 @@ class Reader:
             mean = keys.sum(2) / number.clamp(min=1.0)
             variance = keys.square().sum(2) / number.clamp(min=1.0) - mean.square()
             self._count = number.squeeze(-1).log()
-        self._statistics = torch.cat([mean, variance.clamp_(min=0.0)], -1)
+        ones = torch.ones_like(mean[..., :2])
+        self._statistics = torch.cat([mean, variance.clamp_(min=0.0), ones], -1).to(self._products)
 
     def _prefix(self, blocks: int, part: int = -1) -> Tensor:
         """Keys of the first blocks and some more, contiguous as `bmm` wants them, transposed; all, or a part."""
@@ -197,14 +201,6 @@ class Reader:
             self._prefixes = {k: v for k, v in self._prefixes.items() if k[0] == blocks}
             self._prefixes[blocks, part] = keys.contiguous()
         return self._prefixes[blocks, part].transpose(1, 2)
-
-    def with_centre(self, lse: Tensor) -> Tensor:
-        """lse [B, H, n_q] of centred keys as that of the keys; queries that are read without a tile have it already."""
-        shift = torch.einsum("ngid,nd->ngi", self._query.to(self._dtype), self._table.centre) * self._call.scale
-        plain = _exact_part(self._call)
-        if plain is not None:
-            shift[:, :, plain.query_start : plain.query_stop] = 0.0
-        return lse + shift.view(lse.shape)
 
     def read(self, tile: Tile) -> tuple[Near, Listed | None]:
         """What the tile reads for certain, and what it draws: None where it has no block with a price."""
@@ -258,9 +254,6 @@ class Reader:
             sees = sees & self._mask[:, None, index]
         weight = sees.to(self._dtype)
         weight = weight if weight.shape[0] == 1 else weight.repeat_interleave(self._units, 0)
-        spare = -index.numel() % CHUNK
-        padded = torch.nn.functional.pad(index, (0, spare)).expand(query.shape[0], -1)
-        weight = torch.nn.functional.pad(weight, (0, spare))
         # The key at the query's own position, and the first: one of the two is seldom far below the largest.
         own = torch.arange(tile.start, tile.stop, device=device)
         if self._call.causal_offset is None:
@@ -269,23 +262,25 @@ class Reader:
             own = own + self._call.causal_offset
         own = own.clamp(max=self._call.num_keys - 1)
         plain = self._table.plain
-        guess = torch.linalg.vecdot(query, plain[:, None, own])
-        guess = torch.maximum(guess, (query @ plain[:, None, 0].unsqueeze(-1)).squeeze(-1))
-        out, lse = attend_listed(query, guess, self._table, padded, weight, 1)
-        return Near(query, out, lse)
+        with_first, with_centre = (query @ self._beside.unsqueeze(1)).unbind(-1)
+        guess = torch.maximum(torch.linalg.vecdot(query, plain[:, None, own]), with_first)
+        out, lse = attend_listed(query, guess, self._table, index.expand(query.shape[0], -1), weight, 1)
+        return Near(query, out, lse, with_centre)
 
-    def _block_scores(self, query: Tensor, low: int, high: int, edge: int) -> tuple[Tensor, Tensor]:
-        """Log worth of a key in each block to each query, times its row sum, [N, G, rows, blocks]; log of their sum."""
+    def _block_scores(self, near: Near, low: int, high: int, edge: int) -> tuple[Tensor, Tensor]:
+        """Log worth of a key in each block to each query, times its row sum, [N, G, rows, blocks]; log row sums."""
         count = (edge - self._first) // BLOCK
-        heads, group, rows, features = query.shape
-        joined = torch.cat([query, 0.5 * query.square()], -1).view(heads, group * rows, 2 * features)
-        scores = torch.bmm(joined, self._statistics[:, :count].transpose(1, 2)).view(heads, group, rows, count)
+        shift = near.lse.masked_fill(near.lse == NEG_INF, 0.0)
+        joined, carried = shifted(torch.cat([near.query, 0.5 * near.query.square()], -1), shift, self._products)
+        scores = torch.bmm(joined.flatten(1, 2), self._statistics[:, :count].contiguous().transpose(1, 2))
+        scores = scores.to(self._dtype).view(*near.query.shape[:3], count)
         number = self._count[:, :count].clone()
         number[:, (low - self._first) // BLOCK : (high - self._first) // BLOCK] = NEG_INF
-        total = torch.logsumexp(scores + number[:, None, None], -1)
+        total = torch.logsumexp(scores + number[:, None, None], -1) + carried
+        scores = scores + carried.unsqueeze(-1)
         if self._seen is not None or high > low:
             scores = scores.masked_fill((number == NEG_INF)[:, None, None], NEG_INF)
-        return scores, total
+        return scores, torch.logaddexp(total, near.lse)
 
     def _draw(self, tile: Tile, near: Near, certain: Tensor, low: int, high: int, edge: int) -> Listed:
         call, first = self._call, self._first
@@ -293,8 +288,7 @@ class Reader:
         leaders, size = self._leaders(tile)
         place = (tile.start - tile.skip + (call.causal_offset or 0)) // call.parameters.tile
         # What blocks are worth.
-        blocks, total = self._block_scores(query, low, high, edge)
-        total = torch.logaddexp(total, near.lse)
+        blocks, total = self._block_scores(near, low, high, edge)
         lead = query.index_select(2, leaders)
         sums = self._row_sums(lead, near.lse.index_select(2, leaders), place, low, high, edge)
         total.index_copy_(2, leaders, sums)
@@ -306,12 +300,9 @@ class Reader:
         # What keys are worth to the leaders.
         joined, _ = shifted(lead, sums, self._products)
         scores = torch.bmm(joined.flatten(1, 2), self._prefix(count))[..., : edge - first]
-        price = scores.unflatten(1, lead.shape[1:3]).amax(1).unflatten(2, (count, BLOCK))
+        keys = scores.unflatten(1, lead.shape[1:3]).amax(1)
         if call.causal_offset is None:
-            price = price.amax(1, keepdim=True)
-        price = torch.maximum(price, blocks.unsqueeze(-1).to(price.dtype)).flatten(2)
-        for group in range(1, price.shape[1]):
-            torch.maximum(price[:, group], price[:, group - 1], out=price[:, group])
+            keys = keys.amax(1, keepdim=True)
         # What the draw gives.
         numbers = torch.arange(first, edge, device=query.device)
         place_tensor = torch.full_like(self._line, place)
@@ -322,7 +313,7 @@ class Reader:
             limit[:, low - first : high - first] = float("inf")
         if self._seen is not None:
             limit = limit.masked_fill(~self._seen[:, first:edge], float("inf"))
-        index, log_weight = select(price, limit, level)
+        index, log_weight = select(Price(keys, blocks.to(keys.dtype)), limit, level)
         if call.causal_offset is None:
             return Listed(tile, certain, index + first, log_weight, tile.rows, total)
         if size == 0:  # groups of several sizes

@@ -9,7 +9,7 @@ import pytest
 import torch
 from attention_cases import Inputs, make_inputs
 from hyperrewrite.kernels import hyper, oracle, sampling, sampling_oracle
-from hyperrewrite.kernels.sampling import estimate, products, rows
+from hyperrewrite.kernels.sampling import estimate, lists, products, rows
 from torch import Tensor
 
 NEG_INF = float("-inf")
@@ -22,7 +22,7 @@ SMALL = {"REFERENCE": 16, "BLOCK": 16, "STEP": 4, "PART": 4}  # as texts are sho
 
 @pytest.fixture
 def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (sampling, estimate, rows):
+    for module in (sampling, estimate, rows, lists):
         for name, number in SMALL.items():
             monkeypatch.setattr(module, name, number, raising=False)
 

@@ -56,8 +56,10 @@ class Price:
         worth = self.keys.gather(2, column.unsqueeze(1).expand(-1, groups, -1))
         block = (column // BLOCK).unsqueeze(1).expand(-1, groups, -1)
         worth = torch.maximum(worth, self.blocks.gather(2, block))
-        for group in range(1, groups):
-            torch.maximum(worth[:, group], worth[:, group - 1], out=worth[:, group])
+        step = 1
+        while step < groups:  # a prefix maximum in log2(groups) passes
+            worth = torch.cat([worth[:, :step], torch.maximum(worth[:, step:], worth[:, :-step])], 1)
+            step *= 2
         return worth
 
 

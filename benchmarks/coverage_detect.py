@@ -1,7 +1,8 @@
 """Which softmaxes of a graph are attention, asked a second time by something dumb that shares no code with our passes.
 
 A softmax is attention here if a product of two non-parameters stands a few nodes before it, a product reads it a few
-nodes later, and something of it reaches what the graph returns or writes. What this finds and our passes neither bind nor reject was missed.
+nodes later, and something of it reaches what the graph returns or writes. What this finds and our passes neither bind
+nor reject was missed.
 """
 
 from __future__ import annotations

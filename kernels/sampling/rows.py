@@ -36,6 +36,7 @@ from .draws import ROWS, uniform
 from .estimate import spreads
 from .lists import Listed, Price, select
 from .products import Table, attend_listed, product_dtype, shifted, working_dtype
+from .workers import each, one_thread
 
 NOTHING = 3.0e4  # the log of a row sum over no key, so that nothing is worth anything to the row
 PREFIX = 16  # blocks by which a copy of the first keys is longer than the one before
@@ -77,9 +78,8 @@ def attention(
         out[:, :, part], lse[:, :, part] = span_forward(*given, plain, Scoring(call.scale, key_mask=mask))
     reader = Reader(query, key, value, key_mask, call)
     units = (batch, key.shape[1], -1)
-    for tile in tiles(call):
-        if plain is not None and tile.start < plain.query_stop:
-            continue
+
+    def write(tile: Tile) -> None:
         rows = slice(tile.start, tile.stop)
         near, listed = reader.read(tile)
         found = near.out, near.lse
@@ -87,6 +87,9 @@ def attention(
             found = merge(found, reader.attend(near, listed))
         out[:, :, rows] = found[0].view(*units, *found[0].shape[2:]).flatten(1, 2)
         lse[:, :, rows] = (found[1] + near.centre).view(*units, tile.rows).flatten(1, 2)
+
+    # The longest first, so that no thread ends much later than the others.
+    each(write, [tile for tile in tiles(call) if plain is None or tile.start >= plain.query_stop][::-1])
     return out.to(query.dtype), lse.float()
 
 
@@ -105,7 +108,8 @@ def far(
         if plain is not None and tile.start < plain.query_stop:
             yield _certain(queries, tile.far_keys(query.device), key_mask, batch, units)
             continue
-        listed = reader.read(tile)[1]
+        with one_thread():
+            listed = reader.read(tile)[1]
         if listed is None:
             yield _certain(queries, tile.far_keys(query.device), key_mask, batch, units)
             continue
@@ -195,12 +199,13 @@ class Reader:
     def _prefix(self, blocks: int, part: int = -1) -> Tensor:
         """Keys of the first blocks and some more, contiguous as `bmm` wants them, transposed; all, or a part."""
         blocks = min(-(-blocks // PREFIX) * PREFIX, self._statistics.shape[1])
-        if (blocks, part) not in self._prefixes:
+        prefix = self._prefixes.get((blocks, part))
+        if prefix is None:
             keys = self._table.keys[:, self._first : self._first + blocks * BLOCK]
-            keys = keys if part < 0 else keys[:, part::PART]
+            prefix = (keys if part < 0 else keys[:, part::PART]).contiguous()
             self._prefixes = {k: v for k, v in self._prefixes.items() if k[0] == blocks}
-            self._prefixes[blocks, part] = keys.contiguous()
-        return self._prefixes[blocks, part].transpose(1, 2)
+            self._prefixes[blocks, part] = prefix  # two threads may both make it
+        return prefix.transpose(1, 2)
 
     def read(self, tile: Tile) -> tuple[Near, Listed | None]:
         """What the tile reads for certain, and what it draws: None where it has no block with a price."""

@@ -288,3 +288,17 @@ def test_bfloat16_where_the_processor_multiplies_it() -> None:
     assert products.product_dtype(torch.float64, cpu) == torch.float64
     assert products.product_dtype(torch.float32, torch.device("meta")) == torch.float32
     assert products.product_dtype(torch.float32, cpu) in (torch.float32, torch.bfloat16)
+
+
+@exact_numbers
+def test_tiles_side_by_side_give_the_same_bits() -> None:
+    inputs = make_inputs(300, features=24)
+    before = torch.get_num_threads()
+    alone = sampled(inputs, **SAMPLE, causal_offset=0)
+    try:
+        torch.set_num_threads(3)
+        together = sampled(inputs, **SAMPLE, causal_offset=0)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, two) for one, two in zip(alone, together, strict=True))

@@ -216,7 +216,7 @@ def _flex(query: Any, key: Any, value: Any, causal: bool) -> Callable[[], Any]:
 
 
 def _keys(name: str, query: Any, key: Any, value: Any, causal: bool) -> float | None:
-    """Keys that a query reads, by the plan of some heads; whether a tile reads everything, these decide among them.
+    """Keys that a query reads, by the plan of some heads.
 
     Of long inputs in some tiles, where that can be; None where the plan would take longer than everything else.
     """
@@ -235,7 +235,7 @@ def _keys(name: str, query: Any, key: Any, value: Any, causal: bool) -> float | 
         return None
     heads = SAMPLED_HEADS if in_tiles else max(COUNTED_SCORES // (n * n), 1)
     some = [tensor[:, :heads] for tensor in (query, key, value)]
-    keys = keys_read.of_some_tiles(*some, call) if in_tiles else keys_read.of_all(*some, call)[0]
+    keys = keys_read.of_some_tiles(*some, call) if in_tiles else keys_read.of_all(*some, call)
     return round(keys, 1)
 
 

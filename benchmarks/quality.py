@@ -11,7 +11,6 @@ A row is one estimator reading one window of one text:
   keys_per_query     mean over layers, heads and queries of the keys read
   mean_error         mean over layer_errors: ‖out − exact‖ / ‖exact‖ of a layer's attention given its own q, k and v, on
                      64 query rows
-  work, search, bytes  what a query costs by the plan, for exact and hyper: see quality_cost.py
   seconds            the whole forward with its probes, eager: no figure of speed
 
 quality_passkey.py and quality_encoder.py beside this file ask for a fact in a long text, and for embeddings.
@@ -54,9 +53,6 @@ def main(
     estimators: cli.Estimators = "",
     presets: cli.Presets = "",
     preset: cli.Preset = None,
-    ladder: Annotated[
-        list[str] | None, typer.Option(help='Emulate a ladder of levels: {"price": 0.005}. See quality_ladder.py.')
-    ] = None,
     min_seq_len: cli.MinSeqLen = None,
     model: cli.Model = None,
     adapter: cli.Adapter = None,
@@ -80,7 +76,6 @@ def main(
     names = quality_estimators.chosen_names(estimators)
     shared = cli.shared_fields(min_seq_len)
     known = quality_estimators.presets(preset or (), presets, shared)
-    emulated = [quality_estimators.emulated(settings) for settings in ladder or ()]
     files = quality_texts.parse(text or quality_texts.BUILT_IN)
     lengths, starts = cli.numbers(context, "--context", LEAST_TOKENS), cli.numbers(start, "--start", 0)
     cli.check_device(device)
@@ -105,9 +100,7 @@ def main(
     for window in windows:
         positions = reach.prepare(window.context)
         title = f"{window.text} [{window.start}, {window.start + window.context})"
-        for row in read(
-            loaded, torch.tensor([ids[window]], device=where), names, known, shared, emulated, console, title
-        ):
+        for row in read(loaded, torch.tensor([ids[window]], device=where), names, known, shared, console, title):
             window_row = {"text": window.text, "start": window.start, "context": window.context, **positions}
             rows.append({**shown, **window_row, **row})
             store.write(head, rows)
@@ -122,7 +115,6 @@ def read(
     names: list[str],
     known: dict[str, Any],
     shared: dict[str, Any],
-    emulated: list[Any],
     console: Console,
     title: str,
 ) -> Iterator[dict[str, Any]]:
@@ -152,14 +144,13 @@ def read(
             "exact_perplexity": score if estimator.name == "exact" else exact,
             "keys_per_query": watch.mean_keys,
             "mean_error": watch.mean_error,
-            **watch.mean_cost,
             "seconds": round(clock.seconds, 2),
             "settings": estimator.settings,
             "layer_errors": [round(error, 5) for error in watch.errors],
             "layer_keys": [round(count, 1) for count in watch.keys],
         }
 
-    for estimator in [*quality_estimators.independent(names, known, shared), *emulated]:
+    for estimator in quality_estimators.independent(names, known, shared):
         row = run(estimator)
         exact = row["perplexity"] if estimator.name == "exact" else exact
         if estimator.name == "hyper":

@@ -37,8 +37,6 @@ COUNTS = (
     "tile",
     "window",
     "sinks",
-    "selected",
-    "means",
 )  # fields of Parameters that count keys
 
 

@@ -7,7 +7,6 @@ hyper          the package's estimator, once for each preset
 streaming      a window and sinks (StreamingLLM), the window set to the keys of a preset
 topk           the window and sinks of a preset, and the keys with the largest scores
 topk-all       the keys with the largest scores alone
-ladder         a dense emulation of what hyper may become, with the settings that --ladder gives (quality_ladder.py)
 """
 
 from __future__ import annotations
@@ -22,8 +21,6 @@ import torch
 from hyperrewrite.kernels import meter, ops, parameters
 from hyperrewrite.kernels.call import AttentionCall
 from hyperrewrite.kernels.parameters import Parameters
-from quality_cost import Cost, cost
-from quality_ladder import Ladder, ladder
 from quality_selected import kept_for, mean_keys, streaming, top_keys
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -40,10 +37,9 @@ LEAST_BLOCK = 16
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Mean number of keys per query, and what the call costs where that is known."""
+    """Mean number of keys per query."""
 
     keys: float
-    cost: Cost | None = None
 
 
 class Attend(Protocol):
@@ -165,24 +161,6 @@ def by_op(name: str, preset: str, fields: Fields) -> Estimator:
     return Estimator(name, preset, fields, attend)
 
 
-def emulated(text: str) -> Estimator:
-    """The ladder with settings as JSON: '{"price": 0.005, "means": 64, "order": "lsh"}'."""
-    try:
-        told = Ladder.read(json.loads(text))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"--ladder {text}: {str(error).replace('Ladder.__init__()', 'it')}.") from error
-
-    def attend(
-        query: Tensor, key: Tensor, value: Tensor, scale: float, causal: bool
-    ) -> tuple[Tensor, Callable[[], Reading]]:
-        if not causal or query.shape[0] != 1:
-            raise ValueError("the ladder is emulated for causal attention and a batch of one alone")
-        out, keys = ladder(query, key, value, scale, told)
-        return out, lambda: Reading(keys)
-
-    return Estimator("ladder", text, asdict(told), attend)
-
-
 def call_like(query: Tensor, key: Tensor, scale: float, causal: bool, told: Parameters | None = None) -> AttentionCall:
     """The call as the meter wants to know it; with causality the queries are the last ones."""
     offset = key.shape[2] - query.shape[2] if causal else None
@@ -190,12 +168,10 @@ def call_like(query: Tensor, key: Tensor, scale: float, causal: bool, told: Para
 
 
 def _reading(query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> Reading:
-    """As many keys as `meter.keys_per_query` counts; of long texts in some tiles, and what they cost is not said."""
+    """As many keys as `meter.keys_per_query` counts; of long texts in some tiles."""
     if call.num_keys > keys_read.MOST_COUNTED and keys_read.in_tiles(call):
         return Reading(keys_read.of_some_tiles(query, key, value, call))
-    keys, far = keys_read.of_all(query, key, value, call)
-    heads = query.shape[0] * query.shape[1]
-    return Reading(keys, cost(call, far, query.shape[0], heads, query.shape[-1], value.shape[-1]))
+    return Reading(keys_read.of_all(query, key, value, call))
 
 
 def _selected(function: Callable[..., Tensor], kept: int, settings: Fields) -> Attend:

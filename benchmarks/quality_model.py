@@ -11,13 +11,12 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from hyperrewrite.kernels import meter
-from quality_cost import Cost
 from quality_estimators import Estimator, call_like
 from torch import Tensor, nn
 
@@ -39,7 +38,6 @@ class Watch:
 
     errors: list[float] = field(default_factory=list)
     keys: list[float] = field(default_factory=list)
-    costs: list[Cost] = field(default_factory=list)
     rows: int = PROBE_ROWS
 
     @property
@@ -51,12 +49,6 @@ class Watch:
     def mean_keys(self) -> float:
         """Mean over layers of the keys that a query reads."""
         return sum(self.keys) / len(self.keys) if self.keys else 0.0
-
-    @property
-    def mean_cost(self) -> dict[str, float]:
-        """Mean over layers of each figure of `Cost`; empty where none is known."""
-        count = len(self.costs)
-        return {name.name: sum(getattr(c, name.name) for c in self.costs) / count for name in fields(Cost) if count}
 
 
 _current: ContextVar[tuple[Estimator, Watch | None]] = ContextVar("quality_estimator")
@@ -89,7 +81,6 @@ def attention(
         watch.errors.append(meter.relative_error(seen, watch.rows, PROBE_SEED))
         found = reading()
         watch.keys.append(found.keys)
-        watch.costs += [] if found.cost is None else [found.cost]
     return out.transpose(1, 2).contiguous(), None
 
 

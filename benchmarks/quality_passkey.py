@@ -177,13 +177,13 @@ class Reader:
 
 
 def reader(loaded: Any, estimator: Any, share: bool) -> Reader:
-    """One that shares beginnings where the estimator is `hyper` and no chooser of it goes by earlier queries."""
+    """One that shares beginnings where the estimator is `hyper`, whose tiles are as they are wherever a call begins."""
     from hyperrewrite.kernels.parameters import Parameters
 
     if not share or estimator.name != "hyper":
         return Reader(loaded, estimator, 0)
     told = Parameters(**estimator.settings)
-    return Reader(loaded, estimator, 0 if "heavy" in told.select_names else told.tile)
+    return Reader(loaded, estimator, told.tile)
 
 
 def measure(reads: Reader, estimator: Any, cases: list[Case], metered: bool) -> dict[str, Any]:

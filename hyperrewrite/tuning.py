@@ -209,12 +209,11 @@ def table(done: list[Tuned]) -> Table:
 
 
 def in_words(config: AnyConfig) -> list[str]:
-    """Like ["near 64·8", "search 128·4·3", "attend 32·8·3"]."""
+    """Like ["sums 64·4·3", "search 128·4·3", "attend 32·8·3"]."""
     attend = f"attend {_dotted(config.attend)}"
     if isinstance(config, ExactConfig):
         return [attend, f"rows {config.rows}"]
-    near = f"near {config.near.keys}·{config.near.warps}"
-    return [near, f"search {_dotted(config.search)}", attend, f"plain {config.plain}", f"rows {config.rows}"]
+    return [f"sums {_dotted(config.sums)}", f"search {_dotted(config.search)}", attend, f"plain {config.plain}"]
 
 
 def _dotted(phase: Phase) -> str:

@@ -5,13 +5,12 @@ The exceptions are forwards on a GPU that have kernels of their own (`fused`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from . import far
 from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
 from .call import AttentionCall
 from .exact import (
@@ -23,11 +22,9 @@ from .exact import (
     span_forward,
     span_row_backward,
 )
-from .far import Far, Whole
 from .fused import forward as fused
 from .hidden import harmless, narrowed
 from .lifted import Lifted
-from .means import Table
 from .parameters import NAN_ROWS
 from .parts import Span, Tiles, without_bands
 from .planning import (
@@ -100,14 +97,8 @@ def forward(
         for place, part in enumerate(parts):
             if isinstance(part, Tiles):
                 _tiles_forward(*wide, part, call.scale, flat_out, flat_lse, is_first=place == 0 and is_untouched)
-        if has_far(call):
-            found = far_parts(*wide, key_mask, call, lse)
-            if call.parameters.samples:
-                for listed in found:
-                    assert isinstance(listed, Tiles)
-                    _tiles_forward(*wide, listed, call.scale, flat_out, flat_lse, is_first=False)
-            else:
-                _far_forward(*wide, found, scoring, call, out, lse)
+        for listed in far_parts(*wide, key_mask, call, lse.clone()):
+            _tiles_forward(*wide, listed, call.scale, flat_out, flat_lse, is_first=False)
     out = _fill_empty(out, lse, value, call, key_mask)
     return out.to(query.dtype).contiguous(), _in_float32(lse).contiguous()
 
@@ -198,14 +189,8 @@ def backward(
         if has_far(call):
             assert delta is not None
             near = near_lse(*wide[:2], key_mask, call, planned)
-            found = far_parts(*wide, key_mask, call, near)
-            shares = (flats[0], flats[1], flats[2])
-            if call.parameters.samples:
-                for listed in found:
-                    assert isinstance(listed, Tiles)
-                    _tiles_backward(wide_grad, *wide, listed, call.scale, wide_lse, delta, shares)
-            else:
-                _far_backward(wide_grad, *wide, found, scoring, call, wide_lse, delta, shares)
+            for listed in far_parts(*wide, key_mask, call, near):
+                _tiles_backward(wide_grad, *wide, listed, call.scale, wide_lse, delta, (flats[0], flats[1], flats[2]))
         if call.empty_rows == "level":
             tensors = (grad_out.to(dtype), query.to(dtype), key.to(dtype), value.to(dtype))
             _level_backward(tensors, empty, scoring, grads, grad_bias)
@@ -296,72 +281,6 @@ def _key_index(chunk: Tiles, kv_heads: int, n_k: int) -> Tensor:
 
 def _flat(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1, tensor.shape[-1])
-
-
-def _far_forward(
-    query: Tensor, key: Tensor, value: Tensor, found: Iterable[Far | Whole | Tiles], scoring: Scoring,
-    call: AttentionCall, out: Tensor, lse: Tensor,
-) -> None:  # fmt: skip
-    """Merge far keys and means into out [B, H, n_q, D_v] and lse [B, H, n_q], in place."""
-    tiles: list[Whole] = []
-    table = Table.of(key, value, scoring.key_mask, call)
-    far.far_forward(_flat(query), table, _apart(found, tiles), call.scale, out, lse)
-    for tile in tiles:
-        _whole_forward(query, key, value, tile, scoring, call, out, lse)
-
-
-def _apart(found: Iterable[Far | Whole | Tiles], whole: list[Whole]) -> Iterator[Far]:
-    """What was found one by one; tiles that read everything are added to `whole`."""
-    for part in found:
-        if isinstance(part, Whole):
-            whole.append(part)
-        elif isinstance(part, Far):
-            yield part
-
-
-def _whole_forward(
-    query: Tensor, key: Tensor, value: Tensor, part: Whole, scoring: Scoring, call: AttentionCall, out: Tensor,
-    lse: Tensor,
-) -> None:  # fmt: skip
-    """Write the exact result of a tile over what out [B, H, n_q, D_v] and lse [B, H, n_q] hold of it."""
-    mine, span = part.entry, part.all_keys(call.causal_offset)
-    found = span_forward(query[mine], key[mine], value[mine], span, scoring.without_lifted(mine))
-    out[mine, :, part.rows], lse[mine, :, part.rows] = found
-
-
-def _far_backward(
-    grad_out: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    found: Iterator[Far | Whole | Tiles],
-    scoring: Scoring,
-    call: AttentionCall,
-    lse: Tensor,
-    delta: Tensor,
-    grads: tuple[Tensor, Tensor, Tensor],
-) -> None:
-    """Add the far parts' share to the flat gradients of query, key and value, in place."""
-    key_mask = scoring.key_mask
-    table, tiles = Table.of(key, value, key_mask, call), list[Whole]()
-    grad_query, grad_key, grad_value = (
-        flat[:-1].view(like.shape) for flat, like in zip(grads, (query, key, value), strict=True)
-    )
-    grad_table = table.grads()
-    flats = (_flat(grad_out), _flat(query))
-    spare_lse, spare_delta = pad(lse.reshape(-1), (0, 1), value=NEG_INF), pad(delta.reshape(-1), (0, 1))
-    for part in _apart(found, tiles):
-        far.far_backward(*flats, table, part, call.scale, spare_lse, spare_delta, grads[0], grad_table)
-    for tile in tiles:
-        mine = tile.entry
-        given = (grad_out[mine], query[mine], key[mine], value[mine])
-        shares = (grad_query[mine], grad_key[mine], grad_value[mine])
-        for span in tile.far_keys():
-            span_backward(*given, span, scoring.without_lifted(mine), lse[mine], delta[mine], shares)
-    table.spread(grad_table, grad_key, grad_value)
-    if key_mask is not None:
-        for share in (grad_key, grad_value):
-            share.masked_fill_(~key_mask[:, None, :, None], 0.0)
 
 
 def _tiles_forward(

@@ -42,13 +42,10 @@ def hyper_attention(
     sample_size: int = _DEFAULT.sample_size,
     lsh_projections: int = _DEFAULT.lsh_projections,
     tile: int = _DEFAULT.tile,
-    strip: int = _DEFAULT.strip,
     window: int = _DEFAULT.window,
     sinks: int = _DEFAULT.sinks,
-    select: str = _DEFAULT.select,
+    price: str = _DEFAULT.price,
     threshold: float | None = None,
-    selected: int = _DEFAULT.selected,
-    means: int = _DEFAULT.means,
     seed: int = _DEFAULT.seed,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Near-linear attention with the arguments of F.scaled_dot_product_attention, in its order.
@@ -127,13 +124,10 @@ def hyper_attention(
         sample_size=sample_size,
         lsh_projections=lsh_projections,
         tile=tile,
-        strip=strip,
         window=window,
         sinks=sinks,
-        select=select,
+        price=price,
         threshold=threshold,
-        selected=selected,
-        means=means,
         seed=seed,
     )
     out = out.reshape(*leading, *out.shape[2:])

@@ -6,7 +6,7 @@ With A = exp(scale·QKᵀ), D = diag(A1), P = D⁻¹A and a mask M of heavy entr
     κ = max_i ⟨1 − Mᵢ, Aᵢ⟩ / min_i ⟨1 − Mᵢ, Aᵢ⟩    how uneven the rows' unmasked sums are
 
 The paper's bounds hold where both are n^o(1): small numbers are easy heads. Here the mask holds, of what a query sees,
-the first `sinks` keys, the `window` most recent ones (without causality window/2 on both sides) and the `selected`
+the first `sinks` keys, the `window` most recent ones (without causality window/2 on both sides) and the HEAVY
 other columns of largest mass over the sampled rows. n is the number of keys.
 
 All of it is estimated from sampled query rows, each exact:
@@ -35,6 +35,8 @@ from .attend import NEG_INF
 from .call import AttentionCall
 from .probe_error import visible_keys
 
+HEAVY = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Hardness:
@@ -60,7 +62,7 @@ def sample_rows(count: int, rows: int, seed: int) -> Tensor:
 def hardness(query: Tensor, key: Tensor, call: AttentionCall, rows: Tensor) -> Hardness:
     """Of each head, from query rows `rows` (int64 [r], distinct) computed in float64.
 
-    query [B, H, n_q, D], key [B, H_kv, n_k, D]; call: scale, causal_offset; its parameters: sinks, window, selected.
+    query [B, H, n_q, D], key [B, H_kv, n_k, D]; call: scale, causal_offset; its parameters: sinks, window.
     Costs r·n_k·D multiply-adds a head; memory O(r·n_k).
     """
     batch, heads, n_q = query.shape[:3]
@@ -82,7 +84,7 @@ def hardness(query: Tensor, key: Tensor, call: AttentionCall, rows: Tensor) -> H
             found["effective_keys"][b, h] = entropy.mean().exp()
             mass = weights.masked_fill(always, 0.0).sum(0)
             masked = always.clone()
-            masked[:, mass.topk(min(call.parameters.selected, n_k)).indices] = True
+            masked[:, mass.topk(min(HEAVY, n_k)).indices] = True
             found["heavy_mass"][b, h] = (weights * masked).sum(-1).mean()
             left = weights.masked_fill(masked, 0.0).square().sum(0).max()
             found["alpha_rest"][b, h] = n_k * n_q / rows.numel() * left

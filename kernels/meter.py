@@ -125,7 +125,7 @@ def exact_rows(observation: Observation, rows: Tensor) -> Tensor:
 def keys_per_query(observation: Observation) -> float:
     """Mean number of distinct, visible keys that the call scored per query, from the plan made again (exact: the mask).
 
-    A sampled key counts once, whatever its weight, and so does the mean of a block; a bias is not looked at.
+    A sampled key counts once, whatever its weight; a bias is not looked at.
     """
     seen = observation
     batch, heads = seen.query.shape[:2]

@@ -2,8 +2,8 @@
 
 Each algorithm has one function `(query, key, key_mask, call) -> log_weight`: float64 [B, H, n_q, n_k], the log of the
 number of keys that a pair stands for, −inf where the pair is not read. They are written from the definition, block by
-block in Python, and share with the fast path the random draws alone (`Draws`). Only that of `hyper` (`hyper_oracle`)
-depends on the tensors in a differentiable way: a key that is not read has the score of its block's mean.
+block in Python, and share with the fast path the random draws alone. That of `hyper` needs the values too
+(`sampling_oracle`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from .call import AttentionCall
-from .hyper_oracle import hyper_log_weight
 from .lifted import Lifted
 from .lsh import Draws
 from .parameters import NAN_ROWS
@@ -134,7 +133,7 @@ def paper_log_weight(query: Tensor, key: Tensor, key_mask: Tensor | None, call: 
     return weight
 
 
-LOG_WEIGHTS: dict[str, LogWeights] = {"exact": exact_log_weight, "paper": paper_log_weight, "hyper": hyper_log_weight}
+LOG_WEIGHTS: dict[str, LogWeights] = {"exact": exact_log_weight, "paper": paper_log_weight}
 
 
 def dense_attention(
@@ -172,7 +171,7 @@ def oracle(
     lifted: Lifted | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(out, lse) of `algorithm` by its dense definition. The caller names the algorithm that should really run."""
-    if algorithm == "hyper" and call.parameters.samples:
+    if algorithm == "hyper":
         log_weight = sampling_log_weight(query, key, value, key_mask, call)
     else:
         log_weight = LOG_WEIGHTS[algorithm](query, key, key_mask, call)

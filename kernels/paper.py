@@ -25,12 +25,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from .areas import areas, is_exact
-from .areas import selected_keys as selected_keys  # of every algorithm
+from .areas import areas, is_exact, selected_keys
 from .call import AttentionCall
 from .fused.forward import paper_codes
 from .lsh import Draws, hash_codes, sort_rows
 from .parts import Plan, Span, Tiles
+
+
+def saves_nothing(call: AttentionCall) -> bool:
+    """Whether the call runs exactly: blocks and samples are no fewer than its keys."""
+    return call.num_keys <= selected_keys(call)
 
 
 def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Plan:

@@ -15,6 +15,8 @@ Algorithm = Literal["exact", "paper", "hyper"]
 EmptyRows = Literal["zero", "mean", "level", "nan", "nan_added"]
 
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
+AUTO = "auto"
+PRICES = (AUTO, "search", "rows", "lsh", "heavy", "pooled", "leverage", "kmeans")
 EMPTY_ROWS: tuple[str, ...] = get_args(EmptyRows)
 NAN_ROWS = ("nan", "nan_added")  # of them those that give NaN
 
@@ -33,16 +35,14 @@ class Parameters:
     block_size       edge of a sorted diagonal block (`paper`).
     sample_size      uniform residual samples per query block (`paper`).
     lsh_projections  hyperplanes of the angular hash; 2**lsh_projections buckets.
-    tile             queries of `hyper` that are searched for and computed together.
-    strip            queries of a tile that read a key because one of them found it; 0 = all of the tile up to 8,192
-                     keys, 32 up to 16,384 and 16 with more.
+    tile             queries of `hyper` that share a list of keys.
     window           most recent keys that each query of `hyper` sees in any case, at least.
     sinks            first keys that each query of `hyper` sees in any case, at least.
-    select           how `hyper` chooses among the other keys: names of selectors joined by "+", or "none".
-    threshold        "search" of `hyper` finds the keys with a weight above this share of what sinks and window sum to,
-                     at 8,192 keys; with more it falls as their number grows, with fewer it rises by the cube root.
-    selected         keys that each selector but "search" adds to a tile, or to a query.
-    means            block of keys that one mean stands for where `hyper` does not read them; 0 = they are left out.
+    price            what decides how likely `hyper` is to read each of the other keys (kernels.sampling.prices);
+                     "auto" = what is fastest on the device.
+    threshold        a key of `hyper` whose price is above it is read for certain, one below it with probability
+                     price / threshold. The number is for a tile that sees 32,768 keys; it falls with more keys and
+                     rises with fewer (kernels.sampling.threshold_of). 0 = exact attention.
     seed             of every random draw; the same seed gives the same bits.
     """
 
@@ -52,24 +52,11 @@ class Parameters:
     sample_size: int = 256
     lsh_projections: int = 7
     tile: int = 128
-    strip: int = 0
     window: int = 128
     sinks: int = 64
-    select: str = "search"
-    threshold: float = 0.005
-    selected: int = 256
-    means: int = 64
+    price: str = AUTO
+    threshold: float = 0.0045
     seed: int = 0
-
-    @property
-    def samples(self) -> bool:
-        """Far keys are a random sample (`kernels.sampling`)."""
-        return self.algorithm == "hyper" and self.select == SAMPLE
-
-    @property
-    def select_names(self) -> tuple[str, ...]:
-        """The selectors of `select`, in its order."""
-        return selectors(self.select)
 
     def __post_init__(self) -> None:
         """Raise ValueError with one sentence for a value outside its range."""
@@ -84,9 +71,8 @@ class Parameters:
         share = self.threshold
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0.0 <= share <= 1.0e6:
             raise ValueError(f"threshold must be a number from 0 to 1000000, not {share!r}")
-        if not isinstance(self.select, str):
-            raise ValueError(f"select must be a text like 'search' or 'search+heavy', not {self.select!r}")
-        selectors(self.select)
+        if self.price not in PRICES:
+            raise ValueError(f"price must be one of {', '.join(PRICES)}, not {self.price!r}")
 
 
 LIMITS: tuple[tuple[str, int, int], ...] = (
@@ -95,19 +81,16 @@ LIMITS: tuple[tuple[str, int, int], ...] = (
     ("sample_size", 0, 65536),
     ("lsh_projections", 1, 16),
     ("tile", 16, 4096),
-    ("strip", 0, 4096),
     ("window", 0, 2**31 - 1),
     ("sinks", 0, 65536),
-    ("selected", 0, 65536),
-    ("means", 0, 4096),
     ("seed", 0, 2**31 - 1),
 )
 
 # What a person asks for in one word; a field that is named besides overrides it.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    "fast": {"threshold": 0.01},
-    "accurate": {"threshold": 0.002},
+    "fast": {"threshold": 0.009},
+    "accurate": {"threshold": 0.0025},
 }
 
 
@@ -123,22 +106,3 @@ def nearest(name: str, names: Iterable[str]) -> str:
     names = list(names)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(names)}"
-
-
-SELECTORS = ("search", "heavy", "lsh", "pooled", "leverage", "kmeans")
-NO_SELECTOR, SAMPLE = "none", "sample"
-
-
-def selectors(select: str) -> tuple[str, ...]:
-    """The names in a `select` text, in its order, each once. Raises ValueError with one sentence."""
-    if select in (NO_SELECTOR, SAMPLE):
-        return ()
-    names = tuple(part.strip() for part in select.split("+"))
-    for name in names:
-        if name not in SELECTORS:
-            close = difflib.get_close_matches(name, (*SELECTORS, NO_SELECTOR), n=1, cutoff=0.5)
-            valid = f"valid are {', '.join(SELECTORS)}, joined by '+', or {NO_SELECTOR!r}"
-            raise ValueError(
-                f"select names an unknown selector {name!r}; {f'did you mean {close[0]!r}?' if close else valid}"
-            )
-    return tuple(dict.fromkeys(names))

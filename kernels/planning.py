@@ -16,7 +16,6 @@ from torch import Tensor
 from .attend import NEG_INF, accumulation_dtype, flat_index, merge_
 from .call import AttentionCall
 from .exact import Scoring, band_forward, span_forward
-from .far import Far, Whole
 from .lifted import Lifted
 from .parts import Plan, Span, Tiles, visible_keys, without_bands
 
@@ -31,10 +30,7 @@ def algorithm_of(call: AttentionCall) -> str:
         return "exact"
     if not call.curve.is_straight or call.num_keys < call.parameters.min_seq_len:
         return "exact"
-    if name == "hyper" and call.parameters.threshold == 0.0:
-        return "exact"
-    selected = cast(int, _module(name).selected_keys(call))
-    return "exact" if call.num_keys <= selected else name
+    return "exact" if _module(name).saves_nothing(call) else name
 
 
 def has_far(call: AttentionCall) -> bool:
@@ -57,11 +53,11 @@ def make_plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: Attenti
 
 def far_parts(
     query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall, lse: Tensor
-) -> Iterator[Far | Whole | Tiles]:
+) -> Iterator[Tiles]:
     """What the algorithm adds once the lse [B, H, n_q] over `make_plan`'s parts is known; nothing for most."""
     if not has_far(call):
         return
-    found: Iterator[Far | Whole] = _module(algorithm_of(call)).far(query, key, value, key_mask, lse, call)
+    found: Iterator[Tiles] = _module(algorithm_of(call)).far(query, key, value, key_mask, lse, call)
     while True:
         with torch.no_grad():  # for this part alone: what is held at a yield is left on where the reader raises
             part = next(found, None)
@@ -98,7 +94,7 @@ def near_forward(
 
 def whole_plan(
     query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall
-) -> tuple[Plan, list[Far | Whole | Tiles]]:
+) -> tuple[Plan, list[Tiles]]:
     """Everything that a call reads: `make_plan`'s parts and all `far_parts`. For looking at, not for running."""
     key_mask = relevant_mask(key_mask)
     parts = make_plan(query, key, key_mask, call)
@@ -117,22 +113,20 @@ def count_keys(
     heads: int,
     call: AttentionCall,
     lifted: Lifted | None = None,
-    found: Iterable[Far | Whole | Tiles] = (),
+    found: Iterable[Tiles] = (),
 ) -> Tensor:
     """Keys that each query reads by a plan and what was `found` besides, int64 [B, H, n_q]; `lifted` thins spans out.
 
-    Keys of weight > 1 count once, and so does a block whose mean the query reads; bias is not looked at.
+    Keys of weight > 1 count once; bias is not looked at.
     """
-    known = [part.query_rows for part in parts if isinstance(part, Tiles)]
+    found = list(found)
+    known = [part.query_rows for part in [*parts, *found] if isinstance(part, Tiles)]
     known += [] if key_mask is None else [key_mask]
     known += [] if lifted is None else lifted.tensors()
-    found = list(found)
-    known += [part.query_rows for part in found if isinstance(part, Far | Tiles)]
     device = known[0].device if known else torch.device("cpu")
     flat = torch.zeros(batch * heads * call.num_queries + 1, dtype=torch.int64, device=device)
     counts = flat[:-1].view(batch, heads, call.num_queries)
-    listed = [part for part in found if isinstance(part, Tiles)]
-    for part in [*without_bands(parts), *listed]:
+    for part in [*without_bands(parts), *found]:
         if isinstance(part, Span):
             rows = slice(part.query_start, part.query_stop)
             counts[:, :, rows] += visible_keys(part, key_mask, device, lifted).unsqueeze(1)
@@ -144,15 +138,6 @@ def count_keys(
             pair_counts = torch.full(queries.shape, width, device=device) if pairs is None else pairs.sum(-1)
             index = query_index(chunk, heads, call.num_queries)
             flat.index_add_(0, index.reshape(-1), pair_counts.expand(queries.shape).reshape(-1))
-    for more in found:
-        if isinstance(more, Tiles):
-            continue
-        if isinstance(more, Far):
-            read = more.reads().sum(-1) + (more.log_stands_for() > NEG_INF).sum(-1)
-            flat.index_add_(0, more.query_rows.reshape(-1), read.reshape(-1))
-            continue
-        for span in more.far_keys():
-            counts[more.batch, :, more.rows] += visible_keys(span, key_mask, device).expand(batch, -1)[more.batch]
     return counts
 
 

@@ -53,6 +53,8 @@ def sampling_log_weight(
 def probabilities(tile: Tile, weights: Tensor, spread: Tensor, call: AttentionCall) -> Tensor:
     """π [rows, F] of the far keys, weights p [rows, F] of all rows of the tile, spread [F]."""
     offset, size = call.causal_offset or 0, call.parameters.tile
+    visible = call.num_keys if call.causal_offset is None else (tile.place + 1) * size
+    threshold = call.parameters.threshold * (visible / 32768) ** -0.15
     chance = torch.zeros_like(weights)
     for r in range(len(tile.queries)):
         strip_of = [(j + offset) % size // sampling.STRIP for j in tile.queries]
@@ -60,9 +62,9 @@ def probabilities(tile: Tile, weights: Tensor, spread: Tensor, call: AttentionCa
         for strip in range(strip_of[r]):
             rows = [k for k, at in enumerate(strip_of) if at == strip]
             if rows:
-                limit = (call.parameters.threshold / spread) ** 2
+                limit = (threshold / spread) ** 2
                 squared = squared + torch.minimum(weights[rows].amax(0) ** 2, limit)
-        chance[r] = spread * squared.sqrt() / call.parameters.threshold
+        chance[r] = spread * squared.sqrt() / threshold
     return (chance**2 + sampling.LEAST_CHANCE**2).sqrt().clamp(max=1.0)
 
 

@@ -34,8 +34,8 @@ def random_inputs(case: Case, heads: int, device: torch.device) -> Tensors:
     """query, key, value [1, heads, n, D], where a query reads about as many keys as in a language model.
 
     All queries of a head point at its first keys, with a score of 8, as they do at attention sinks; those of a tile
-    share a direction, which some keys have by chance. In Gaussian inputs every key matters a little, and the search
-    finds a quarter of them.
+    share a direction, which some keys have by chance. In Gaussian inputs every key matters a little, and
+    thousands are drawn.
     """
     generator = torch.Generator(device).manual_seed(0)
 
@@ -89,7 +89,8 @@ def bench(case: Case, tensors: Tensors) -> Callable[[Config | ExactConfig], floa
     )
     if (reason := (reason_against if is_hyper else reason_against_exact)(query, key, value, call)) is not None:
         raise Failed(reason)
-    from . import launch, launch_exact  # Triton need not be there
+    from ..sampling.triton import launch  # Triton need not be there
+    from . import launch_exact
 
     lifted = None
     if case.kernel == "exact_pairs":
@@ -99,7 +100,7 @@ def bench(case: Case, tensors: Tensors) -> Callable[[Config | ExactConfig], floa
 
     def run(config: Config | ExactConfig) -> Tensor:
         if isinstance(config, Config):
-            return launch.hyper(*tensors, None, call, config)[0]
+            return launch.sampled(*tensors, None, call, config)[0]
         return launch_exact.exact(*tensors, None, None, lifted, call, rows=config.rows, phase=config.attend)[0]
 
     @torch.no_grad()

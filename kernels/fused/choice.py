@@ -9,22 +9,20 @@ import torch
 from torch import Tensor
 
 from ..call import AttentionCall
-from ..tiling import block_of, strip_of
-from .config import device_of
+from ..parameters import AUTO
+from .config import TILE, device_of
 
-TILES = (16, 32, 64, 128)
-SAMPLED_TILE = 128  # of the kernels that sample far keys
+KERNEL_PRICES = (AUTO, "search")
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 MOST_FEATURES = 256
 LEAST_QUERIES = 16  # of exact attention: a program runs a tile of them over all keys
 MOST_FLOAT32_FEATURES = 128
 # What the widest kernel of `hyper` takes, by features of a head.
-SHARED_BYTES = ((64, 76_000), (128, 84_000), (256, 168_000))
+SHARED_BYTES = ((64, 76_000), (128, 92_000), (256, 168_000))
 SHARED_BYTES_FLOAT32 = ((64, 108_000), (MOST_FLOAT32_FEATURES, 214_000))
 # The same of `paper`.
 PAPER_SHARED_BYTES = ((64, 68_000), (256, 100_000))
 PAPER_SHARED_BYTES_FLOAT32 = ((64, 68_000), (MOST_FLOAT32_FEATURES, 134_000))
-MOST_BLOCK = 256
 MOST_PROJECTIONS = 8  # codes of `paper` are counted in a table
 MOST_HEADS = 65535  # of a launch grid's second edge
 MOST_NUMBERS = 2**31 - 1  # that an int32 counts
@@ -40,16 +38,10 @@ def reason_against(query: Tensor, key: Tensor, value: Tensor, call: AttentionCal
     if (reason := _reason_against_scale(call)) is not None:
         return reason
     parameters = call.parameters
-    if parameters.samples:
-        return None if parameters.tile == SAMPLED_TILE else f"tile is {parameters.tile}, not {SAMPLED_TILE}"
-    if parameters.tile not in TILES:
-        return f"tile is {parameters.tile}, none of {', '.join(map(str, TILES))}"
-    if parameters.tile % strip_of(call):
-        return f"tile is {parameters.tile}, no multiple of strip, {strip_of(call)}"
-    if block_of(call) > MOST_BLOCK:
-        return f"a mean stands for {block_of(call)} keys, over {MOST_BLOCK}"
-    if parameters.select_names not in ((), ("search",)):
-        return f"keys are selected by {parameters.select}, not by the search alone"
+    if parameters.tile != TILE:
+        return f"tile is {parameters.tile}, not {TILE}"
+    if (price := parameters.price) not in KERNEL_PRICES:
+        return f"the price is {price}, and the kernels have search alone"
     return None
 
 

@@ -12,16 +12,13 @@ import torch
 
 TILE = 128  # queries of a tile, the default of `Parameters.tile` and the widest that the kernels take
 LEAST_KEYS = 16  # of a step: a matrix product takes no fewer
-LEAST_ROWS = 64  # of a portion: what four warps take of a product; and the search tells two portions apart, no more
+LEAST_ROWS = 64  # of a program of exact attention: what four warps take of a product
 LEAST_SEARCHED = 32  # of a step of the search: the bits of a word
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Keys that a step reads, and the compiler's numbers: warps, pipeline stages.
-
-    `near` of `hyper` has two stages whatever is told.
-    """
+    """Keys that a step reads, and the compiler's numbers: warps, pipeline stages."""
 
     keys: int
     warps: int
@@ -32,19 +29,15 @@ class Phase:
 class Config:
     """How the kernels of `hyper` run.
 
-    near, search, attend   their phases; attend's warps are those of a whole tile.
-    rows                   queries of a portion of a tile that is attended by itself: TILE, or half as many; tiles whose
-                           strips are longer are not cut.
-    plain                  keys of a step of the attention in which nothing is masked, a multiple of attend's; where
-                           tiles are cut, of those that are not.
+    sums, search, attend   their phases.
+    plain                  keys of a step of the attention in which nothing is masked, a multiple of attend's.
     sketch                 dtype that the search multiplies.
     """
 
-    near: Phase = Phase(32, 4)
+    sums: Phase = Phase(64, 4, 3)
     search: Phase = Phase(128, 4, 3)
     attend: Phase = Phase(32, 8, 3)
     plain: int = 64
-    rows: int = TILE
     sketch: torch.dtype = torch.float8_e4m3fn
 
 
@@ -88,19 +81,17 @@ def device_of(device: torch.device) -> Device:
 
 
 def analytic(device: Device, dtype: torch.dtype, widest: int) -> Config:
-    """For heads whose query or value has `widest` features at most: the steps that were fast on an H100, halved until
+    """For heads whose query or value has `widest` features at most: the steps that were fast on an H200, halved until
     they fit into the device's shared memory."""
     if dtype == torch.float32 or widest > 128:
-        config = Config(near=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8), plain=32)
-    elif widest > 64:
-        config = Config(near=Phase(64, 4), attend=Phase(32, 8))
+        config = Config(sums=Phase(32, 8), search=Phase(64, 8), attend=Phase(32, 8), plain=32)
     else:
-        config = Config(rows=LEAST_ROWS)
+        config = Config(plain=32 if widest > 64 else 64)
     config = replace(config, sketch=device.sketch)
     if device.capability == (0, 0):  # on AMD's a third stage spills
         config = replace(config, attend=replace(config.attend, stages=2))
-    while config.near.keys > LEAST_KEYS and near_bytes(config, dtype, widest) > device.shared:
-        config = replace(config, near=_half(config.near))
+    while config.sums.keys > LEAST_KEYS and sums_bytes(config, dtype, widest) > device.shared:
+        config = replace(config, sums=_half(config.sums))
     while config.search.keys > LEAST_SEARCHED and search_bytes(config, widest) > device.shared:
         config = replace(config, search=_half(config.search))
     while config.plain > LEAST_KEYS and attend_bytes(config, dtype, widest) > device.shared:
@@ -143,12 +134,12 @@ def _half(phase: Phase) -> Phase:
 
 # Bytes of shared memory: a bound, from how the compiler lays down the queries of a tile and what it reads ahead of the
 # products (checked against what it took for sm_80, sm_89, sm_90 and sm_100; before sm_90 it takes a third less).
-SLACK = 8192
+SLACK = 9216
 
 
-def near_bytes(config: Config, dtype: torch.dtype, widest: int) -> int:
-    """Bytes that the near keys' sums take."""
-    return SLACK + dtype.itemsize * width_of(widest) * (TILE + 2 * config.near.keys)
+def sums_bytes(config: Config, dtype: torch.dtype, widest: int) -> int:
+    """Bytes that the row sums take."""
+    return SLACK + dtype.itemsize * width_of(widest) * (TILE + config.sums.stages * config.sums.keys)
 
 
 def search_bytes(config: Config, widest: int) -> int:
@@ -158,7 +149,7 @@ def search_bytes(config: Config, widest: int) -> int:
 
 
 def attend_bytes(config: Config, dtype: torch.dtype, widest: int) -> int:
-    """Bytes that the attention of a tile takes: found keys and values of its stages, or of two plain steps."""
+    """Bytes that the attention of a tile takes: listed keys and values of its stages, or of two plain steps."""
     keys = max(config.attend.stages * config.attend.keys, 2 * config.plain)
     return SLACK + dtype.itemsize * width_of(widest) * (TILE + 2 * keys)
 

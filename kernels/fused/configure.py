@@ -20,8 +20,8 @@ from .config import (
     analytic_exact,
     attend_bytes,
     exact_bytes,
-    near_bytes,
     search_bytes,
+    sums_bytes,
     width_of,
 )
 from .measured import Row, nearest, read
@@ -87,7 +87,7 @@ def _config(file: str, device: Device, dtype: torch.dtype, width: int, length: i
     if row is None or not isinstance(row.config, Config):
         return analytic(device, dtype, width)
     found = replace(row.config, sketch=device.sketch)
-    needed = max(near_bytes(found, dtype, width), search_bytes(found, width), attend_bytes(found, dtype, width))
+    needed = max(sums_bytes(found, dtype, width), search_bytes(found, width), attend_bytes(found, dtype, width))
     return found if needed <= device.shared else analytic(device, dtype, width)  # a row for narrower heads may not fit
 
 

@@ -81,14 +81,10 @@ def _launched(
     algorithm: str, query: Tensor, key: Tensor, value: Tensor, scoring: Scoring, call: AttentionCall
 ) -> tuple[Tensor, Tensor] | None:
     tensors = (query, key, value)
-    if algorithm == "hyper" and call.parameters.samples and reason_against(*tensors, call) is None:
-        from ..sampling.triton import launch as sampling_launch
+    if algorithm == "hyper" and reason_against(*tensors, call) is None:
+        from ..sampling.triton import launch  # Triton need not be there
 
-        return sampling_launch.sampled(*tensors, scoring.key_mask, call)
-    if algorithm == "hyper" and not call.parameters.samples and reason_against(*tensors, call) is None:
-        from . import launch  # Triton need not be there
-
-        return launch.hyper(*tensors, scoring.key_mask, call)
+        return launch.sampled(*tensors, scoring.key_mask, call)
     if algorithm == "paper" and reason_against_paper(*tensors, call) is None:
         from . import launch_paper
 

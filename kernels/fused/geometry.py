@@ -14,9 +14,8 @@ def tile_edges(
     offset,
     first_tile,
     window,
-    first_far,
+    most_sinks,
     CAUSAL: tl.constexpr,
-    BLOCK: tl.constexpr,
     R: tl.constexpr,
 ):
     """(query of row 0, sinks, low, high, limit): the tile reads keys [0, sinks) and [low, high); [sinks, low) and
@@ -25,17 +24,17 @@ def tile_edges(
     start = position
     if CAUSAL:
         start = position - offset
-        low = tl.minimum(tl.maximum(position - window, 0) // BLOCK * BLOCK, n_k)
+        low = tl.minimum(tl.maximum(position - window, 0), n_k)
         high = tl.minimum(tl.minimum(start + R, n_q) + offset, n_k)
         limit = high
     else:
         stop = tl.minimum(start + R, n_q).to(tl.int64)
         at = (start.to(tl.int64) * n_k // n_q).to(tl.int32)
         until = ((stop * n_k + n_q - 1) // n_q).to(tl.int32)
-        low = tl.maximum(at - window // 2, 0) // BLOCK * BLOCK
-        high = tl.minimum((until + window // 2 + BLOCK - 1) // BLOCK * BLOCK, n_k)
+        low = tl.maximum(at - window // 2, 0)
+        high = tl.minimum(until + window // 2, n_k)
         limit = n_k
-    return start, tl.minimum(first_far, low), low, high, limit
+    return start, tl.minimum(most_sinks, low), low, high, limit
 
 
 @triton.jit
@@ -61,12 +60,3 @@ def plain_steps(position, sinks, low, high, KEYS: tl.constexpr, CAUSAL: tl.const
     if CAUSAL:
         edge = tl.minimum(position + 1, high)
     return tl.where(sinks % KEYS == 0, sinks // KEYS + tl.maximum(edge - low, 0) // KEYS, 0)
-
-
-@triton.jit
-def is_far_block(block, sinks, low, high, limit, CAUSAL: tl.constexpr, BLOCK: tl.constexpr):
-    """Which of these blocks a tile's far keys fill."""
-    far = (block >= sinks // BLOCK) & (block < tl.cdiv(low, BLOCK))
-    if not CAUSAL:
-        far = far | ((block >= tl.cdiv(high, BLOCK)) & (block < tl.cdiv(limit, BLOCK)))
-    return far

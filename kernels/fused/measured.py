@@ -1,10 +1,10 @@
 """Configurations that were measured: rows of a JSON file, and the row that is nearest to a call.
 
     {"format": 1, "rows": [{"device": "NVIDIA H100*", "capability": [9, 0], "kernel": "hyper", "dtype": "bfloat16",
-     "features": 64, "length": 8192, "causal": true, "near": [64, 8], "search": [128, 4, 3], "attend": [32, 8, 3],
-     "plain": 64, "rows": 64, "milliseconds": 0.641, "torch": "2.11", "triton": "3.6"}]}
+     "features": 64, "length": 8192, "causal": true, "sums": [64, 4, 3], "search": [128, 4, 3], "attend": [32, 8, 3],
+     "plain": 64, "milliseconds": 0.641, "torch": "2.11", "triton": "3.6"}]}
 
-A phase is its keys, its warps and, but for "near", its stages; "plain" are keys, "rows" queries. Kernels are "hyper",
+A phase is its keys, its warps and its stages; "plain" are keys, "rows" queries. Kernels are "hyper",
 "exact", and "exact_pairs" for exact attention with a bias or groups. What nobody measured is null.
 """
 
@@ -20,7 +20,7 @@ from typing import Any, TypeGuard
 
 import torch
 
-from .config import LEAST_KEYS, LEAST_ROWS, LEAST_SEARCHED, TILE, Config, Device, ExactConfig, Phase, width_of
+from .config import LEAST_KEYS, LEAST_SEARCHED, TILE, Config, Device, ExactConfig, Phase, width_of
 
 FORMAT = 1
 KERNELS = ("hyper", "exact", "exact_pairs")
@@ -31,7 +31,7 @@ WARPS = (1, 2, 4, 8, 16)
 MOST_STAGES = 8
 HEAD = ("device", "capability", "kernel", "dtype", "features", "length", "causal")
 FOOT = ("milliseconds", "torch", "triton")
-BODY = dict.fromkeys(KERNELS, ("rows", "attend")) | {"hyper": ("near", "search", "attend", "plain", "rows")}
+BODY = dict.fromkeys(KERNELS, ("rows", "attend")) | {"hyper": ("sums", "search", "attend", "plain")}
 
 
 class TableError(ValueError):
@@ -125,8 +125,8 @@ def _told(row: Row) -> dict[str, Any]:
     if isinstance(config, ExactConfig):
         body = {"rows": config.rows, **body}
     else:
-        near, search = [config.near.keys, config.near.warps], list(astuple(config.search))
-        body = {"near": near, "search": search, **body, "plain": config.plain, "rows": config.rows}
+        first = {"sums": list(astuple(config.sums)), "search": list(astuple(config.search))}
+        body = {**first, **body, "plain": config.plain}
     return {**head, **body, "milliseconds": row.milliseconds, "torch": row.torch_version,
             "triton": row.triton_version}  # fmt: skip
 
@@ -179,28 +179,28 @@ def _row(line: Any) -> Row:
 
 
 def _hyper(line: Mapping[str, Any]) -> Config:
-    near, search = _phase(line, "near", LEAST_KEYS, 2), _phase(line, "search", LEAST_SEARCHED, 3)
-    attend = _phase(line, "attend", LEAST_KEYS, 3)
+    sums, search = _phase(line, "sums", LEAST_KEYS), _phase(line, "search", LEAST_SEARCHED)
+    attend = _phase(line, "attend", LEAST_KEYS)
     if (plain := _power(line, "plain", LEAST_KEYS, MOST_KEYS)) < attend.keys:
         raise TableError(f"plain must be at least the keys of attend, {attend.keys}, not {plain}")
-    return Config(near, search, attend, plain, _power(line, "rows", LEAST_ROWS, TILE))
+    return Config(sums, search, attend, plain)
 
 
 def _exact(line: Mapping[str, Any]) -> ExactConfig:
-    return ExactConfig(_power(line, "rows", LEAST_KEYS, TILE), _phase(line, "attend", LEAST_KEYS, 3))
+    return ExactConfig(_power(line, "rows", LEAST_KEYS, TILE), _phase(line, "attend", LEAST_KEYS))
 
 
-def _phase(line: Mapping[str, Any], name: str, least: int, count: int) -> Phase:
-    """[keys, warps] or [keys, warps, stages]."""
+def _phase(line: Mapping[str, Any], name: str, least: int) -> Phase:
+    """[keys, warps, stages]."""
     told = line.get(name)
-    if not isinstance(told, list) or len(told) != count or not all(_is_whole(part) for part in told):
-        raise TableError(f"{name} must be a list of {count} whole numbers, not {told!r}")
+    if not isinstance(told, list) or len(told) != 3 or not all(_is_whole(part) for part in told):
+        raise TableError(f"{name} must be a list of 3 whole numbers, not {told!r}")
     keys = _power({f"keys of {name}": told[0]}, f"keys of {name}", least, MOST_KEYS)
     if told[1] not in WARPS:
         raise TableError(f"warps of {name} must be one of {', '.join(map(str, WARPS))}, not {told[1]}")
-    if count > 2 and not 1 <= told[2] <= MOST_STAGES:
+    if not 1 <= told[2] <= MOST_STAGES:
         raise TableError(f"stages of {name} must be from 1 to {MOST_STAGES}, not {told[2]}")
-    return Phase(keys, told[1], *told[2:])
+    return Phase(keys, told[1], told[2])
 
 
 def _power(line: Mapping[str, Any], name: str, least: int, most: int) -> int:

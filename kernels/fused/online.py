@@ -19,6 +19,15 @@ def load_rows(base, row, column, stride_n, stride_d, exists, WIDTH: tl.constexpr
 
 
 @triton.jit
+def sum_up(peak, total, scores, scale):
+    """Add the weights of scores [R, N] (−inf: not read), which `scale` > 0 makes log2 units."""
+    higher = tl.maximum(peak, tl.max(scores, 1) * scale)
+    base = tl.where(higher == float("-inf"), 0.0, higher)
+    total = total * tl.exp2(peak - base) + tl.sum(tl.exp2(scores * scale - base[:, None]), 1)
+    return higher, total
+
+
+@triton.jit
 def add_keys(acc, peak, total, products, scale, times, v, PRECISION: tl.constexpr):
     """(acc, peak, total) of R rows with N more keys: numerator [R, D_v], maximum and sum [R].
 

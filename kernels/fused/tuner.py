@@ -23,8 +23,8 @@ from .config import (
     Phase,
     attend_bytes,
     exact_bytes,
-    near_bytes,
     search_bytes,
+    sums_bytes,
 )
 
 NOISE = 0.005  # a candidate must be faster by more than this share
@@ -115,25 +115,25 @@ def axes_of(case: Case, device: Device, known: Sequence[Config | ExactConfig] = 
     first: Axis[Config | ExactConfig] = Axis("known", lambda best: [other for other in known if other != best], 0.2)
     if case.kernel != "hyper":
         return [first, *(_exact_axis(case, device, name, until) for name, until in (("attend", 0.8), ("rows", 1.0)))]
-    told = (("near", 0.25), ("search", 0.5), ("attend", 0.8), ("plain", 0.9), ("rows", 1.0))
+    told = (("sums", 0.25), ("search", 0.5), ("attend", 0.9), ("plain", 1.0))
     return [first, *(_hyper_axis(case, device, name, until) for name, until in told)]
 
 
 HYPER_PHASES = {
-    "near": [Phase(keys, warps) for keys in (32, 64, 128) for warps in (4, 8)],
+    "sums": [Phase(keys, warps, stages) for keys in (32, 64, 128) for warps in (4, 8) for stages in (2, 3)],
     "search": [Phase(keys, warps, stages) for keys in (64, 128, 256) for warps in (4, 8) for stages in (2, 3, 4)],
     "attend": [Phase(keys, warps, stages) for keys in (LEAST_KEYS, 32, 64) for warps in (4, 8) for stages in (2, 3)],
 }
 EXACT_PHASES = [Phase(keys, warps, stages) for keys in (32, 64, 128) for warps in (4, 8) for stages in (2, 3)]
-ROWS = (LEAST_ROWS, TILE)  # of a program, in both
-HYPER_NUMBERS = {"plain": (LEAST_KEYS, 32, 64, 128), "rows": ROWS}
+ROWS = (LEAST_ROWS, TILE)  # of a program of exact attention
+PLAIN = (LEAST_KEYS, 32, 64, 128)
 
 
 def _hyper_axis(case: Case, device: Device, name: str, until: float) -> Axis[Config | ExactConfig]:
-    values: Sequence[Phase] | Sequence[int] = HYPER_PHASES.get(name) or HYPER_NUMBERS[name]
+    values: Sequence[Phase] | Sequence[int] = HYPER_PHASES.get(name, PLAIN)
 
     def fits(config: Config) -> bool:
-        taken = {"near": near_bytes(config, case.dtype, case.features), "search": search_bytes(config, case.features)}
+        taken = {"sums": sums_bytes(config, case.dtype, case.features), "search": search_bytes(config, case.features)}
         return (
             taken.get(name, attend_bytes(config, case.dtype, case.features)) <= device.shared
             and config.plain >= config.attend.keys

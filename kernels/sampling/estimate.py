@@ -1,19 +1,20 @@
-"""The portable form of the sample: scores of all far keys, probabilities, draws, and what is read as tiles by index."""
+"""The portable form of the sample: prices, probabilities, draws, and what is read as tiles by index."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from ..attend import NEG_INF, scaled_scores
+from ..attend import NEG_INF
 from ..call import AttentionCall
+from ..parameters import AUTO
 from ..parts import Tiles
-from ..tiling import Tile, first_far, tiles
-from . import LEAST_CHANCE, LEAST_SPREAD, MOST_SPREAD, REFERENCE, STRIDE, STRIP
-from .draws import first_word, uniform
+from ..tiling import Tile, tiles
+from . import LEAST_CHANCE, LEAST_SPREAD, MOST_SPREAD, REFERENCE, STRIP, threshold_of
+from .draws import uniform
+from .prices import maker_of
 
 COLUMNS = 256  # keys of a part. Each has the same shape: what is added behind a row's last key changes no bit of it.
 
@@ -29,27 +30,34 @@ def far(
     batch, heads = query.shape[:2]
     line = torch.arange(batch * heads, device=query.device).view(batch, heads, 1)
     squared = spreads(value, key_mask, call).square().repeat_interleave(heads // key.shape[1], 1)  # [B, H, n_k]
+    price = maker_of(price_of(call, query.device))(query, key, value, key_mask, lse, call)
     for tile in tiles(call):
         if not tile.far:
             continue
         keys = tile.far_keys(query.device)
-        number = torch.full_like(line, (tile.start - tile.skip + (call.causal_offset or 0)) // call.parameters.tile)
-        seen = None if key_mask is None else key_mask[:, None, keys]  # [B, 1, F]
-        scores = scaled_scores(query[:, :, tile.start : tile.stop], key[:, :, keys], call.scale)  # [B, H, rows, F]
-        total = _row_sums(
-            scores, seen, lse[:, :, tile.start : tile.stop], first_word(call.parameters.seed, line, number)
-        )
-        rate = squared[:, :, keys].unsqueeze(2) / call.parameters.threshold**2
-        chance = chances((2 * (scores - total.unsqueeze(-1))).exp() * rate, tile)
+        rate = squared[:, :, keys].unsqueeze(2) / threshold_of(call.parameters.threshold, visible(tile, call)) ** 2
+        weight = price.weights(tile).square() * rate
+        chance = chances(weight.expand(batch, heads, tile.rows, -1), tile)
+        number = torch.full_like(line, tile.place(call))
         drawn = uniform(call.parameters.seed, line, number, keys).to(chance.dtype)  # [B, H, F]
         reads = chance > drawn.square().unsqueeze(2)
-        reads = reads if seen is None else reads & seen.unsqueeze(2)
+        reads = reads if key_mask is None else reads & key_mask[:, None, None, keys]
         yield from _listed(tile, keys, reads, chance)
+
+
+def price_of(call: AttentionCall, device: torch.device) -> str:
+    """The name of the price that a call has on a device."""
+    return "search" if call.parameters.price == AUTO else call.parameters.price
+
+
+def visible(tile: Tile, call: AttentionCall) -> int:
+    """How many keys the tile sees, for `threshold_of`: by its place alone, wherever a call ends."""
+    return call.num_keys if call.causal_offset is None else (tile.place(call) + 1) * call.parameters.tile
 
 
 def spreads(value: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Tensor:
     """How far each value is from the reference's mean, relative to the values of the reference: [B, H_kv, n_k]."""
-    start = first_far(call)
+    start = call.parameters.sinks
     stop = start + REFERENCE
     known = torch.ones_like(value[:, :1, start:stop, :1])
     if key_mask is not None:
@@ -63,7 +71,7 @@ def spreads(value: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Tens
 
 def chances(weight: Tensor, tile: Tile) -> Tensor:
     """Squared probabilities [B, H, rows, F] of squared weights in units of the threshold, row by row."""
-    weight = weight.clamp_(max=1.0)  # beyond, a key is certain
+    weight = weight.clamp(max=1.0)  # beyond, a key is certain
     before = torch.zeros_like(weight[:, :, :1])
     found = []
     for start in range(-tile.skip, tile.rows, STRIP):
@@ -72,20 +80,6 @@ def chances(weight: Tensor, tile: Tile) -> Tensor:
             found.append(strip + (before + LEAST_CHANCE**2))
             before = before + strip.amax(2, keepdim=True)
     return torch.cat(found, 2).clamp_(max=1.0)
-
-
-def _row_sums(scores: Tensor, seen: Tensor | None, near: Tensor, word: Tensor) -> Tensor:
-    """log Z [B, H, rows]: of the near keys and of every STRIDE-th far key, the first of which `word` [B, H, 1] says."""
-    count = scores.shape[-1]
-    column = (word & (STRIDE - 1)) + torch.arange(0, count, STRIDE, device=scores.device)  # [B, H, F / STRIDE]
-    some = column < count
-    column = column.clamp(max=count - 1)
-    if seen is not None:
-        some = some & seen.expand(*word.shape[:2], count).gather(-1, column)
-    part = scores.gather(-1, column.unsqueeze(2).expand(*scores.shape[:3], -1))
-    part = part.masked_fill(~some.unsqueeze(2), NEG_INF)
-    total = torch.logaddexp(near, torch.logsumexp(part, -1) + math.log(STRIDE))
-    return total.masked_fill(total == NEG_INF, 0.0)
 
 
 def _listed(tile: Tile, keys: Tensor, reads: Tensor, chance: Tensor) -> Iterator[Tiles]:

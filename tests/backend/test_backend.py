@@ -63,7 +63,6 @@ def test_approximate_runs_and_says_so(algorithm: str, caplog: pytest.LogCaptureF
         "sample_size": 8,
         "tile": 16,
         "window": 32,
-        "means": 8,
         "sinks": 8,
         "threshold": 0.01,
     }
@@ -224,7 +223,7 @@ def test_training_gradients() -> None:
 
 def test_one_graph_serves_every_length() -> None:
     model = Attention()
-    options = {"min_seq_len": 200, "tile": 16, "window": 32, "means": 8, "sinks": 8, "threshold": 0.01}
+    options = {"min_seq_len": 200, "tile": 16, "window": 32, "sinks": 8, "threshold": 0.01}
     with hyperrewrite.record() as log, torch.no_grad():
         compiled = torch.compile(model, backend="hyper", dynamic=True, options=options)
         for n in (63, 111, 190):

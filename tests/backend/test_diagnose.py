@@ -21,8 +21,6 @@ OPTIONS = {
     "tile": 32,
     "window": 32,
     "sinks": 8,
-    "selected": 16,
-    "means": 8,
     "threshold": 0.02,
 }
 PAPER = {**OPTIONS, "algorithm": "paper"}

@@ -11,10 +11,10 @@ import torch
 from attention_cases import Inputs, make_inputs, with_lifted
 from default_dtype import DTYPES, default_dtype
 from hyperrewrite.kernels import decomposition, hardness, meter, probe_error
-from hyperrewrite.kernels.parameters import SELECTORS
+from hyperrewrite.kernels.parameters import PRICES
 from torch import Tensor
 
-SHORT: dict[str, Any] = {"min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "means": 4, "selected": 8, "scale": 0.4}
+SHORT: dict[str, Any] = {"min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "threshold": 0.05, "scale": 0.4}
 PAPER: dict[str, Any] = {"algorithm": "paper", "min_seq_len": 32, "block_size": 16, "sample_size": 16, "scale": 0.4}
 EXACT: dict[str, Any] = {"algorithm": "exact", "scale": 0.4}
 CURVED: dict[str, Any] = EXACT | {"softcap": 5.0, "score_min": -3.0, "score_max": 4.0}
@@ -40,8 +40,7 @@ def _check(run: Callable[[], list[Any]]) -> None:
 
 
 CALLS: dict[str, dict[str, Any]] = {
-    **{f"hyper {name}": SHORT | {"select": name} for name in (*SELECTORS, "none")},
-    "hyper without means": SHORT | {"means": 0},
+    **{f"hyper {name}": SHORT | {"price": name} for name in PRICES},
     "hyper causal": SHORT | {"causal_offset": 0},
     "paper": PAPER,
     "paper causal": PAPER | {"causal_offset": 0},

@@ -108,7 +108,7 @@ def test_arguments_that_do_not_fit() -> None:
 def test_checkpointed_without_compile(algorithm: str) -> None:
     """Recomputed in the backward, it draws as before."""
     query = torch.randn(1, 2, 200, 8, requires_grad=True)
-    rules = {"min_seq_len": 64, "tile": 16, "block_size": 16, "window": 32, "means": 8, "sinks": 8}
+    rules = {"min_seq_len": 64, "tile": 16, "block_size": 16, "window": 32, "sinks": 8}
 
     def call(x: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = hyper_attention(x, x, x, is_causal=True, algorithm=algorithm, **rules)

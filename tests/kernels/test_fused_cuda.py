@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,87 +13,13 @@ from hyperrewrite.kernels.lifted import Lifted
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("error:a Triton kernel failed")]
 
-# With this threshold no tile finds more than 36 % of its far keys: none is near to where the next one reads all.
-HYPER: dict[str, Any] = {"algorithm": "hyper", "min_seq_len": 8, "threshold": 0.12}
-
-
-@pytest.mark.parametrize(
-    ("dtype", "n", "features"),
-    [
-        (torch.bfloat16, 1000, 64),
-        (torch.bfloat16, 1111, 40),
-        (torch.float16, 1000, 80),
-        (torch.float16, 1000, 128),
-        (torch.bfloat16, 900, 256),
-        (torch.float32, 1000, 64),
-        (torch.float32, 900, 128),
-    ],
-)
-@pytest.mark.parametrize("offset", [None, 0, -100])
-@pytest.mark.parametrize("strip", [0, 16])
-def test_matches_oracle(dtype: torch.dtype, n: int, features: int, offset: int | None, strip: int) -> None:
-    inputs = make_inputs(n, heads=4, kv_heads=2, features=features, masked=0.2, strided=n == 1111).to(dtype)
-    rules = {**HYPER, "scale": 2.0 / features**0.5, "causal_offset": offset, "strip": strip}
-    tensors = [tensor.detach().cuda() for tensor in (inputs.query, inputs.key, inputs.value)]
-    assert inputs.key_mask is not None
-    out, lse = torch.ops.hyper.attention(*tensors, inputs.key_mask.cuda(), **rules)
-    want, want_lse = inputs.oracle(**rules)
-    seen = want_lse > float("-inf")
-    assert torch.equal(lse.cpu() > float("-inf"), seen)
-    # float8 may miss keys that barely reach their threshold: next to nothing of what the search is there for.
-    without, _ = inputs.oracle(**rules | {"select": "none"})
-    assert float((out.cpu().double() - want).norm()) < 0.03 * float((without - want).norm())
-    assert float((lse.cpu().double() - want_lse)[seen].abs().mean()) < 0.005
-
-
-@pytest.mark.parametrize("features", [64, 128])
-@pytest.mark.parametrize("offset", [None, 0, -100])
-@pytest.mark.parametrize("threshold", [0.12, 1e-4])  # some keys are found, or tiles read everything
-def test_tiles_in_portions(features: int, offset: int | None, threshold: float) -> None:
-    """Of long calls alone by the shipped table; here of short ones. The same but for order, and for keys whose float8
-    score misses the threshold in their own portion, where the other's told them."""
-    from hyperrewrite.kernels.fused import launch
-    from hyperrewrite.kernels.fused.config import device_of
-    from hyperrewrite.kernels.fused.configure import config_of
-
-    inputs = make_inputs(2100, heads=4, kv_heads=2, features=features, masked=0.2).to(torch.bfloat16)
-    tensors = [tensor.detach().cuda() for tensor in (inputs.query, inputs.key, inputs.value)]
-    assert inputs.key_mask is not None
-    rules: dict[str, Any] = {**HYPER, "threshold": threshold, "strip": 16, "scale": 2.0 / features**0.5}
-    call = inputs.call(**rules, causal_offset=offset)
-    whole = config_of(device_of(tensors[0].device), torch.bfloat16, features, 2100, offset is not None)
-    told = [
-        launch.hyper(*tensors, inputs.key_mask.cuda(), call, replace(whole, rows=rows, plain=plain))
-        for rows, plain in ((128, 64), (64, 64), (64, 128))
-    ]
-    for out, lse in told[1:]:
-        assert float((out - told[0][0]).float().norm() / told[0][0].float().norm()) < 0.02
-        seen = told[0][1] > float("-inf")
-        assert torch.equal(lse > float("-inf"), seen)
-        assert float((lse - told[0][1])[seen].abs().mean()) < 0.002
-
-
-@pytest.mark.parametrize("offset", [None, 0])
-@pytest.mark.parametrize("masked", [0.0, 0.3])
-def test_where_every_key_matters_it_is_exact(offset: int | None, masked: float) -> None:
-    """But in the first tile that has far keys: none before it was asked."""
-    inputs = make_inputs(2100, heads=4, kv_heads=2, features=64, masked=masked).to(torch.bfloat16)
-    tensors = [tensor.detach().cuda() for tensor in (inputs.query, inputs.key, inputs.value)]
-    mask = None if inputs.key_mask is None else inputs.key_mask.cuda()
-    rules: dict[str, Any] = {"algorithm": "hyper", "min_seq_len": 8, "threshold": 1e-4, "scale": 0.125}
-    out, lse = torch.ops.hyper.attention(*tensors, mask, causal_offset=offset, **rules)
-    want, want_lse = inputs.oracle(**rules | {"algorithm": "exact"}, causal_offset=offset)
-    first = 512 if offset == 0 else 128
-    error = (out.cpu().double() - want)[:, :, first:]
-    assert float(error.norm() / want[:, :, first:].norm()) < 0.01
-    assert float((lse.cpu().double() - want_lse)[:, :, first:].abs().max()) < 0.01
+HYPER: dict[str, Any] = {"algorithm": "hyper", "min_seq_len": 8, "threshold": 0.02}
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("strip", [0, 16])
-def test_gradients(causal: bool, strip: int) -> None:
+def test_gradients(causal: bool) -> None:
     inputs = make_inputs(1000, heads=4, kv_heads=2, features=64)
-    rules = {**HYPER, "scale": 0.2, "causal_offset": 0 if causal else None, "strip": strip}
+    rules = {**HYPER, "scale": 0.2, "causal_offset": 0 if causal else None}
     tensors = [tensor.detach().cuda().requires_grad_() for tensor in (inputs.query, inputs.key, inputs.value)]
     out, _ = torch.ops.hyper.attention(*tensors, **rules)
     along = torch.randn(out.shape)

@@ -15,13 +15,14 @@ from hyperrewrite.kernels.fused import choice, forward
 from hyperrewrite.kernels.parameters import Parameters
 
 pytest.importorskip("triton")
-from hyperrewrite.kernels.fused import launch, launch_exact, launch_paper
+from hyperrewrite.kernels.fused import launch_exact, launch_paper
+from hyperrewrite.kernels.sampling.triton import launch
 
-LAUNCHES = {"hyper": (launch, "hyper"), "paper": (launch_paper, "paper"), "exact": (launch_exact, "exact")}
+LAUNCHES = {"hyper": (launch, "sampled"), "paper": (launch_paper, "paper"), "exact": (launch_exact, "exact")}
 
 
 def call_of(algorithm: str, n: int = 200) -> AttentionCall:
-    parameters = Parameters(algorithm=algorithm, min_seq_len=8, tile=16, window=8, sinks=4, means=4, block_size=16,
+    parameters = Parameters(algorithm=algorithm, min_seq_len=8, tile=16, window=8, sinks=4, block_size=16,
                             sample_size=16)  # type: ignore[arg-type]  # fmt: skip
     return AttentionCall(n, n, scale=0.3, causal_offset=0, curve=Curve(5.0 if algorithm == "exact" else 0.0),
                          parameters=parameters)  # fmt: skip
@@ -74,7 +75,7 @@ def test_what_failed_is_not_built_again(monkeypatch: pytest.MonkeyPatch, taken: 
         tries.append((query.dtype, mask is None))
         raise OSError("no compiler")
 
-    monkeypatch.setattr(launch, "hyper", count)
+    monkeypatch.setattr(launch, "sampled", count)
     call, mask = call_of("hyper"), torch.rand(1, 200) > 0.5
     for dtype in (torch.float32, torch.bfloat16):
         tensors = [torch.randn(1, 2, 200, 16).to(dtype) for _ in range(3)]
@@ -87,7 +88,7 @@ def test_what_failed_is_not_built_again(monkeypatch: pytest.MonkeyPatch, taken: 
 
 
 def test_want_of_memory_is_told(monkeypatch: pytest.MonkeyPatch, taken: None) -> None:
-    monkeypatch.setattr(launch, "hyper", fail(torch.OutOfMemoryError("17 GiB")))
+    monkeypatch.setattr(launch, "sampled", fail(torch.OutOfMemoryError("17 GiB")))
     tensors = [torch.randn(1, 2, 200, 16) for _ in range(3)]
     with pytest.raises(torch.OutOfMemoryError, match="17 GiB"):
         engine.forward(*tensors, None, None, call_of("hyper"))

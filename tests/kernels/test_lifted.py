@@ -300,7 +300,7 @@ def test_rows_without_a_key_do_not_widen_the_range() -> None:
 
 def test_estimators_fall_back_to_exact() -> None:
     """Paper and hyper do not know these masks: the call is exact at any length."""
-    small = {"min_seq_len": 32, "tile": 16, "window": 16, "sinks": 1, "means": 4}
+    small = {"min_seq_len": 32, "tile": 16, "window": 16, "sinks": 1}
     inputs = make_inputs(200, features=8)
     for algorithm in ("paper", "hyper"):
         for case in (with_lifted(inputs, "packed"), with_lifted(inputs, "first")):

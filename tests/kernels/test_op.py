@@ -258,7 +258,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 @pytest.mark.parametrize("algorithm", ["hyper", "paper", "exact"])
 def test_autocast_changes_nothing_inside(algorithm: str) -> None:
     tensors = [torch.randn(1, 2, 300, 16, dtype=torch.bfloat16, requires_grad=True) for _ in range(3)]
-    rules = {"algorithm": algorithm, "min_seq_len": 32, "tile": 16, "window": 16, "sinks": 4, "means": 8,
+    rules = {"algorithm": algorithm, "min_seq_len": 32, "tile": 16, "window": 16, "sinks": 4,
              "block_size": 16, "sample_size": 16, "scale": 0.4, "causal_offset": 0}  # fmt: skip
     along = torch.randn(1, 2, 300, 16)
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import torch
 from attention_cases import make_inputs
-from hyperrewrite.kernels import engine, far, hyper, meter, planning
-from hyperrewrite.kernels.selectors import search
+from hyperrewrite.kernels import engine, hyper, meter, planning
+from hyperrewrite.kernels.sampling import estimate
+from hyperrewrite.kernels.sampling.prices import search
 from torch import Tensor
 
-HYPER: dict[str, Any] = {"algorithm": "hyper", "min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "means": 4}
+HYPER: dict[str, Any] = {"algorithm": "hyper", "min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "threshold": 0.05}
 PAPER: dict[str, Any] = {"algorithm": "paper", "min_seq_len": 8, "block_size": 16, "sample_size": 16}
 EXACT: dict[str, Any] = {"algorithm": "exact", "softcap": 2.0}
 
@@ -23,13 +24,11 @@ STAGES: list[tuple[dict[str, Any], Any, str]] = [
     (HYPER, hyper, "plan"),
     (HYPER, planning, "band_forward"),
     (HYPER, engine, "near_forward"),
-    (HYPER, search.Search, "find"),
-    (HYPER, hyper, "pack"),
-    (HYPER, far, "gather_rows"),
-    (HYPER, engine, "_whole_forward"),
+    (HYPER, search.Search, "weights"),
+    (HYPER, estimate, "_listed"),
+    (HYPER, engine, "gather_rows"),
     (HYPER, engine, "near_lse"),
-    (HYPER, engine, "_far_backward"),
-    (HYPER, far, "attend_backward"),
+    (HYPER, engine, "attend_backward"),
     (PAPER, engine, "make_plan"),
     (PAPER, engine, "_tiles_forward"),
     (PAPER, engine, "_tiles_backward"),

@@ -9,16 +9,16 @@ import pytest
 import torch
 from attention_cases import Inputs, check_against_oracle, make_inputs
 from hyperrewrite.kernels import planning, sampling, sampling_oracle
-from hyperrewrite.kernels.parameters import Parameters
 from hyperrewrite.kernels.parts import Span, Tiles, without_bands
 from hyperrewrite.kernels.sampling import estimate
 from hyperrewrite.kernels.sampling.draws import first_word, uniform
+from hyperrewrite.kernels.sampling.prices import search
 from hyperrewrite.kernels.sampling_oracle import sampling_log_weight
 from torch import Tensor
 
 NEG_INF = float("-inf")
 SAMPLE: dict[str, Any] = {
-    "algorithm": "hyper", "select": "sample", "min_seq_len": 8, "tile": 64, "window": 16, "sinks": 5, "scale": 0.4,
+    "algorithm": "hyper", "min_seq_len": 8, "tile": 64, "window": 16, "sinks": 5, "scale": 0.4,
     "threshold": 0.03, "seed": 3,
 }  # fmt: skip
 
@@ -26,9 +26,9 @@ SAMPLE: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Row sums and spreads from few keys, as texts are short."""
-    for module in (sampling, estimate):
-        monkeypatch.setattr(module, "STRIDE", 4)
-        monkeypatch.setattr(module, "REFERENCE", 16)
+    for module, name, number in ((search, "STRIDE", 4), (estimate, "REFERENCE", 16)):
+        monkeypatch.setattr(sampling, name, number)
+        monkeypatch.setattr(module, name, number)
 
 
 def log_weight(inputs: Inputs, **rules: Any) -> Tensor:
@@ -41,8 +41,8 @@ def log_weight(inputs: Inputs, **rules: Any) -> Tensor:
     [
         (150, 150, 0, 0.0, {}),
         (150, 150, None, 0.0, {}),
-        (90, 200, 110, 0.3, {}),  # queries behind a cache; the first tile begins in its second strip
-        (111, 200, None, 0.4, {}),
+        (140, 250, 110, 0.3, {}),  # queries behind a cache; the first tile begins in its second strip
+        (131, 200, None, 0.4, {}),
         (200, 150, -20, 0.2, {}),  # queries that see no key
         (130, 150, 20, 0.0, {"tile": 40}),  # strips that do not fill a tile
         (150, 150, 0, 0.97, {}),  # tiles whose reference is masked
@@ -53,7 +53,7 @@ def log_weight(inputs: Inputs, **rules: Any) -> Tensor:
 )
 def test_matches_oracle(n_q: int, n_k: int, offset: int | None, masked: float, more: dict[str, Any]) -> None:
     inputs = make_inputs(
-        n_q, n_k, heads=4, kv_heads=2, features=24, value_features=20, masked=masked, strided=n_q == 111
+        n_q, n_k, heads=4, kv_heads=2, features=24, value_features=20, masked=masked, strided=n_q == 131
     )
     check_against_oracle(inputs, causal_offset=offset, **{**SAMPLE, **more})
 
@@ -113,7 +113,7 @@ def test_numerator_denominator_and_their_gradients_are_unbiased(
     offset: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is a sum over keys of weight times a number that knows no draw; z by the variance that π gives."""
-    for module in (sampling, estimate):
+    for module in (sampling, search):
         monkeypatch.setattr(module, "STRIDE", 1)  # row sums are exact, so that probabilities depend on no seed
     n = 200
     inputs = make_inputs(n, batch=1, heads=2, features=16).to(torch.float64)
@@ -248,9 +248,3 @@ def test_counts_what_is_read() -> None:
     )
     counted = planning.count_keys(parts, inputs.key_mask, 1, 4, call, found=found)
     assert torch.equal(counted, (log_weight(inputs, causal_offset=0, **SAMPLE) > NEG_INF).sum(-1))
-
-
-def test_sample_goes_with_no_other_selector() -> None:
-    assert Parameters(select="sample").samples and not Parameters(select="search").samples
-    with pytest.raises(ValueError, match="unknown selector 'sample'"):
-        Parameters(select="sample+heavy")

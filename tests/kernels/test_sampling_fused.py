@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from attention_cases import make_inputs
+from attention_cases import Inputs, make_inputs
 from hyperrewrite.kernels import sampling
 from hyperrewrite.kernels.fused import choice
-from hyperrewrite.kernels.fused.config import Phase
+from hyperrewrite.kernels.fused.config import Config, Phase
 from hyperrewrite.kernels.sampling.draws import uniform
+from torch import Tensor
 
 triton = pytest.importorskip("triton")
 import triton.language as tl  # noqa: E402
@@ -19,9 +21,9 @@ from hyperrewrite.kernels.sampling.triton import draws, launch  # noqa: E402
 from poisoned import poison  # noqa: E402, F401  (fixture)
 
 needs_interpreter = pytest.mark.skipif(torch.cuda.is_available(), reason="interpreted only where there is no GPU")
-SMALL = launch.Config(Phase(16, 4), Phase(64, 4), Phase(32, 4), plain=32, words=4, room=256)
+SMALL = Config(Phase(16, 4), Phase(64, 4), Phase(32, 4), plain=32, sketch=torch.float16)
 SAMPLE: dict[str, Any] = {
-    "algorithm": "hyper", "select": "sample", "min_seq_len": 8, "tile": 128, "window": 16, "sinks": 5, "seed": 3,
+    "algorithm": "hyper", "min_seq_len": 8, "tile": 128, "window": 16, "sinks": 5, "seed": 3,
     "threshold": 0.03,
 }  # fmt: skip
 
@@ -67,7 +69,7 @@ def test_matches_oracle(
     rules = {**SAMPLE, **more, "scale": 2.0 / features**0.5, "causal_offset": offset}
     want, want_lse = inputs.oracle(**rules)
     leaves = (inputs.query.detach(), inputs.key.detach(), inputs.value.detach())
-    out, lse = launch.sampled(*leaves, inputs.key_mask, inputs.call(**rules), SMALL)
+    out, lse = launch.sampled(*leaves, inputs.key_mask, inputs.call(**rules), SMALL, words=4, list_keys=256)
     torch.testing.assert_close(out.double(), want, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(lse.double(), want_lse, atol=1e-5, rtol=1e-5)
 
@@ -76,3 +78,64 @@ def test_other_tiles_are_left_to_the_portable_form() -> None:
     inputs = make_inputs(300)
     reason = choice.reason_against(inputs.query, inputs.key, inputs.value, inputs.call(**{**SAMPLE, "tile": 64}))
     assert reason is not None
+
+
+def launched(inputs: Inputs, **rules: Any) -> tuple[Tensor, Tensor]:
+    leaves = (inputs.query.detach(), inputs.key.detach(), inputs.value.detach())
+    return launch.sampled(*leaves, inputs.key_mask, inputs.call(**rules), SMALL, words=4, list_keys=256)
+
+
+@needs_interpreter
+@pytest.mark.parametrize("sketch", [torch.float16, torch.float8_e4m3fn])
+def test_half_precision(sketch: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float16: the interpreter multiplies the bits of bfloat16 (triton 3.9)."""
+    monkeypatch.setattr(launch, "MARGIN", 4.0)
+    inputs = make_inputs(300, heads=2, kv_heads=1, features=32).to(torch.float16)
+    rules = {**SAMPLE, "scale": 0.2, "causal_offset": 0}
+    leaves = (inputs.query.detach(), inputs.key.detach(), inputs.value.detach())
+    out = launch.sampled(*leaves, None, inputs.call(**rules), replace(SMALL, sketch=sketch))[0]
+    want, _ = inputs.oracle(**rules)
+    # A score that rounds to the other side of its draw is read here and not there.
+    assert float((out.double() - want).norm() / want.norm()) < 5e-3
+
+
+@needs_interpreter
+def test_masked_keys_may_hold_anything() -> None:
+    inputs = make_inputs(300, batch=2, heads=2, kv_heads=1, features=24, masked=0.4)
+    assert inputs.key_mask is not None
+    inputs.key_mask[1, :140] = False  # left padding: a batch whose first keys are all masked
+    rules = {**SAMPLE, "scale": 0.3, "causal_offset": 0}
+    want = launched(inputs, **rules)
+    hidden = ~inputs.key_mask[:, None, :, None]
+    poisoned = [tensor.detach().masked_fill(hidden, float("nan")) for tensor in (inputs.key, inputs.value)]
+    got = launched(Inputs(inputs.query, *poisoned, inputs.key_mask), **rules)
+    for mine, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0, equal_nan=True)
+
+
+@needs_interpreter
+@pytest.mark.parametrize("at", [137, 256])
+def test_causal_never_looks_ahead(at: int) -> None:
+    """Earlier tiles to the bit; in the tile of the change to rounding, as keys are added in another order."""
+    inputs = make_inputs(300, batch=1, heads=2, features=24)
+    rules = {**SAMPLE, "scale": 0.4, "causal_offset": 0}
+    before = launched(inputs, **rules)[0]
+    changed = [tensor.detach().clone() for tensor in (inputs.query, inputs.key, inputs.value)]
+    for tensor in changed:
+        tensor[:, :, at:] = 7.0 * torch.randn(tensor[:, :, at:].shape, generator=torch.Generator().manual_seed(1))
+    after = launched(Inputs(*changed), **rules)[0]
+    whole = at // 128 * 128
+    assert torch.equal(before[:, :, :whole], after[:, :, :whole])
+    torch.testing.assert_close(before[:, :, :at], after[:, :, :at], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(before[:, :, at:], after[:, :, at:], atol=0.1)
+
+
+@needs_interpreter
+@pytest.mark.parametrize(("offset", "programs"), [(None, 9), (0, 1), (-20, 100)])
+def test_slices_change_nothing(offset: int | None, programs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = make_inputs(300, 330, batch=1, heads=2, kv_heads=1, features=24, masked=0.2)
+    rules = {**SAMPLE, "scale": 0.3, "causal_offset": offset}
+    want = launched(inputs, **rules)
+    monkeypatch.setattr(launch, "PROGRAMS", programs)
+    for mine, theirs in zip(launched(inputs, **rules), want, strict=True):
+        assert torch.equal(mine, theirs)

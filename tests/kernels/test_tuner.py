@@ -73,10 +73,9 @@ def test_variants_of_a_configuration() -> None:
         variants = axis.variants(start)
         assert len(set(variants)) == len(variants) and start not in variants
         assert all(replace(other, **{axis.name: getattr(start, axis.name)}) == start for other in variants)
-    near, search, attend, plain, rows = (axis.variants(start) for axis in axes_of(CASE, H100)[1:])
-    assert Config(near=Phase(64, 4)) in near[:3] and len(search) == 17 and len(attend) == 11
+    sums, search, attend, plain = (axis.variants(start) for axis in axes_of(CASE, H100)[1:])
+    assert Config(sums=Phase(32, 4, 3)) in sums[:3] and len(search) == 17 and len(attend) == 11
     assert [other.plain for other in plain if isinstance(other, Config)] == [32, 128]  # no fewer than a step's
-    assert [other.rows for other in rows] == [64]
     wide = axes_of(replace(CASE, features=256), H100)[3]
     assert max(other.attend.keys for other in wide.variants(start)) == 64  # what cannot fit is not even compiled
     exact = axes_of(replace(CASE, kernel="exact"), H100, [ExactConfig(), ExactConfig(64)])

@@ -33,40 +33,6 @@ def test_exact_is_exact() -> None:
         assert count().keys == (40.5 if causal else 80)
 
 
-def test_cost_is_what_the_plan_reads() -> None:
-    fields = {"tile": 32, "window": 32, "sinks": 8, "means": 8, "min_seq_len": 64, "select": "none"}
-    query = torch.randn(1, 2, 256, 8, generator=torch.Generator().manual_seed(0))
-    costs = {}
-    for name, more in {"none": {}, "left out": {"means": 0}, "all": {"select": "search", "threshold": 1e-9}}.items():
-        estimator = known.by_op("hyper", name, {**fields, **more, "algorithm": "hyper"})
-        reading = estimator.attend(query, query[:, :1], query[:, :1], 0.3, True)[1]()
-        assert reading.cost is not None
-        costs[name] = reading.cost
-        if name != "all":
-            assert reading.cost.work == pytest.approx(reading.keys / 128.5)
-    exact = known.by_op("exact", "", {"algorithm": "exact"}).attend(query, query[:, :1], query[:, :1], 0.3, True)[1]()
-    assert exact.keys == 128.5 and exact.cost is not None and (exact.cost.work, exact.cost.search) == (1.0, 0.0)
-    assert exact.cost.bytes == 2 * 16 * sum(range(128, 257, 128)) / 256  # the tiles of the package's default
-    assert costs["none"].search == costs["left out"].search == 0.0
-    assert costs["left out"].work < costs["none"].work < costs["all"].work
-    assert costs["left out"].bytes < costs["none"].bytes < costs["all"].bytes
-    assert 0.0 < costs["all"].search < 0.5
-
-
-def test_tiles_that_read_everything_cost_each_key_once() -> None:
-    """In a batch of alike entries as by themselves."""
-    fields = {"tile": 16, "window": 16, "sinks": 8, "means": 8, "min_seq_len": 64, "threshold": 1e-6}
-    estimator = known.by_op("hyper", "", {**fields, "algorithm": "hyper"})
-    query = torch.randn(1, 2, 256, 8, generator=torch.Generator().manual_seed(0))
-    costs = []
-    for batch in (1, 3):
-        queries = query.repeat(batch, 1, 1, 1)
-        costs.append(estimator.attend(queries, queries[:, :1], queries[:, :1], 0.3, True)[1]().cost)
-    assert costs[0] is not None and costs[1] is not None
-    assert costs[0].work == pytest.approx(costs[1].work) and costs[0].bytes == pytest.approx(costs[1].bytes)
-    assert 1.0 <= costs[0].work < 1.02  # the first tile with far keys reads them one by one
-
-
 def test_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     made = {"fast": {"window": 128}, "default": {}}
     monkeypatch.setattr(parameters, "PRESETS", made, raising=False)

@@ -11,7 +11,7 @@ import quality_full
 import torch
 from hyperrewrite.kernels.functional import hyper_attention
 
-SMALL = 'small={"window": 16, "sinks": 4, "tile": 16, "means": 4, "min_seq_len": 64}'
+SMALL = 'small={"window": 16, "sinks": 4, "tile": 16, "min_seq_len": 64}'
 ALL = 'all={"min_seq_len": 512}'
 
 

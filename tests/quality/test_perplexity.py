@@ -16,7 +16,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-SMALL = 'small={"window": 16, "sinks": 4, "tile": 16, "means": 4, "min_seq_len": 64}'
+SMALL = 'small={"window": 16, "sinks": 4, "tile": 16, "min_seq_len": 64}'
 ROW = {"estimator", "preset", "context", "text", "perplexity", "exact_perplexity", "keys_per_query", "mean_error"}
 CPU = torch.device("cpu")
 

@@ -15,7 +15,7 @@ from hyperrewrite.analysis import Analysis
 from hyperrewrite.options import Options
 from hyperrewrite.report import Report
 
-HYPER = {"min_seq_len": 64, "tile": 16, "block_size": 16, "sample_size": 8, "window": 32, "means": 8, "sinks": 8}
+HYPER = {"min_seq_len": 64, "tile": 16, "block_size": 16, "sample_size": 8, "window": 32, "sinks": 8}
 
 
 class Aot(Backend):

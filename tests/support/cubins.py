@@ -18,10 +18,8 @@ from typing import Any
 
 import torch
 import triton
-from hyperrewrite.kernels.call import AttentionCall
-from hyperrewrite.kernels.fused import launch, launch_exact, launch_paper
+from hyperrewrite.kernels.fused import launch_exact, launch_paper
 from hyperrewrite.kernels.fused.arguments import padded
-from hyperrewrite.kernels.fused.attention import attend_tile
 from hyperrewrite.kernels.fused.buckets import (
     draw_planes,
     draw_ranks,
@@ -35,13 +33,9 @@ from hyperrewrite.kernels.fused.configure import config_of, exact_config_of
 from hyperrewrite.kernels.fused.exact import attend_exactly
 from hyperrewrite.kernels.fused.generated import module_of
 from hyperrewrite.kernels.fused.paper import attend_areas, attend_blocks
-from hyperrewrite.kernels.fused.prepare import prepare_keys
 from hyperrewrite.kernels.fused.rules import Rule
-from hyperrewrite.kernels.fused.search import search_keys, sketch_queries
-from hyperrewrite.kernels.fused.sizes import Sizes
 from hyperrewrite.kernels.fused.spans import find_read, find_spans
 from hyperrewrite.kernels.lsh import DRAWS, RANKS, ROUNDS
-from hyperrewrite.kernels.parameters import Parameters
 from hyperrewrite.kernels.sampling.triton import launch as sampling
 from hyperrewrite.kernels.sampling.triton.attention import attend_sample
 from hyperrewrite.kernels.sampling.triton.prepare import prepare_sample
@@ -61,8 +55,7 @@ DEVICES = {
     "gfx942": Device("AMD Instinct MI300X", (0, 0), 65_536, torch.float16),
 }
 LENGTH, LONG = 8192, 32768
-FLOATS = ("scale", "log_threshold", "least", "passing", "threshold")
-SEARCHES = search_keys, price_keys
+FLOATS = ("scale", "threshold")
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.float8_e4m3fn: "fp8e4nv"}
 SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "power_ptr": "fp32", "mask_ptr": "u8",
           "bits_ptr": "i32", "list_ptr": "i16", "excess_ptr": "i32", "span_ptr": "i32", "codes_ptr": "i16"}  # fmt: skip
@@ -72,28 +65,28 @@ SHARED |= {"bias_ptr": "fp16", "numbers_ptr": "i32"}
 GIVEN = {"key_mask": "u8"} | dict.fromkeys(("first_key", "stop_key", "query_group", "key_group"), "i64")
 
 
-def build(target: str, dtype: torch.dtype, features: int, causal: bool, length: int = LENGTH) -> list[dict[str, Any]]:
-    """The four kernels in the shipped configuration of that length; the attention twice where tiles are cut."""
-    config = config_of(DEVICES[target], dtype, features, length, causal)
-    wide, call = padded(features), AttentionCall(length, length, 1.0, 0 if causal else None, parameters=Parameters())
-    sizes = Sizes.of(call, config)
+def build_hyper(
+    target: str, dtype: torch.dtype, features: int, causal: bool, length: int = LENGTH
+) -> list[dict[str, Any]]:
+    """The kernels of `hyper` in the shipped configuration of that length; with a key mask where it is not causal."""
+    device, wide = DEVICES[target], padded(features)
+    config = config_of(device, dtype, features, length, causal)
     constants = {
-        "CAUSAL": causal, "HAS_MASK": False, "HAS_MEANS": True, "SEARCHES": True, "BLOCK": sizes.block,
-        "PAD_BLOCK": sizes.block, "R": sizes.rows, "PORTIONS": sizes.portions, "PAD_HEADS": 32,
-        "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide, "PRECISION": "ieee", "HIT": launch.HIT,
-        "SKETCH_RANGE": launch.SKETCH_RANGE, "SKETCH_MOST": launch.SKETCH_MOST, "PACKED": target != "gfx942",
-        "WORDS": launch.WORDS, "COUNT": launch.PREPARED, "DENSE": launch.DENSE,
+        "CAUSAL": causal, "HAS_MASK": not causal, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide,
+        "R": 128, "TAG": DRAWS, "PRECISION": "ieee", "SKETCH_MOST": sampling.SKETCH_MOST,
+        "SKETCH_RANGE": sampling.KEY_RANGE, "POWER": sampling.POWER, "MARGIN": sampling.MARGIN,
+        "REFERENCE": sampling.REFERENCE, "STRIDE": sampling.STRIDE, "STRIP": sampling.STRIP, "LEAST": 2.0**-20,
+        "LEAST_SPREAD": 0.0625, "MOST_SPREAD": 1e12, "PACKED": target != "gfx942", "ROOM": sampling.LIST,
+        "WORDS": sampling.WORDS, "PLAIN": config.plain, "STEPS": sampling.PREPARED, "SPAN": span_of(config.search),
     }  # fmt: skip
-    search = {"KEYS": config.search.keys, "STAGES": config.search.stages, "SPAN": span_of(config.search)}
     rows = []
-    for kernel, more, warps in (
-        (prepare_keys, {}, sizes.prepare_warps(wide, dtype)),
-        (sketch_queries, {"KEYS": config.near.keys}, config.near.warps),
-        (search_keys, search, config.search.warps),
-        *((attend_tile, sizes.attention(config, takes), sizes.warps(config, takes)) for takes in sizes.launches(True)),
+    for kernel, phase in (
+        (prepare_sample, Phase(sampling.PREPARED_KEYS, 4)), (sum_rows, config.sums), (price_keys, config.search),
+        (attend_sample, config.attend),
     ):  # fmt: skip
-        most = attend_registers(config, DEVICES[target], dtype, features) if kernel is attend_tile else None
-        compiled = compile_(kernel, TARGETS[target], NAMES[dtype], NAMES[config.sketch], {**constants, **more}, warps,
+        every = {**constants, "KEYS": phase.keys, "STAGES": phase.stages}
+        most = attend_registers(config, device, dtype, features) if kernel is attend_sample else None
+        compiled = compile_(kernel, TARGETS[target], NAMES[dtype], NAMES[config.sketch], every, phase.warps,
                             options=None if most is None else {"maxnreg": most})  # fmt: skip
         rows.append({"kernel": kernel.__name__, "target": target, "features": features, "dtype": NAMES[dtype],
                      "causal": causal, **usage(compiled)})  # fmt: skip
@@ -160,32 +153,6 @@ def build_paper(target: str, dtype: torch.dtype, features: int, plain: bool) -> 
     return rows
 
 
-def build_sample(dtype: torch.dtype, features: int, causal: bool) -> list[dict[str, Any]]:
-    """The kernels that sample far keys, for sm_90."""
-    target, wide, config = "sm_90", padded(features), sampling.config_of(dtype, features)
-    constants = {
-        "CAUSAL": causal, "HAS_MASK": not causal, "D": features, "D_V": features, "PAD_D": wide, "PAD_V": wide,
-        "R": 128, "TAG": DRAWS, "PRECISION": "ieee", "SKETCH_MOST": sampling.SKETCH_MOST,
-        "SKETCH_RANGE": sampling.KEY_RANGE,
-        "POWER": sampling.POWER, "MARGIN": sampling.MARGIN, "REFERENCE": sampling.REFERENCE, "STRIDE": sampling.STRIDE,
-        "STRIP": sampling.STRIP, "LEAST": 2.0**-20, "LEAST_SPREAD": 0.0625, "MOST_SPREAD": 1e12, "PACKED": True,
-        "ROOM": config.room, "WORDS": config.words, "PLAIN": config.plain, "STEPS": sampling.PREPARED,
-        "SPAN": span_of(config.search),
-    }  # fmt: skip
-    rows = []
-    for kernel, phase in (
-        (prepare_sample, Phase(sampling.PREPARED_KEYS, 4)), (sum_rows, config.sums), (price_keys, config.search),
-        (attend_sample, config.attend),
-    ):  # fmt: skip
-        every = {**constants, "KEYS": phase.keys, "STAGES": phase.stages}
-        most = config.registers if kernel is attend_sample else None
-        compiled = compile_(kernel, TARGETS[target], NAMES[dtype], NAMES[torch.float8_e4m3fn], every, phase.warps,
-                            options=None if most is None else {"maxnreg": most})  # fmt: skip
-        rows.append({"kernel": kernel.__name__, "target": target, "features": features, "dtype": NAMES[dtype],
-                     "causal": causal, **usage(compiled)})  # fmt: skip
-    return rows
-
-
 def given_types(given: Any, dtype: str, place: int) -> tuple[Any, dict[Any, Any], dict[Any, Any]]:
     """Types of a rule's `Given`, as one; which of them are divisible by 16, and which are constants."""
     types, attributes, known = [], {}, {}
@@ -226,7 +193,7 @@ def compile_(
         elif name in FLOATS:
             signature[name] = "fp32"
         elif name.endswith("_ptr"):
-            is_sketch = name == "sketch_ptr" or (kernel in SEARCHES and name in ("query_ptr", "key_ptr"))
+            is_sketch = name == "sketch_ptr" or (kernel is price_keys and name in ("query_ptr", "key_ptr"))
             shared = "numbers_ptr" if kernel is attend_sample and name == "list_ptr" else name
             signature[name] = "*" + SHARED.get(shared, sketch if is_sketch else dtype)
             attributes[(place,)] = [["tt.divisibility", 16]]
@@ -261,10 +228,10 @@ def usage(compiled: Any) -> dict[str, Any]:
 def main() -> None:
     for target in TARGETS:
         for dtype, features, causal, length in (
-            (torch.bfloat16, 64, True, LENGTH), (torch.bfloat16, 64, True, LONG),
+            (torch.bfloat16, 64, True, LONG),
             (torch.float16, 128, False, LONG), (torch.bfloat16, 256, True, LONG),
         ):  # fmt: skip
-            for row in build(target, dtype, features, causal, length):
+            for row in build_hyper(target, dtype, features, causal, length):
                 print(json.dumps(row), flush=True)
         for features, name in ((64, "causal"), (128, "softcap"), (64, "documents"), (128, "everything")):
             for row in build_exact(target, torch.bfloat16, features, name):
@@ -272,9 +239,6 @@ def main() -> None:
         for features, plain in ((64, True), (64, False), (128, True), (128, False)):
             for row in build_paper(target, torch.bfloat16, features, plain):
                 print(json.dumps(row), flush=True)
-    for features, causal in ((64, True), (128, False)):
-        for row in build_sample(torch.bfloat16, features, causal):
-            print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import triton.language as tl
 from ...fused.bits import count_bits, load_far
 from ...fused.geometry import near_keys, near_steps, plain_steps, tile_edges
 from ...fused.online import add_keys, load_rows, store_result
-from .draws import stream_words, uniform
+from .draws import stream_words, threshold_of, uniform
 
 
 @triton.jit
@@ -50,10 +50,10 @@ def attend_sample(
     offset,
     first_tile,
     window,
-    first_far,
+    most_sinks,
     sketch_rows,
     seed,
-    threshold,
+    threshold,  # of a tile that sees LENGTH keys
     scale,  # · log2(e), above 0
     CAUSAL: tl.constexpr,
     HAS_MASK: tl.constexpr,
@@ -78,7 +78,7 @@ def attend_sample(
     batch = (head // heads).to(tl.int64)
     unit = ((head % heads) // group).to(tl.int64)
     line = batch * (heads // group) + unit
-    start, sinks, low, high, limit = tile_edges(place, n_q, n_k, offset, first_tile, window, first_far, CAUSAL, 1, R)
+    start, sinks, low, high, limit = tile_edges(place, n_q, n_k, offset, first_tile, window, most_sinks, CAUSAL, R)
     row = tl.arange(0, R)
     query = start + row
     exists = (query >= 0) & (query < n_q)
@@ -121,7 +121,8 @@ def attend_sample(
     if low - sinks + limit - high > 0:
         program = head.to(tl.int64) * tl.num_programs(0) + place
         twice = 2.0 * tl.load(sum_ptr + program * R + row)
-        inverse = 1.0 / (threshold * threshold)
+        own = threshold_of(threshold, place + first_tile, n_k, CAUSAL, R)
+        inverse = 1.0 / (own * own)
         first, second = stream_words(seed, TAG, head, place + first_tile)
         bits = bits_ptr + program * (sketch_rows // 32)
         spread_base = spread_ptr + line * sketch_rows

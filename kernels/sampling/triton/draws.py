@@ -1,4 +1,4 @@
-"""The random numbers of `kernels.sampled.draws` inside a kernel: the same bits."""
+"""The random numbers of `kernels.sampling.draws` inside a kernel, the same bits, and a tile's threshold."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import triton
 import triton.language as tl
 
 from ...fused.buckets import mix, stream
+from .. import LENGTH, POWER
+
+_LENGTH, _POWER = tl.constexpr(float(LENGTH)), tl.constexpr(POWER)
 
 
 @triton.jit
@@ -25,3 +28,10 @@ def uniform(first, second, key):
     x = x * 0x846CA68B
     x = x ^ (x >> 16)
     return ((x >> 8).to(tl.int32).to(tl.float32) + 0.5) * 5.9604644775390625e-08  # 2^-24
+
+
+@triton.jit
+def threshold_of(threshold, tile, n_k, CAUSAL: tl.constexpr, R: tl.constexpr):
+    """`kernels.sampling.threshold_of` of a tile by its number among those of all positions."""
+    visible = (tile + 1) * R if CAUSAL else n_k
+    return threshold * tl.exp2(tl.log2(tl.cast(visible, tl.float32) / _LENGTH) * -_POWER)

@@ -2,13 +2,12 @@
 
 Nothing here waits for the device, so a call can be captured in a CUDA graph. Beside the outputs a call takes sketches
 of the keys (one byte a number in float8), and for each tile of a slice: sketches of its queries, a bit for each key,
-and a list of `Config.room` keys of twelve bytes each. Slices of `Config.programs` tiles use the same room in turn.
+and a list of LIST keys of twelve bytes each. Slices of PROGRAMS tiles use the same room in turn.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +15,8 @@ from torch import Tensor
 
 from ...call import AttentionCall
 from ...fused.arguments import batch_stride, dense_bytes, on_device, outputs, padded, precision_of
-from ...fused.config import Phase, device_of, span_of
+from ...fused.config import Config, attend_registers, device_of, span_of
+from ...fused.configure import config_of
 from ...lsh import DRAWS
 from .. import LEAST_CHANCE, LEAST_SPREAD, MOST_SPREAD, REFERENCE, STRIDE, STRIP
 from .attention import attend_sample
@@ -31,38 +31,9 @@ POWER = 64.0  # a product of sketches is so many times the score: sums of float1
 MARGIN = 1.25  # the search lists a key by its rough price times this; attention judges again, by exact scores
 PREPARED, PREPARED_KEYS = 16, 64  # steps of a program of `prepare_sample`, and keys of a step
 BLOCK = 2048  # keys that sketches and bits are padded to
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """How the kernels run.
-
-    sums, search, attend   keys of a step, warps and stages.
-    plain                  keys of a step of the attention in which nothing is masked.
-    words                  words of 32 bits that are listed at once.
-    room                   keys of a list; over 32 · words. What does not fit is listed when the rest has been read.
-    programs               tiles of all heads that run at once.
-    registers              of a thread of the attention, at most; None = as many as the compiler likes.
-    """
-
-    sums: Phase
-    search: Phase
-    attend: Phase
-    plain: int = 64
-    words: int = 128
-    room: int = 6144
-    programs: int = 4096
-    registers: int | None = 128
-
-
-PHASES = (Phase(64, 4, 3), Phase(128, 4, 3), Phase(32, 8, 3))
-
-
-def config_of(dtype: torch.dtype, widest: int) -> Config:
-    """For heads whose query or value has `widest` features at most."""
-    if dtype == torch.float32 or widest > 128:
-        return Config(Phase(32, 8, 2), Phase(64, 8, 2), Phase(32, 8, 2), plain=32, registers=None)
-    return Config(*PHASES, plain=32 if widest > 64 else 64)
+WORDS = 128
+LIST = 6144
+PROGRAMS = 4096  # tiles of all heads that run at once
 
 
 def sampled(
@@ -72,45 +43,53 @@ def sampled(
     key_mask: Tensor | None,
     call: AttentionCall,
     config: Config | None = None,
+    *,
+    words: int = WORDS,
+    list_keys: int = LIST,
 ) -> tuple[Tensor, Tensor]:
     """(out [B, H, n_q, D_v] contiguous in query's dtype, lse [B, H, n_q] float32, −inf for rows without a key).
 
     query [B, H, n_q, D], key [B, H_kv, n_k, D], value [B, H_kv, n_k, D_v] of one dtype and any strides; key_mask bool
     [B or 1, n_k]. Rows without a key are zero. What `choice.reason_against` names is not asked again.
+    words: words of 32 bits that are listed at once. list_keys: keys of a list, over 32 · words; what does not fit is
+    listed when the rest has been read.
     """
     batch, heads, n_q, features = query.shape
     units, n_k, value_features = key.shape[1], key.shape[2], value.shape[3]
     is_causal, offset = call.causal_offset is not None, call.causal_offset or 0
     parameters, rows = call.parameters, call.parameters.tile
-    config = config_of(query.dtype, max(features, value_features)) if config is None else config
+    device, widest = device_of(query.device), max(features, value_features)
+    if config is None:
+        config = config_of(device, query.dtype, widest, n_k, is_causal)
     out, lse = outputs(query, value, has_unseen=offset < 0)  # the first queries then see no key and stand in no tile
     first_tile = max(offset, 0) // rows
     tiles = -(-(n_q + offset) // rows) - first_tile
     if tiles <= 0 or batch * heads * n_k == 0:
         return out, lse
 
-    width = min(max(config.programs // (batch * heads), 1), tiles)  # tiles of a slice
+    width = min(max(PROGRAMS // (batch * heads), 1), tiles)  # tiles of a slice
     wide, value_wide = padded(features), padded(value_features)
     sketch_rows, lines, programs = -(-n_k // BLOCK) * BLOCK, batch * units, batch * heads * width
     mask = key if key_mask is None else dense_bytes(key_mask)  # without a mask it is not read
-    mask_stride, sketch = batch_stride(mask), device_of(query.device).sketch
+    mask_stride = batch_stride(mask)
 
     def room(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.empty(shape, dtype=dtype, device=query.device)
 
-    key_sketch, spread = room(lines, sketch_rows, wide, dtype=sketch), room(lines, sketch_rows)
+    key_sketch, spread = room(lines, sketch_rows, wide, dtype=config.sketch), room(lines, sketch_rows)
     centre, power = room(lines, wide), room(lines)
-    query_sketch, bias = room(programs, rows, wide, dtype=sketch), room(programs, rows, dtype=torch.float16)
+    query_sketch, bias = room(programs, rows, wide, dtype=config.sketch), room(programs, rows, dtype=torch.float16)
     row_sum, bits = room(programs, rows), room(programs, sketch_rows // 32, dtype=torch.int32)
-    listed, prices = room(programs, config.room, dtype=torch.int32), room(programs, config.room)
-    numbers = room(programs, config.room)
+    listed, prices = room(programs, list_keys, dtype=torch.int32), room(programs, list_keys)
+    numbers = room(programs, list_keys)
     group, scale = heads // units, call.scale * LOG2_E
     is_packed = query.device.type == "cuda" and torch.version.hip is None
     precision = precision_of(query.dtype)
     known: dict[str, Any] = {"HAS_MASK": key_mask is not None, "D": features, "PAD_D": wide}
     values = {"D_V": value_features, "PAD_V": value_wide}
     tile: dict[str, Any] = {"CAUSAL": is_causal, "R": rows, "TAG": DRAWS}
-    most = {} if config.registers is None or not is_packed else {"maxnreg": config.registers}
+    registers = attend_registers(config, device, query.dtype, widest)
+    most = {} if registers is None else {"maxnreg": registers}
     sketched = {"SKETCH_MOST": SKETCH_MOST}
     with on_device(query.device):
         prepare_sample[(sketch_rows // (PREPARED * PREPARED_KEYS), lines)](
@@ -139,7 +118,7 @@ def sampled(
                 query, key, value, mask, out, lse, row_sum, bits, spread, listed, prices, numbers,
                 *query.stride(), *key.stride(), *value.stride(), mask_stride, heads, group, *edges, sketch_rows, *draws,
                 scale, KEYS=config.attend.keys, STAGES=config.attend.stages, num_warps=config.attend.warps,
-                PLAIN=config.plain, WORDS=config.words, ROOM=config.room, STRIP=STRIP, LEAST=LEAST_CHANCE**2,
+                PLAIN=config.plain, WORDS=words, ROOM=list_keys, STRIP=STRIP, LEAST=LEAST_CHANCE**2,
                 PRECISION=precision, PACKED=is_packed, **most, **known, **values, **tile,
             )  # fmt: skip
     return out, lse

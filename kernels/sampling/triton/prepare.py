@@ -27,7 +27,7 @@ def prepare_sample(
     stride_mask,
     units,  # H_kv
     n_k,
-    first_far,
+    most_sinks,
     sketch_rows,
     HAS_MASK: tl.constexpr,
     D: tl.constexpr,
@@ -51,7 +51,7 @@ def prepare_sample(
     d = tl.arange(0, PAD_D)
     e = tl.arange(0, PAD_V)
 
-    others = first_far + tl.arange(0, REFERENCE)
+    others = most_sinks + tl.arange(0, REFERENCE)
     known = others < n_k
     if HAS_MASK:
         known = known & (tl.load(mask_base + others, mask=known, other=0) != 0)

@@ -11,8 +11,31 @@ import triton
 import triton.language as tl
 
 from ...fused.geometry import tile_edges
-from ...fused.search import folded
-from .draws import stream_words, uniform
+from .draws import stream_words, threshold_of, uniform
+
+
+@triton.jit
+def _higher(one, other):
+    """The maximum of float16 numbers, two at a time: what Triton makes of tl.maximum takes them one by one."""
+    return tl.inline_asm_elementwise(
+        "max.f16x2 $0, $1, $2;", "=r,r,r", [one, other], dtype=tl.float16, is_pure=True, pack=2
+    )
+
+
+@triton.jit
+def _halves(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
+    """[KEYS, WIDTH] → twice [KEYS, WIDTH / 2]; in registers, as columns do not change hands."""
+    return tl.split(tl.permute(tl.reshape(scores, [KEYS, 2, WIDTH // 2]), [0, 2, 1]))
+
+
+@triton.jit
+def _folded(scores, KEYS: tl.constexpr, WIDTH: tl.constexpr):
+    """[KEYS, WIDTH] → [KEYS, 8]: maxima, halved as often as that takes; WIDTH is 16 to 128."""
+    for fold in tl.static_range(4):
+        if WIDTH >> fold > 8:
+            one, other = _halves(scores, KEYS, WIDTH >> fold)
+            scores = _higher(one, other)
+    return scores
 
 
 @triton.jit
@@ -37,10 +60,10 @@ def price_keys(
     offset,
     first_tile,
     window,
-    first_far,
+    most_sinks,
     sketch_rows,
     seed,
-    threshold,
+    threshold,  # of a tile that sees LENGTH keys
     CAUSAL: tl.constexpr,
     PAD_D: tl.constexpr,
     R: tl.constexpr,
@@ -56,7 +79,7 @@ def price_keys(
     place = tl.num_programs(0) - 1 - tl.program_id(0)
     head = tl.program_id(1)
     unit = (head // heads * (heads // group) + (head % heads) // group).to(tl.int64)
-    _, sinks, low, _, limit = tile_edges(place, n_q, n_k, offset, first_tile, window, first_far, CAUSAL, 1, R)
+    _, sinks, low, _, limit = tile_edges(place, n_q, n_k, offset, first_tile, window, most_sinks, CAUSAL, R)
     program = head.to(tl.int64) * tl.num_programs(0) + place
     d = tl.arange(0, PAD_D)
     row = program * R + tl.arange(0, R)
@@ -65,7 +88,8 @@ def price_keys(
         pair = tl.load(bias_ptr.to(tl.pointer_type(tl.int32)) + row // 2)
     else:
         bias = tl.load(bias_ptr + row).to(tl.float32)
-    squared = threshold * threshold / MARGIN
+    own = threshold_of(threshold, place + first_tile, n_k, CAUSAL, R)
+    squared = own * own / MARGIN
     first, second = stream_words(seed, TAG, head, place + first_tile)
     PAIRS: tl.constexpr = KEYS // (2 * SPAN)
     at = tl.arange(0, KEYS)
@@ -83,7 +107,7 @@ def price_keys(
         scores = tl.dot(k, q, out_dtype=tl.float16 if PACKED else tl.float32)  # [KEYS, R]
         if PACKED:
             scores = _packed_sum(scores, tl.broadcast_to(pair[None, :], [KEYS, R]))
-            best = folded(scores, KEYS, R)  # [KEYS, 8]: the largest of each strip
+            best = _folded(scores, KEYS, R)  # [KEYS, 8]: the largest of each strip
         else:
             best = tl.max(tl.reshape(scores + bias[None, :], [KEYS, 16, R // 16]), 1)
         weight = tl.exp2(best.to(tl.float32) * (2.0 / POWER))

@@ -9,8 +9,7 @@ import triton
 import triton.language as tl
 
 from ...fused.geometry import near_keys, near_steps, tile_edges
-from ...fused.online import load_rows
-from ...fused.search import sum_up
+from ...fused.online import load_rows, sum_up
 from .draws import stream_words
 
 
@@ -49,7 +48,7 @@ def sum_rows(
     offset,
     first_tile,
     window,
-    first_far,
+    most_sinks,
     seed,
     scale,  # · log2(e), above 0
     CAUSAL: tl.constexpr,
@@ -70,7 +69,7 @@ def sum_rows(
     batch = (head // heads).to(tl.int64)
     unit = ((head % heads) // group).to(tl.int64)
     line = batch * (heads // group) + unit
-    start, sinks, low, high, limit = tile_edges(place, n_q, n_k, offset, first_tile, window, first_far, CAUSAL, 1, R)
+    start, sinks, low, high, limit = tile_edges(place, n_q, n_k, offset, first_tile, window, most_sinks, CAUSAL, R)
     query = start + tl.arange(0, R)
     exists = (query >= 0) & (query < n_q)
     d = tl.arange(0, PAD_D)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, flat_index, gather_rows, merge
+from .attend import NEG_INF, accumulation_dtype, attend, attend_backward, gather_rows, merge
 from .call import AttentionCall
 from .exact import (
     Scoring,
@@ -31,6 +31,7 @@ from .planning import (
     TILE_BUDGET,
     far_parts,
     has_far,
+    key_index,
     make_plan,
     near_forward,
     near_lse,
@@ -273,12 +274,6 @@ def _level_backward(
         )
 
 
-def _key_index(chunk: Tiles, kv_heads: int, n_k: int) -> Tensor:
-    """Flat key rows [B·R·T, 1, bk] of a chunk."""
-    index = flat_index(chunk.key_rows, kv_heads, n_k)
-    return index.reshape(-1, 1, index.shape[-1])
-
-
 def _flat(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1, tensor.shape[-1])
 
@@ -297,11 +292,11 @@ def _tiles_forward(
     flat_query, flat_key, flat_value = _flat(query), _flat(key), _flat(value)
     for chunk in part.chunks(TILE_BUDGET):
         queries = query_index(chunk, query.shape[1], query.shape[2])
-        key_index = _key_index(chunk, key.shape[1], key.shape[2])
+        keys = key_index(chunk, key.shape[1], key.shape[2])
         out, lse = attend(
             gather_rows(flat_query, queries),
-            gather_rows(flat_key, key_index),
-            gather_rows(flat_value, key_index),
+            gather_rows(flat_key, keys),
+            gather_rows(flat_value, keys),
             chunk.pair_log_weight(query.dtype),
             scale,
         )
@@ -330,13 +325,13 @@ def _tiles_backward(
     flat_lse, flat_delta = pad(lse.reshape(-1), (0, 1), value=NEG_INF), pad(delta.reshape(-1), (0, 1))
     for chunk in part.chunks(TILE_BUDGET):
         queries = query_index(chunk, query.shape[1], query.shape[2])
-        key_index = _key_index(chunk, key.shape[1], key.shape[2])
-        rows, columns = queries.reshape(-1), key_index.reshape(-1)
+        keys = key_index(chunk, key.shape[1], key.shape[2])
+        rows, columns = queries.reshape(-1), keys.reshape(-1)
         found = attend_backward(
             gather_rows(flat_grad, queries),
             gather_rows(flat_query, queries),
-            gather_rows(flat_key, key_index),
-            gather_rows(flat_value, key_index),
+            gather_rows(flat_key, keys),
+            gather_rows(flat_value, keys),
             chunk.pair_log_weight(query.dtype),
             scale,
             flat_lse.index_select(0, rows).view(queries.shape),

@@ -7,7 +7,7 @@ disjoint by position.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from torch import Tensor
@@ -26,13 +26,19 @@ def saves_nothing(call: AttentionCall) -> bool:
 
 
 def plan(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall) -> Plan:
-    """The near keys: sinks, for neighbouring tiles together, and local keys, for tiles of one shape together."""
-    sinks = groupby((tile for tile in tiles(call) if tile.sinks), key=lambda tile: tile.sinks)
+    """The near keys of all tiles."""
+    return near(list(tiles(call)), call)
+
+
+def near(row: list[Tile], call: AttentionCall) -> Plan:
+    """The near keys of neighbouring tiles: sinks, for tiles together, and local keys, for tiles of one shape
+    together."""
+    sinks = groupby((tile for tile in row if tile.sinks), key=lambda tile: tile.sinks)
     parts: Plan = []
     for count, group in sinks:
         with_sinks = list(group)
         parts.append(Span(with_sinks[0].start, with_sinks[-1].stop, 0, count))
-    for _, group in groupby(tiles(call), key=_shape):
+    for _, group in groupby(row, key=_shape):
         alike = list(group)
         first = alike[0]
         if first.high > first.low:
@@ -47,12 +53,19 @@ def _shape(tile: Tile) -> tuple[int, int, int]:
 
 
 def far(
-    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, lse: Tensor, call: AttentionCall
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    lse: Tensor,
+    call: AttentionCall,
+    chosen: Iterable[Tile] | None = None,
 ) -> Iterator[Tiles]:
     """The sample of the far keys.
 
-    lse [B, H, n_q] of the near ones, −inf where a query has none; rows of masked keys are zero.
+    lse [B, H, n_q] of the near ones, −inf where a query has none; rows of masked keys are zero. chosen: tiles of the
+    call, in order of position; None: all of them. What a tile reads depends on no other.
     """
     if key_mask is not None:
         key_mask = key_mask.expand(key.shape[0], -1)
-    yield from estimate.far(query, key, value, key_mask, lse, call)
+    yield from estimate.far(query, key, value, key_mask, lse, call, chosen)

@@ -1,4 +1,7 @@
-"""What a caller may learn about the op calls that run: each call's tensors, its error, the keys it read."""
+"""What a caller may learn about the op calls that run: each call's tensors, its error, the keys it read.
+
+The error is measured on a few rows (`relative_error`), or known from the sample of `hyper` (`sample_error`).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ from .call import AttentionCall
 from .lifted import Lifted, seen_by_some
 from .parameters import NAN_ROWS
 from .planning import count_keys, whole_plan
+from .sampling.error import SampleError
+from .sampling.error import sample_error as error_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,16 @@ def relative_error(observation: Observation, rows: int = 64, seed: int = 0) -> f
     if size == 0.0:
         return 0.0 if wrong == 0.0 else float("inf")
     return math.sqrt(wrong / size)
+
+
+def sample_error(observation: Observation, *, every: int | None = None) -> SampleError:
+    """How far the call is from exact attention by its own sample: see `sampling.error`. Raises ValueError for `paper`.
+
+    A call that reads every key has an error of 0, rounding left out.
+    """
+    seen = observation
+    tensors = (seen.query, seen.key, seen.value, seen.key_mask, seen.out, seen.lse)
+    return error_of(*tensors, seen.call, every=every)
 
 
 def exact_rows(observation: Observation, rows: Tensor) -> Tensor:

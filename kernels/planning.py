@@ -159,3 +159,9 @@ def query_index(chunk: Tiles, heads: int, n_q: int) -> Tensor:
     batch, _, count, rows = index.shape
     group, units = chunk.group(), chunk.key_rows.shape[1]
     return index.reshape(batch, units, group, count, rows).transpose(2, 3).reshape(batch * units * count, group, rows)
+
+
+def key_index(chunk: Tiles, kv_heads: int, n_k: int) -> Tensor:
+    """Flat key rows [B·R·T, 1, bk] of a chunk."""
+    index = flat_index(chunk.key_rows, kv_heads, n_k)
+    return index.reshape(-1, 1, index.shape[-1])

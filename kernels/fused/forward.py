@@ -6,6 +6,7 @@ import functools
 import warnings
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from .choice import reason_against, reason_against_exact, reason_against_paper
 WARNING = "a Triton kernel failed, and portable code runs instead"
 # The portable path of an estimate looks at values to choose keys, and a capture forbids that.
 EXACT_WARNING = "no kernel takes this call, and portable code cannot be captured in a CUDA graph; it is exact there"
+Found = TypeVar("Found")
 
 
 def forward(
@@ -43,6 +45,29 @@ def paper_codes(query: Tensor, key: Tensor, call: AttentionCall) -> tuple[Tensor
     return _or_none(_attempt("codes", *_kind_of(query, key, call)), codes)
 
 
+def error_sums(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    out: Tensor,
+    lse: Tensor,
+    call: AttentionCall,
+    first: int,
+    every: int,
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """`sampling.error.error_sums` of tiles first, first + every, … of a call of `hyper`; None: no kernel takes it."""
+
+    def sums() -> tuple[Tensor, Tensor, Tensor] | None:
+        if reason_against(query, key, value, call) is not None:
+            return None
+        from ..sampling.triton import launch  # Triton need not be there
+
+        return launch.error_sums(query, key, value, key_mask, out, lse, call, first, every)
+
+    return _or_none(_attempt("error", *_kind_of(query, value, call), key_mask is None), sums)
+
+
 @dataclass(slots=True)
 class Attempt:
     """Whether a kernel has failed in this process for calls of one kind."""
@@ -60,7 +85,7 @@ def _kind_of(query: Tensor, value: Tensor, call: AttentionCall) -> tuple[Hashabl
     return query.device, query.dtype, query.shape[-1], value.shape[-1], call.causal_offset is None
 
 
-def _or_none(attempt: Attempt, run: Callable[[], tuple[Tensor, Tensor] | None]) -> tuple[Tensor, Tensor] | None:
+def _or_none(attempt: Attempt, run: Callable[[], Found | None]) -> Found | None:
     """A kernel that cannot be built or started (no compiler, no folder for what is built, a GPU that is smaller than
     any that was tried) breaks no model: a RuntimeWarning says so, and the result is None. It is not tried again for
     calls of its kind, as each try to build it may take seconds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -20,18 +20,24 @@ COLUMNS = 256  # keys of a part. Each has the same shape: what is added behind a
 
 
 def far(
-    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, lse: Tensor, call: AttentionCall
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    lse: Tensor,
+    call: AttentionCall,
+    chosen: Iterable[Tile] | None = None,
 ) -> Iterator[Tiles]:
     """The far keys that each tile reads, with the log of 1 / probability for each pair.
 
     query [B, H, n_q, D], key [B, H_kv, n_k, D], value [B, H_kv, n_k, D_v] in the accumulation dtype, rows of masked
-    keys zero; key_mask bool [B, n_k]; lse [B, H, n_q] of the near keys.
+    keys zero; key_mask bool [B, n_k]; lse [B, H, n_q] of the near keys. chosen: some of the call's tiles; None: all.
     """
     batch, heads = query.shape[:2]
     line = torch.arange(batch * heads, device=query.device).view(batch, heads, 1)
     squared = spreads(value, key_mask, call).square().repeat_interleave(heads // key.shape[1], 1)  # [B, H, n_k]
     price = maker_of(price_of(call, query.device))(query, key, value, key_mask, lse, call)
-    for tile in tiles(call):
+    for tile in tiles(call) if chosen is None else chosen:
         if not tile.far:
             continue
         keys = tile.far_keys(query.device)

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from hyperrewrite.kernels.fused.spans import find_read, find_spans
 from hyperrewrite.kernels.lsh import DRAWS, RANKS, ROUNDS
 from hyperrewrite.kernels.sampling.triton import launch as sampling
 from hyperrewrite.kernels.sampling.triton.attention import attend_sample
+from hyperrewrite.kernels.sampling.triton.error import sum_errors
 from hyperrewrite.kernels.sampling.triton.prepare import prepare_sample
 from hyperrewrite.kernels.sampling.triton.search import price_keys
 from hyperrewrite.kernels.sampling.triton.sums import sum_rows
@@ -60,7 +62,7 @@ NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", t
 SHARED = {"lse_ptr": "fp32", "log_count_ptr": "fp32", "bound_ptr": "fp32", "power_ptr": "fp32", "mask_ptr": "u8",
           "bits_ptr": "i32", "list_ptr": "i16", "excess_ptr": "i32", "span_ptr": "i32", "codes_ptr": "i16"}  # fmt: skip
 SHARED |= {f"{name}_ptr": "i32" for name in ("items", "counts", "places", "order", "valid", "ranks")}
-SHARED |= {f"{name}_ptr": "fp32" for name in ("sum", "centre", "spread", "price", "number")}
+SHARED |= {f"{name}_ptr": "fp32" for name in ("sum", "centre", "spread", "price", "number", "error")}
 SHARED |= {"bias_ptr": "fp16", "numbers_ptr": "i32"}
 GIVEN = {"key_mask": "u8"} | dict.fromkeys(("first_key", "stop_key", "query_group", "key_group"), "i64")
 
@@ -78,11 +80,12 @@ def build_hyper(
         "REFERENCE": sampling.REFERENCE, "STRIDE": sampling.STRIDE, "STRIP": sampling.STRIP, "LEAST": 2.0**-20,
         "LEAST_SPREAD": 0.0625, "MOST_SPREAD": 1e12, "PACKED": target != "gfx942", "ROOM": sampling.LIST,
         "WORDS": sampling.WORDS, "PLAIN": config.plain, "STEPS": sampling.PREPARED, "SPAN": span_of(config.search),
+        "every": 1, "LEAST_REST": 2.0**-6,
     }  # fmt: skip
     rows = []
     for kernel, phase in (
         (prepare_sample, Phase(sampling.PREPARED_KEYS, 4)), (sum_rows, config.sums), (price_keys, config.search),
-        (attend_sample, config.attend),
+        (attend_sample, config.attend), (sum_errors, replace(config.attend, stages=2 if wide <= 128 else 1)),
     ):  # fmt: skip
         every = {**constants, "KEYS": phase.keys, "STAGES": phase.stages}
         most = attend_registers(config, device, dtype, features) if kernel is attend_sample else None
@@ -186,7 +189,7 @@ def compile_(
             signature[name], more, inner = given_types(given, dtype, place)
             attributes |= more
             continue
-        if re.fullmatch(r"stride_[qkv]?d", name):
+        if re.fullmatch(r"stride_[qkvo]?d", name):
             known[name] = 1
         if name in known:
             signature[name] = "constexpr"
@@ -194,7 +197,7 @@ def compile_(
             signature[name] = "fp32"
         elif name.endswith("_ptr"):
             is_sketch = name == "sketch_ptr" or (kernel is price_keys and name in ("query_ptr", "key_ptr"))
-            shared = "numbers_ptr" if kernel is attend_sample and name == "list_ptr" else name
+            shared = "numbers_ptr" if kernel in (attend_sample, sum_errors) and name == "list_ptr" else name
             signature[name] = "*" + SHARED.get(shared, sketch if is_sketch else dtype)
             attributes[(place,)] = [["tt.divisibility", 16]]
         else:

@@ -9,20 +9,10 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ...fused.bits import count_bits, load_far
 from ...fused.geometry import near_keys, near_steps, plain_steps, tile_edges
 from ...fused.online import add_keys, load_rows, store_result
-from .draws import stream_words, threshold_of, uniform
-
-
-@triton.jit
-def _log2(x, PACKED: tl.constexpr):
-    """log2 of normal numbers above 0."""
-    if PACKED:
-        return tl.inline_asm_elementwise(
-            "lg2.approx.ftz.f32 $0, $1;", "=f,f", [x], dtype=tl.float32, is_pure=True, pack=1
-        )
-    return tl.log2(x)
+from .draws import stream_words, threshold_of
+from .listed import list_keys, log2, squared_chance
 
 
 @triton.jit(do_not_specialize=["first_tile", "seed"])
@@ -130,27 +120,12 @@ def attend_sample(
         taken = tl.arange(0, KEYS)
         strip = tl.arange(0, R // STRIP)
         earlier = strip[:, None] > strip[None, :]
-        word = tl.arange(0, WORDS)
         at = sinks // 32
         while at * 32 < stop:
-            count = 0
-            while (at * 32 < stop) & (count <= ROOM - 32 * WORDS):  # list what fits
-                words = load_far(bits, (at + word) * 32, sinks, low, high, limit, CAUSAL)
-                counts = count_bits(words)
-                slot = count + tl.cumsum(counts, 0) - counts
-                count += tl.sum(counts, 0)
-                for _ in range(tl.max(counts, 0)):
-                    lowest = words & (~words + 1)
-                    key = (at + word) * 32 + count_bits(lowest - 1)
-                    some = words != 0
-                    u = uniform(first, second, key)
-                    spread = tl.load(spread_base + key, mask=some, other=0.0)
-                    tl.store(listed + slot, key, mask=some)
-                    tl.store(prices + slot, spread * inverse, mask=some)
-                    tl.store(numbers + slot, u * u, mask=some)
-                    words = words ^ lowest
-                    slot += 1
-                at += WORDS
+            count, at = list_keys(
+                listed, prices, numbers, bits, spread_base, at, stop, sinks, low, high, limit, inverse, first, second,
+                CAUSAL, ROOM, WORDS,
+            )  # fmt: skip
             tl.debug_barrier()
             ahead = tl.load(listed + taken, mask=taken < count, other=0)  # a step before its keys are
             next_price = tl.load(prices + taken, mask=taken < count, other=0.0)
@@ -166,14 +141,8 @@ def attend_sample(
                 k = load_rows(key_base, inside, d, stride_kn, stride_kd, has, D, PAD_D, False)
                 v = load_rows(value_base, inside, e, stride_vn, stride_vd, has, D_V, PAD_V, False)
                 products = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
-                weight = tl.exp2(2.0 * products - twice[:, None]) * price[None, :]  # [R, KEYS]
-                weight = tl.minimum(weight, 1.0)  # 1 is certain
-                best = tl.max(tl.reshape(weight, [R // STRIP, STRIP, KEYS]), 1)
-                # Not an inclusive sum less the strip itself: its later rows would show in the rounding.
-                before = tl.sum(tl.where(earlier[:, :, None], best[None, :, :], 0.0), 1) + LEAST
-                before = tl.broadcast_to(before[:, None, :], [R // STRIP, STRIP, KEYS])
-                chance = tl.reshape(before, [R, KEYS]) + weight  # squared
-                products -= tl.minimum(0.5 * _log2(chance, PACKED), 0.0)
+                chance = squared_chance(products, twice, price, earlier, R, STRIP, KEYS, LEAST)
+                products -= tl.minimum(0.5 * log2(chance, PACKED), 0.0)
                 products = tl.where(chance > number[None, :], products, float("-inf"))
                 acc, peak, total = add_keys(acc, peak, total, products, 1.0, 1.0, v, PRECISION)
             tl.debug_barrier()

@@ -1,4 +1,5 @@
-"""Runs the kernels that sample far keys: keys prepared, rows summed, keys searched, tiles attended to.
+"""Runs the kernels that sample far keys: keys prepared, rows summed, keys searched, tiles attended to. For some tiles
+again, with their error summed in place of the last.
 
 Nothing here waits for the device, so a call can be captured in a CUDA graph. Beside the outputs a call takes sketches
 of the keys (one byte a number in float8), and for each tile of a slice: sketches of its queries, a bit for each key,
@@ -19,7 +20,9 @@ from ...fused.config import Config, attend_registers, device_of, span_of
 from ...fused.configure import config_of
 from ...lsh import DRAWS
 from .. import LEAST_CHANCE, LEAST_SPREAD, MOST_SPREAD, REFERENCE, STRIDE, STRIP
+from ..error import least_rest
 from .attention import attend_sample
+from .error import sum_errors
 from .prepare import prepare_sample
 from .search import price_keys
 from .sums import sum_rows
@@ -54,6 +57,62 @@ def sampled(
     words: words of 32 bits that are listed at once. list_keys: keys of a list, over 32 · words; what does not fit is
     listed when the rest has been read.
     """
+    # The first queries may see no key, and stand in no tile.
+    out, lse = outputs(query, value, has_unseen=(call.causal_offset or 0) < 0)
+    _run(query, key, value, key_mask, call, out, lse, None, 0, 1, config, words, list_keys)
+    return out, lse
+
+
+def error_sums(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    out: Tensor,
+    lse: Tensor,
+    call: AttentionCall,
+    first: int,
+    every: int,
+    config: Config | None = None,
+    *,
+    words: int = WORDS,
+    list_keys: int = LIST,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`kernels.sampling.error.error_sums` of tiles first, first + every, … of the call that gave out and lse."""
+    batch, heads = query.shape[:2]
+    looked = len(range(first, _tiles(call)[1], every))
+    sums = torch.zeros(batch * heads, looked, 3, dtype=torch.float32, device=query.device)
+    if looked:
+        lse = lse.contiguous()
+        _run(query, key, value, key_mask, call, out, lse, sums, first, every, config, words, list_keys)
+    variance, size, largest = sums.view(batch, heads, looked, 3).double().unbind(-1)
+    return variance.sum(-1), size.sum(-1), largest.amax(-1) if looked else largest.sum(-1)
+
+
+def _tiles(call: AttentionCall) -> tuple[int, int]:
+    """(number of the first tile among those of all positions, how many tiles)."""
+    offset, rows = call.causal_offset or 0, call.parameters.tile
+    first = max(offset, 0) // rows
+    return first, max(-(-(call.num_queries + offset) // rows) - first, 0)
+
+
+def _run(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    call: AttentionCall,
+    out: Tensor,
+    lse: Tensor,
+    sums: Tensor | None,
+    first: int,
+    every: int,
+    config: Config | None,
+    words: int,
+    list_keys: int,
+) -> None:
+    """Run tiles first, first + every, …: write out and lse, or with sums float32 [B·H, tiles, 3] read them and write
+    these."""
     batch, heads, n_q, features = query.shape
     units, n_k, value_features = key.shape[1], key.shape[2], value.shape[3]
     is_causal, offset = call.causal_offset is not None, call.causal_offset or 0
@@ -61,11 +120,10 @@ def sampled(
     device, widest = device_of(query.device), max(features, value_features)
     if config is None:
         config = config_of(device, query.dtype, widest, n_k, is_causal)
-    out, lse = outputs(query, value, has_unseen=offset < 0)  # the first queries then see no key and stand in no tile
-    first_tile = max(offset, 0) // rows
-    tiles = -(-(n_q + offset) // rows) - first_tile
-    if tiles <= 0 or batch * heads * n_k == 0:
-        return out, lse
+    first_tile, tiles = _tiles(call)
+    first_tile, tiles = first_tile + first, len(range(first, tiles, every))
+    if tiles == 0 or batch * heads * n_k == 0:
+        return
 
     width = min(max(PROGRAMS // (batch * heads), 1), tiles)  # tiles of a slice
     wide, value_wide = padded(features), padded(value_features)
@@ -88,6 +146,11 @@ def sampled(
     known: dict[str, Any] = {"HAS_MASK": key_mask is not None, "D": features, "PAD_D": wide}
     values = {"D_V": value_features, "PAD_V": value_wide}
     tile: dict[str, Any] = {"CAUSAL": is_causal, "R": rows, "TAG": DRAWS}
+    listing: dict[str, Any] = {
+        "WORDS": words, "ROOM": list_keys, "STRIP": STRIP, "LEAST": LEAST_CHANCE**2, "PRECISION": precision,
+        "PACKED": is_packed,
+    }  # fmt: skip
+    stages = 2 if widest <= 128 and query.dtype.itemsize == 2 else 1  # a tile of outputs takes room beside the queries
     registers = attend_registers(config, device, query.dtype, widest)
     most = {} if registers is None else {"maxnreg": registers}
     sketched = {"SKETCH_MOST": SKETCH_MOST}
@@ -100,25 +163,32 @@ def sampled(
         )  # fmt: skip
         for start in range(0, tiles, width):
             grid = (min(width, tiles - start), batch * heads)
-            edges = (n_q, n_k, offset, first_tile + start, parameters.window, parameters.sinks)
+            before, after = (n_q, n_k, offset, first_tile + start * every), (parameters.window, parameters.sinks)
+            edges, some = (*before, *after), (*before, every, *after)
             draws = (parameters.seed, parameters.threshold)
             sum_rows[grid](
                 query, key, mask, centre, power, query_sketch, bias, row_sum,
-                *query.stride(), *key.stride(), mask_stride, heads, group, *edges, parameters.seed, scale,
+                *query.stride(), *key.stride(), mask_stride, heads, group, *some, parameters.seed, scale,
                 KEYS=config.sums.keys, STAGES=config.sums.stages, num_warps=config.sums.warps,
                 STRIDE=STRIDE, PRECISION=precision, POWER=POWER, **sketched, **known, **tile,
             )  # fmt: skip
             price_keys[grid](
-                query_sketch, bias, key_sketch, spread, bits, heads, group, *edges, sketch_rows, *draws,
+                query_sketch, bias, key_sketch, spread, bits, heads, group, *some, sketch_rows, *draws,
                 KEYS=config.search.keys, STAGES=config.search.stages, num_warps=config.search.warps,
                 SPAN=span_of(config.search), PAD_D=wide, PACKED=is_packed,
                 MARGIN=MARGIN**2, POWER=POWER, LEAST=LEAST_CHANCE, **tile,
             )  # fmt: skip
+            if sums is not None:
+                sum_errors[grid](
+                    query, key, value, out, lse, row_sum, bits, spread, listed, prices, numbers, sums[:, start:],
+                    *query.stride(), *key.stride(), *value.stride(), *out.stride(), sums.stride(0), heads, group, *some,
+                    sketch_rows, *draws, scale, KEYS=config.attend.keys, STAGES=stages, num_warps=config.attend.warps,
+                    D=features, PAD_D=wide, LEAST_REST=least_rest(out.dtype), **listing, **values, **tile,
+                )  # fmt: skip
+                continue
             attend_sample[grid](
                 query, key, value, mask, out, lse, row_sum, bits, spread, listed, prices, numbers,
                 *query.stride(), *key.stride(), *value.stride(), mask_stride, heads, group, *edges, sketch_rows, *draws,
                 scale, KEYS=config.attend.keys, STAGES=config.attend.stages, num_warps=config.attend.warps,
-                PLAIN=config.plain, WORDS=words, ROOM=list_keys, STRIP=STRIP, LEAST=LEAST_CHANCE**2,
-                PRECISION=precision, PACKED=is_packed, **most, **known, **values, **tile,
+                PLAIN=config.plain, **most, **known, **listing, **values, **tile,
             )  # fmt: skip
-    return out, lse

@@ -59,6 +59,7 @@ def price_keys(
     n_k,
     offset,
     first_tile,
+    every,  # tiles first_tile, first_tile + every, … are run
     window,
     most_sinks,
     sketch_rows,
@@ -79,7 +80,8 @@ def price_keys(
     place = tl.num_programs(0) - 1 - tl.program_id(0)
     head = tl.program_id(1)
     unit = (head // heads * (heads // group) + (head % heads) // group).to(tl.int64)
-    _, sinks, low, _, limit = tile_edges(place, n_q, n_k, offset, first_tile, window, most_sinks, CAUSAL, R)
+    number = place * every
+    _, sinks, low, _, limit = tile_edges(number, n_q, n_k, offset, first_tile, window, most_sinks, CAUSAL, R)
     program = head.to(tl.int64) * tl.num_programs(0) + place
     d = tl.arange(0, PAD_D)
     row = program * R + tl.arange(0, R)
@@ -88,9 +90,9 @@ def price_keys(
         pair = tl.load(bias_ptr.to(tl.pointer_type(tl.int32)) + row // 2)
     else:
         bias = tl.load(bias_ptr + row).to(tl.float32)
-    own = threshold_of(threshold, place + first_tile, n_k, CAUSAL, R)
+    own = threshold_of(threshold, number + first_tile, n_k, CAUSAL, R)
     squared = own * own / MARGIN
-    first, second = stream_words(seed, TAG, head, place + first_tile)
+    first, second = stream_words(seed, TAG, head, number + first_tile)
     PAIRS: tl.constexpr = KEYS // (2 * SPAN)
     at = tl.arange(0, KEYS)
     key = at % SPAN // 16 * (32 * PAIRS) + at // SPAN * 16 + at % 16

@@ -47,6 +47,7 @@ def sum_rows(
     n_k,
     offset,
     first_tile,
+    every,  # tiles first_tile, first_tile + every, … are run
     window,
     most_sinks,
     seed,
@@ -69,7 +70,8 @@ def sum_rows(
     batch = (head // heads).to(tl.int64)
     unit = ((head % heads) // group).to(tl.int64)
     line = batch * (heads // group) + unit
-    start, sinks, low, high, limit = tile_edges(place, n_q, n_k, offset, first_tile, window, most_sinks, CAUSAL, R)
+    tile = place * every
+    start, sinks, low, high, limit = tile_edges(tile, n_q, n_k, offset, first_tile, window, most_sinks, CAUSAL, R)
     query = start + tl.arange(0, R)
     exists = (query >= 0) & (query < n_q)
     d = tl.arange(0, PAD_D)
@@ -90,7 +92,7 @@ def sum_rows(
             allowed = allowed & (key[None, :] <= (query + offset)[:, None])
         peak, total = sum_up(peak, total, tl.where(allowed, scores, float("-inf")), scale)
     far = low - sinks + limit - high
-    first, _ = stream_words(seed, TAG, head, place + first_tile)
+    first, _ = stream_words(seed, TAG, head, tile + first_tile)
     shift = (first & (STRIDE - 1)).to(tl.int32)
     at = tl.arange(0, KEYS) * STRIDE + shift
     base = tl.where(peak == float("-inf"), 0.0, peak)

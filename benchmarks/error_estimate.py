@@ -3,22 +3,26 @@
     python benchmarks/error_estimate.py                          4,096 tokens of three texts, `hyper` and `paper`
     python benchmarks/error_estimate.py --tokens 8192 --start 20000 --algorithms hyper --text novel=FILE --text code
 
-A case is one head of one layer on one text: with the q, k, v that it had in a forward of the model under the
-algorithm, the relative output error √(Σ‖o − õ‖² / Σ‖o‖²) over all query rows is computed exactly, and estimated by
-each design at the same budget, a share of exact attention's multiply-adds:
+With the q, k, v that a layer had in a forward of the model under the algorithm, Σ‖o − õ‖² / Σ‖o‖² over all query rows
+is computed exactly and estimated.
 
-  uniform   equally likely rows, each error over its own rows' norm (what `meter.relative_error` does)
-  flat      rows drawn systematically in order of position, likelier where they are cheap; known denominator
-  guided    likelier where a guess says that unread keys have weight; the plan made again for it is not counted
+`hyper` estimates it from its own sample, on some tiles (kernels/sampling/error.py). A case is one layer on one text,
+its heads together:
 
-`diagnose` draws flat for the default `hyper` and for `paper` (kernels/probe_error.py).
+  ratio     estimated / true squared error: the median; lowest, highest: of all cases
+  within    share of cases whose ratio is 0.9 to 1.1
+  alarms    cases in which one key makes over half of the estimate
+  cost      tiles that were looked at as a share of all
 
-  within    share of cases within 20 % of the true error (cases with a true error below 1e-5 are rounding: left out)
-  median, p95   of |estimate / true − 1|
+`paper` draws rows and computes them exactly (kernels/probe_error.py). A case is one head of one layer on one text:
+
+  within    share of cases within 20 % of the true error
+  p95       of |estimate / true − 1|
   covered   share of cases whose 95 % interval holds the true error
-  cost      mean and largest share of exact attention's multiply-adds over visible pairs, the guess included
+  cost      exact attention's multiply-adds that it took, as a share
 
---json writes a row for each algorithm, design and text, and one for all texts. The texts are those of quality.py.
+Cases with a true error below 1e-5 are rounding: left out. --json writes a row for each algorithm and text and one for
+all texts (layer "all"), and of `hyper` one for each layer and text. The texts are those of quality.py.
 """
 
 from __future__ import annotations
@@ -26,7 +30,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import quality_cli as cli
@@ -34,7 +37,7 @@ import quality_texts
 import torch
 import typer
 from hyperrewrite.kernels import meter, probe_error
-from hyperrewrite.kernels.parameters import ALGORITHMS
+from hyperrewrite.kernels.sampling.error import MOST_SHARE
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -44,46 +47,17 @@ from hyperrewrite.demo import source
 from hyperrewrite.usage import UsageError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-KEY = ("algorithm", "design", "text", "start", "tokens")
+KEY = ("algorithm", "text", "layer", "start", "tokens")
 ALL = "all"
-TOLERANCE = 0.2
+ALGORITHMS = ("hyper", "paper")
+RATIO, TOLERANCE = 0.1, 0.2  # how near the squared error of `hyper` and the error of `paper` are to be
 ROUNDING = 1e-5
-DESIGNS = ("uniform", "flat", "guided")
 console = Console(stderr=True)
+Case = dict[str, float]
 
 
-@dataclass
-class Cases:
-    """What one algorithm and design gave: one number a case."""
-
-    true: list[float] = field(default_factory=list)
-    error: list[float] = field(default_factory=list)
-    low: list[float] = field(default_factory=list)
-    high: list[float] = field(default_factory=list)
-    cost: list[float] = field(default_factory=list)
-
-    def summary(self) -> dict[str, float | None]:
-        """The columns of the table; None where attention was exact throughout."""
-        true, error, low, high, cost = (
-            torch.tensor(getattr(self, name), dtype=torch.float64) for name in ("true", "error", "low", "high", "cost")
-        )
-        real = true > ROUNDING
-        off = (error / true - 1.0).abs()[real]
-        held = ((low <= true) & (true <= high))[real].double()
-        some = bool(real.any())
-        return {
-            "cases": int(real.sum()),
-            "within": float((off <= TOLERANCE).double().mean()) if some else None,
-            "median": float(off.median()) if some else None,
-            "p95": float(off.quantile(0.95)) if some else None,
-            "covered": float(held.mean()) if some else None,
-            "cost": float(cost.mean()),
-            "cost_max": float(cost.max()),
-        }
-
-
-def true_error(seen: meter.Observation) -> Tensor:
-    """Relative output error of each head over all rows, float64 [B, H]; sums in float64."""
+def true_sums(seen: meter.Observation) -> tuple[Tensor, Tensor]:
+    """(Σ‖o − õ‖², Σ‖o‖²) of each head over all rows, float64 [B, H]; rows exact in float64."""
     wrong = torch.zeros(seen.query.shape[:2], dtype=torch.float64)
     size = torch.zeros_like(wrong)
     visible = probe_error.visible_keys(seen.call, seen.query.device)
@@ -91,39 +65,51 @@ def true_error(seen: meter.Observation) -> Tensor:
     for b in range(seen.query.shape[0]):
         for h in range(seen.query.shape[1]):
             unit = h * seen.key.shape[1] // seen.query.shape[1]
-            operands = (seen.query[b, h], seen.key[b, unit], seen.value[b, unit])
-            exact = probe_error.exact_rows(*operands, rows, visible, seen.call.scale).double()
+            operands = (t.double() for t in (seen.query[b, h], seen.key[b, unit], seen.value[b, unit]))
+            exact = probe_error.exact_rows(*operands, rows, visible, seen.call.scale)
             wrong[b, h] = (seen.out[b, h].double() - exact).square().sum()
             size[b, h] = exact.square().sum()
-    return (wrong / size).sqrt()
+    return wrong, size
 
 
-def uniform(seen: meter.Observation, budget: float, seed: int) -> probe_error.ErrorEstimate:
-    """Equally likely rows, the same for all heads, without replacement; interval by the jackknife."""
-    n_q = seen.query.shape[2]
-    count = max(round(budget * n_q), 2)
-    rows = torch.randperm(n_q, generator=torch.Generator().manual_seed(seed))[:count].sort().values
-    exact = meter.exact_rows(seen, rows).double()
-    wrong = (seen.out[:, :, rows].double() - exact).square().sum(-1)
-    size = exact.square().sum(-1)
-    chance = torch.full((count,), count / n_q, dtype=torch.float64)
-    visible = probe_error.visible_keys(seen.call, rows.device)
-    found = [
-        probe_error.ratio(wrong[b, h], size[b, h], 0.0, chance)
-        for b in range(wrong.shape[0])
-        for h in range(wrong.shape[1])
-    ]
-    error, low, high = (torch.tensor(x, dtype=torch.float64).view(wrong.shape[:2]) for x in zip(*found, strict=True))
-    cost = torch.full_like(error, float(visible[rows].sum()) / float(visible.sum()))
-    return probe_error.ErrorEstimate(error, low, high, torch.full(error.shape, count), cost)
+def hyper_cases(seen: meter.Observation, layer: int) -> list[Case]:
+    """One case: the layer."""
+    wrong, size = true_sums(seen)
+    found = meter.sample_error(seen)
+    true = float((wrong.sum() / size.sum()).sqrt())
+    case = {"layer": layer, "true": true, "error": float(found.pooled), "share": float(found.pooled_share)}
+    return [{**case, "pairs": float(found.tiles * wrong.numel()), "cost": found.tiles / max(found.whole, 1)}]
 
 
-def estimate(design: str, seen: meter.Observation, budget: float, seed: int) -> probe_error.ErrorEstimate:
-    """One design's estimate for one call."""
-    if design == "uniform":
-        return uniform(seen, budget, seed)
+def paper_cases(seen: meter.Observation, layer: int, budget: float, seed: int) -> list[Case]:
+    """A case for each head."""
+    wrong, size = true_sums(seen)
     tensors = (seen.query, seen.key, seen.value, seen.out, seen.lse)
-    return probe_error.estimate_error(*tensors, seen.call, budget=budget, guided=design == "guided", seed=seed)
+    found = probe_error.estimate_error(*tensors, seen.call, budget=budget, seed=seed + 1000003 * layer)
+    columns = {"true": (wrong / size).sqrt()} | {n: getattr(found, n) for n in ("error", "low", "high", "cost")}
+    lists = [column.flatten().tolist() for column in columns.values()]
+    return [dict(zip(columns, numbers, strict=True)) for numbers in zip(*lists, strict=True)]
+
+
+def summary(algorithm: str, cases: Sequence[Case]) -> dict[str, float | None]:
+    """The columns of the table; None where attention was exact throughout."""
+    real = [case for case in cases if case["true"] > ROUNDING]
+    found: dict[str, float | None] = {"cases": len(real)}
+    found["cost"] = sum(case["cost"] for case in cases) / len(cases)
+    names = ("within", "ratio", "lowest", "highest", "alarms") if algorithm == "hyper" else ("within", "p95", "covered")
+    if not real:
+        return found | dict.fromkeys(names)
+    ratios = torch.tensor([case["error"] / case["true"] for case in real], dtype=torch.float64)
+    if algorithm == "paper":
+        held = sum(case["low"] <= case["true"] <= case["high"] for case in real) / len(real)
+        off = (ratios - 1.0).abs()
+        numbers = (float((off <= TOLERANCE).double().mean()), float(off.quantile(0.95)), held)
+        return found | dict(zip(names, numbers, strict=True))
+    squares = ratios.square()
+    near = float(((squares - 1.0).abs() <= RATIO).double().mean())
+    alarms = float(sum(case["share"] > MOST_SHARE for case in real))
+    numbers = (near, float(squares.median()), float(squares.min()), float(squares.max()), alarms)
+    return found | dict(zip(names, numbers, strict=True))
 
 
 @app.command()
@@ -134,16 +120,15 @@ def main(
     text: Annotated[
         list[str] | None, typer.Option(help="code, manual, repeated or NAME=FILE; default: those three.")
     ] = None,
-    designs: Annotated[str, typer.Option(help="Which, separated by commas.")] = ",".join(DESIGNS),
     min_seq_len: Annotated[int, typer.Option(help="The option of that name.")] = 1024,
-    budget: Annotated[float, typer.Option(help="Share of exact attention's multiply-adds.")] = probe_error.BUDGET,
+    budget: Annotated[float, typer.Option(help="Of `paper`: share of exact attention's work.")] = probe_error.BUDGET,
     seed: Annotated[int, typer.Option(help="Of the drawn rows.")] = 0,
     model: cli.Model = None,
     json_path: cli.Json = None,
     merge: cli.Merge = False,
 ) -> None:
-    """Print after each text, for all so far: how near the estimates of each design are to the true error."""
-    names, wanted = chosen(algorithms, ALGORITHMS, "--algorithms"), chosen(designs, DESIGNS, "--designs")
+    """Print after each text, for all so far: how near the estimates are to the true error."""
+    names = chosen(algorithms, ALGORITHMS, "--algorithms")
     files = quality_texts.parse(text or quality_texts.BUILT_IN)
     if not 0.0 < budget < 1.0:
         raise UsageError(f"--budget must be more than 0 and less than 1, not {budget}.")
@@ -152,7 +137,7 @@ def main(
     cli.check_files(json_path)
     store = cli.Store(json_path, KEY, merge)
     loaded = source.load(model, torch.device("cpu"))
-    found: dict[tuple[str, str, str], Cases] = {}
+    found: dict[tuple[str, str], list[Case]] = {}
     for algorithm in names:
         torch.compiler.reset()
         options: dict[str, Any] = {"algorithm": algorithm, "min_seq_len": min_seq_len}
@@ -164,24 +149,26 @@ def main(
 
             def watch(seen: meter.Observation, algorithm: str = algorithm, name: str = name) -> None:
                 nonlocal layer
-                true = true_error(seen).flatten().tolist()
-                for design in wanted:
-                    given = estimate(design, seen, budget, seed + 1000003 * layer)
-                    for place in (name, ALL):
-                        cases = found.setdefault((algorithm, design, place), Cases())
-                        cases.true += true
-                        for field_name in ("error", "low", "high", "cost"):
-                            getattr(cases, field_name).extend(getattr(given, field_name).flatten().tolist())
+                given = hyper_cases(seen, layer) if algorithm == "hyper" else paper_cases(seen, layer, budget, seed)
+                for place in (name, ALL):
+                    found.setdefault((algorithm, place), []).extend(given)
                 layer += 1
 
             with torch.no_grad(), meter.observe(watch):
                 source.hidden_states(compiled, ids)
-            rows = [
-                {"algorithm": a, "design": d, "text": t, "start": start, "tokens": tokens, **cases.summary()}
-                for (a, d, t), cases in found.items()
+            where = {"start": start, "tokens": tokens}
+            rows: list[dict[str, Any]] = [
+                {"algorithm": a, "text": t, "layer": ALL, **where, **summary(a, cases)}
+                for (a, t), cases in found.items()
             ]
-            store.write({"command": cli.command_line(), "torch": torch.__version__, "budget": budget}, rows)
-            show(rows, tokens, budget)
+            layers: list[dict[str, Any]] = [
+                {"algorithm": a, "text": t, **where, **case}
+                for (a, t), cases in found.items()
+                for case in cases
+                if a == "hyper" and t != ALL
+            ]
+            store.write({"command": cli.command_line(), "torch": torch.__version__, "budget": budget}, rows + layers)
+            show(rows, tokens)
             seconds = time.perf_counter() - begun
             console.print(f"{algorithm}, {name}: {layer} layers, {seconds:.0f} s", highlight=False)
 
@@ -195,18 +182,29 @@ def chosen(text: str, known: Sequence[str], option: str) -> list[str]:
     return names
 
 
-def show(rows: list[dict[str, Any]], tokens: int, budget: float) -> None:
-    """The table."""
-    made = Table(title=f"{tokens:,} tokens, budget {budget:.0%}", box=box.SIMPLE)
-    words = ("algorithm", "design", "text")
-    for heading in (*words, "cases", "within 20 %", "median", "p95", "covered", "cost", "largest"):
-        made.add_column(heading, justify="left" if heading in words else "right", no_wrap=True)
-    for row in rows:
-        figures = (row[name] for name in ("within", "median", "p95", "covered"))
-        shares = ["" if figure is None else f"{figure:.1%}" for figure in figures]
-        costs = [f"{row[name]:.2%}" for name in ("cost", "cost_max")]
-        made.add_row(*(row[word] for word in words), f"{row['cases']:,}", *shares, *costs)
-    Console(width=120).print(made)
+def show(rows: list[dict[str, Any]], tokens: int) -> None:
+    """A table for each algorithm."""
+    for algorithm in ALGORITHMS:
+        mine = [row for row in rows if row["algorithm"] == algorithm]
+        if not mine:
+            continue
+        columns = [name for name in mine[0] if name not in KEY]
+        made = Table(title=f"{algorithm}, {tokens:,} tokens", box=box.SIMPLE)
+        made.add_column("text", no_wrap=True)
+        for heading in columns:
+            made.add_column(heading, justify="right", no_wrap=True)
+        for row in mine:
+            made.add_row(row["text"], *(_shown(name, row[name]) for name in columns))
+        Console(width=120).print(made)
+
+
+def _shown(name: str, figure: float | None) -> str:
+    """A figure in its column."""
+    if figure is None:
+        return ""
+    if name in ("cases", "alarms"):
+        return f"{figure:,.0f}"
+    return f"{figure:.3f}" if name in ("ratio", "lowest", "highest") else f"{figure:.1%}"
 
 
 if __name__ == "__main__":

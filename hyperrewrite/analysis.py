@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -14,7 +14,9 @@ from typing import Any
 import torch
 from torch import fx
 
+from .call_errors import Watch
 from .generated_code import Generated, generated_for
+from .kernels import meter
 from .options import Options
 from .passes.canonical import CanonicalView
 from .passes.copying import copied_graph
@@ -192,14 +194,23 @@ def announce(analysis: Analysis) -> None:
 
 @dataclass
 class Log:
-    """What `record()` collects: one report a compiled graph, in order."""
+    """What `record()` collects: one report a compiled graph, in order, and where asked the errors of calls that ran."""
 
     reports: list[Report] = field(default_factory=list)
+    watch: Watch | None = None
 
     @property
     def report(self) -> Report:
-        """All graphs together."""
-        return sum(self.reports, Report())
+        """All graphs together. Rows of `hyper` have the errors of the calls of their shape, where these were asked for
+        and ran; rows of one shape have the same."""
+        joined = sum(self.reports, Report())
+        if self.watch is None:
+            return joined
+        sites = [
+            replace(row, errors=self.watch.of(row.query, row.key)) if row.action == "hyper" else row
+            for row in joined.sites
+        ]
+        return replace(joined, sites=tuple(sites))
 
     def __str__(self) -> str:
         return str(self.report)
@@ -217,16 +228,20 @@ _LOGS: ContextVar[tuple[Log, ...]] = ContextVar("hyperrewrite_logs", default=())
 
 
 @contextmanager
-def record() -> Iterator[Log]:
+def record(*, errors: bool = False) -> Iterator[Log]:
     """Collect what the backend does to every graph that is compiled inside the block.
 
     >>> with hyperrewrite.record() as log:
     ...     torch.compile(model, backend="hyper")(tokens)
     >>> print(log)
+
+    errors: also how far each call of `hyper` that runs inside the block is from exact attention, by its own sample.
+    A call takes some hundredths longer; of short texts more, as then most of it is looked at.
     """
-    log = Log()
+    log = Log(watch=Watch() if errors else None)
     token = _LOGS.set((*_LOGS.get(), log))
     try:
-        yield log
+        with nullcontext() if log.watch is None else meter.observe(log.watch):
+            yield log
     finally:
         _LOGS.reset(token)

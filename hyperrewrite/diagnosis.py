@@ -19,6 +19,7 @@ from .kernels.hardness import hardness, sample_rows
 from .kernels.parameters import Parameters
 from .kernels.planning import algorithm_of
 from .kernels.probe_error import BUDGET, estimate_error
+from .kernels.sampling.error import MOST_SHARE, alarm, sample_error
 from .options import Options
 from .usage import UsageError, first_line, require
 
@@ -34,10 +35,14 @@ class HeadDiagnosis:
     alpha_rest        alpha of what sinks, window and heavy columns leave: an attention sink alone makes alpha near n².
     heavy_mass        share of the attention weight in sinks, window and heavy columns, 0 to 1.
     effective_keys    exp of the mean entropy of a row.
-    error             estimated relative output error √(Σ‖o − õ‖² / Σ‖o‖²) of the algorithm chosen by the options.
-    low, high         its 95 % interval (jackknife; too narrow where the worst rows were never drawn).
-    error_rows        exact rows that the error rests on.
-    error_cost        share of exact attention's multiply-adds that the error estimate took.
+    error             estimated relative output error √(Σ‖o − õ‖² / Σ‖o‖²) of the algorithm chosen by the options: of
+                      `hyper` from its own sample (`kernels.sampling.error`), of `paper` from exact rows
+                      (`kernels.probe_error`); 0 where the call is exact.
+    share             of `hyper`: the share of the estimate that one key makes, 0 to 1; above a half it is not to be
+                      trusted. None for `paper`.
+    low, high         of `paper`: the 95 % interval (jackknife; too narrow where the worst rows were never drawn).
+    error_rows        of `paper`: exact rows that the error rests on.
+    error_cost        of `paper`: share of exact attention's multiply-adds that the error estimate took.
     """
 
     batch: int
@@ -48,10 +53,11 @@ class HeadDiagnosis:
     heavy_mass: float
     effective_keys: float
     error: float
-    low: float
-    high: float
-    error_rows: int
-    error_cost: float
+    share: float | None = None
+    low: float | None = None
+    high: float | None = None
+    error_rows: int | None = None
+    error_cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,17 @@ class Diagnosis:
     rows: int
     heads: tuple[HeadDiagnosis, ...]
 
+    @property
+    def alarm(self) -> str:
+        """One sentence where the error of a head cannot be trusted, else ""; it names at most four heads."""
+        shares = {head: head.share for head in self.heads if head.share is not None and head.share > MOST_SHARE}
+        if not shares:
+            return ""
+        several = any(head.batch for head in self.heads)
+        names = [f"{head.batch}·{head.head}" if several else str(head.head) for head in shares]
+        named = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        return alarm(max(shares.values()), f" of {'head' if len(names) == 1 else 'heads'} {named}")
+
     def table(self) -> Table:
         """A row for each head, for rich."""
         from rich import box
@@ -78,6 +95,7 @@ class Diagnosis:
         title = f"{self.algorithm}, {causal}{self.queries:,} × {self.keys:,}, hardness from {self.rows:,} rows"
         made = Table(title=title, box=box.SIMPLE, padding=(0, 1), pad_edge=False)
         several = any(head.batch for head in self.heads)
+        has_interval = any(head.low is not None for head in self.heads)
         for heading in [
             *(["batch"] if several else []),
             "head",
@@ -87,7 +105,7 @@ class Diagnosis:
             "heavy mass",
             "eff. keys",
             "error",
-            "95 %",
+            "95 %" if has_interval else "one key",
         ]:
             made.add_column(heading, justify="right", no_wrap=True)
         for head in self.heads:
@@ -100,7 +118,7 @@ class Diagnosis:
                 f"{head.heavy_mass:.3f}",
                 f"{head.effective_keys:,.1f}",
                 f"{head.error:.4f}",
-                f"{head.low:.4f} … {head.high:.4f}",
+                f"{head.low:.4f} … {head.high:.4f}" if has_interval else f"{head.share:.0%}",
             )
         return made
 
@@ -110,7 +128,7 @@ class Diagnosis:
         console = Console(width=100, no_color=True)
         with console.capture() as captured:
             console.print(self.table())
-        return captured.get().rstrip()
+        return "\n".join(filter(None, (captured.get().rstrip(), self.alarm)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data under the fields' names; a number past every bound is null."""
@@ -140,15 +158,17 @@ class Diagnosis:
             ("α", [head.alpha for head in self.heads], True),
             ("κ", [head.kappa for head in self.heads], True),
             ("heavy mass", [head.heavy_mass for head in self.heads], False),
-            ("relative output error, 95 %", [head.error for head in self.heads], False),
+            ("relative output error", [head.error for head in self.heads], False),
         )
         for axes, (heading, values, is_log) in zip(panels, series, strict=True):
             shown = [value if math.isfinite(value) else math.nan for value in values]
             axes.set_title(heading)
             if heading.startswith("relative"):
-                down = [head.error - head.low if math.isfinite(head.error) else 0.0 for head in self.heads]
-                up = [head.high - head.error if math.isfinite(head.high) else 0.0 for head in self.heads]
-                axes.errorbar(places, shown, yerr=[down, up], fmt="o", markersize=3, capsize=2, color="#2b6cb0")
+                intervals = [_interval(head) for head in self.heads]
+                axes.errorbar(
+                    places, shown, yerr=list(zip(*intervals, strict=True)), fmt="o", markersize=3, capsize=2,
+                    color="#2b6cb0",
+                )  # fmt: skip
                 axes.set_ylim(bottom=0)
             else:
                 axes.bar(places, shown, color="#7a7a7a")
@@ -177,8 +197,8 @@ def diagnose(
     query [B, H, n_q, D], key [B, H_kv, n_k, D], value [B, H_kv, n_k, D_v], or without B; H a multiple of H_kv.
     is_causal: query i sees keys j <= i. scale: 1/√D by default. rows: query rows that hardness is estimated from.
     options: those of the backend; below their min_seq_len nothing is estimated and the error is rounding alone.
-    budget: what the error estimate may cost, as a share of exact attention's multiply-adds (`kernels.probe_error`);
-    with rows >= n_q every row is computed and nothing is estimated. seed: of the rows drawn, not of the algorithm.
+    budget: what the error estimate of `paper` may cost, as a share of exact attention's multiply-adds
+    (`kernels.probe_error`); with rows >= n_q every row is computed. seed: of the rows drawn, not of the algorithm.
 
     Raises ValueError with one sentence for what does not fit.
     """
@@ -211,9 +231,16 @@ def diagnose(
             return_lse=True,
             **asdict(parameters),
         )
-        all_rows = rows >= query.shape[2]
         hard = hardness(query, key, call, sample_rows(query.shape[2], rows, seed))
-        error = estimate_error(query, key, value, out, lse, call, budget=1.0 if all_rows else budget, seed=seed)
+        errors: dict[str, Tensor]
+        if algorithm_of(call) == "paper":
+            share = 1.0 if rows >= query.shape[2] else budget
+            drawn = estimate_error(query, key, value, out, lse, call, budget=share, seed=seed)
+            errors = {"error": drawn.error, "low": drawn.low, "high": drawn.high}
+            errors |= {"error_rows": drawn.rows, "error_cost": drawn.cost}
+        else:
+            known = sample_error(query, key, value, None, out, lse, call)
+            errors = {"error": known.error.cpu(), "share": known.share.cpu()}
     heads = tuple(
         HeadDiagnosis(
             batch=b,
@@ -223,11 +250,7 @@ def diagnose(
             kappa=float(hard.kappa[b, h]),
             heavy_mass=float(hard.heavy_mass[b, h]),
             effective_keys=float(hard.effective_keys[b, h]),
-            error=float(error.error[b, h]),
-            low=float(error.low[b, h]),
-            high=float(error.high[b, h]),
-            error_rows=int(error.rows[b, h]),
-            error_cost=float(error.cost[b, h]),
+            **{name: found[b, h].item() for name, found in errors.items()},
         )
         for b in range(query.shape[0])
         for h in range(query.shape[1])
@@ -287,3 +310,9 @@ def _checked(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor,
 def _number(x: float) -> str:
     """A number of any size in a narrow column."""
     return f"{x:,.2f}" if x < 1e4 else f"{x:.1e}"
+
+
+def _interval(head: HeadDiagnosis) -> tuple[float, float]:
+    """How far the interval reaches below and above the error; 0 where there is none or it has no end."""
+    low, high = (head.error if bound is None else bound for bound in (head.low, head.high))
+    return tuple(length if math.isfinite(length) else 0.0 for length in (head.error - low, high - head.error))  # type: ignore[return-value]

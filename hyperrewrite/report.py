@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path, PurePath
 from typing import Any
 
+from .call_errors import CallErrors
 from .generated_code import Generated
 from .options import highest_layer
 from .passes.region import Step
@@ -33,7 +34,7 @@ class SiteRow:
     Shapes are [batch, heads, length, dim]; a symbolic size is a string such as "s27". What does not tell rows apart
     stands at the end: `source` is the line of code, `sentences` say the spec at length, `before` is the part of the
     graph that the first of the sites is made of, `after` what was written in its place (nothing where it was left).
-    generated is there only where it was asked for.
+    generated and errors are there only where they were asked for.
     """
 
     file: str
@@ -53,6 +54,7 @@ class SiteRow:
     sentences: tuple[str, ...] = field(default=(), compare=False)
     before: tuple[Step, ...] = field(default=(), compare=False)
     after: tuple[Step, ...] = field(default=(), compare=False)
+    errors: CallErrors | None = None
 
     @property
     def count(self) -> int:
@@ -182,6 +184,8 @@ class Report:
             ]
             if row.generated is not None:
                 lines.append(f"         CUDA code: {row.generated}")
+            if row.errors is not None:
+                lines.append(f"         error: {row.errors}")
         for rejected in self.rejections:
             lines += [
                 f"  ×{rejected.count:<4} {modules_in_words(rejected.modules)}  ({_place(rejected)})",
@@ -298,19 +302,23 @@ def _joined(selections: Iterable[Selection]) -> tuple[Selection, ...]:
 def _check_dict(check: Comparison) -> dict[str, Any]:
     """A check as plain data; a number that JSON cannot hold is None."""
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: plain(inner) for name, inner in value.items()}
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    found: dict[str, Any] = plain(asdict(check))
+    found: dict[str, Any] = _plain(asdict(check))
     return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _site_dict(row: SiteRow) -> dict[str, Any]:
     data = asdict(row) | {"count": row.count}
-    if row.generated is None:
-        del data["generated"]
+    for name in ("generated", "errors"):
+        if data[name] is None:
+            del data[name]
+    if row.errors is not None:
+        data["errors"] = _plain(data["errors"])
     return data
 
 

@@ -1,7 +1,8 @@
 """One run of the demo: first call, timed call, perplexity, error of each layer.
 
 The first call compiles and runs the model. While it runs, `kernels.meter` hands over every attention call with its own
-q, k and v; a few query rows of each are computed exactly and compared. Then nothing watches, and a call is timed.
+q, k and v; a few query rows of each are computed exactly and compared, and `hyper` says what its sample knows of its
+error. Then nothing watches, and a call is timed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 import hyperrewrite
 from hyperrewrite.kernels import meter
+from hyperrewrite.kernels.planning import algorithm_of
 
 from .source import Source, hidden_states
 
@@ -34,12 +36,14 @@ ENOUGH_SECONDS = 5.0
 class Run:
     """What one run showed.
 
-    seconds         the timed forward of the stack (median, where it is short enough to repeat).
-    first_call      compile, forward and error probes together, in seconds.
-    perplexity      exp of the mean negative natural-log likelihood of the next token.
-    layer_errors    relative error of each layer's attention, in layer order.
-    keys_per_query  mean number of keys that a query read.
-    sites           attention sites found in the graph.
+    seconds           the timed forward of the stack (median, where it is short enough to repeat).
+    first_call        compile, forward and error probes together, in seconds.
+    perplexity        exp of the mean negative natural-log likelihood of the next token.
+    layer_errors      relative error of each layer's attention, in layer order, measured on a few rows.
+    keys_per_query    mean number of keys that a query read.
+    sites             attention sites found in the graph.
+    estimated_errors  layer_errors as `hyper` estimates them from its sample (`kernels.sampling.error`); else empty.
+    largest_share     of the estimate of one layer, the largest that one key makes.
     """
 
     seconds: float
@@ -48,6 +52,8 @@ class Run:
     layer_errors: tuple[float, ...]
     keys_per_query: float
     sites: int
+    estimated_errors: tuple[float, ...] = ()
+    largest_share: float = 0.0
 
     @property
     def mean_error(self) -> float:
@@ -59,13 +65,19 @@ class Run:
         """Largest over layers."""
         return max(self.layer_errors, default=0.0)
 
-    def to_json(self) -> dict[str, float]:
+    @property
+    def estimated_error(self) -> float | None:
+        """Mean over layers; None where no call was estimated from a sample."""
+        return sum(self.estimated_errors) / len(self.estimated_errors) if self.estimated_errors else None
+
+    def to_json(self) -> dict[str, float | None]:
         """The figures that --json writes."""
         return {
             "seconds": self.seconds,
             "perplexity": self.perplexity,
             "mean_error": self.mean_error,
             "max_error": self.max_error,
+            "estimated_error": self.estimated_error,
             "keys_per_query": self.keys_per_query,
         }
 
@@ -76,11 +88,17 @@ class Probe:
     def __init__(self) -> None:
         """Nothing seen yet."""
         self.errors: list[float] = []
+        self.estimated: list[float] = []
+        self.shares: list[float] = []
         self.keys: list[float] = []
 
     def __call__(self, observation: meter.Observation) -> None:
         """Compare one call's sampled rows with exact attention."""
         self.errors.append(float(meter.relative_error(observation, PROBE_ROWS, PROBE_SEED)))
+        if algorithm_of(observation.call) == "hyper":
+            estimated = meter.sample_error(observation)
+            self.estimated.append(float(estimated.pooled))
+            self.shares.append(float(estimated.pooled_share))
         self.keys.append(float(meter.keys_per_query(observation)))
 
 
@@ -102,6 +120,8 @@ def measure(source: Source, ids: Tensor, options: dict[str, Any]) -> Run:
         layer_errors=tuple(probe.errors),
         keys_per_query=sum(probe.keys) / len(probe.keys) if probe.keys else (ids.shape[1] + 1) / 2,
         sites=log.report.site_count,
+        estimated_errors=tuple(probe.estimated),
+        largest_share=max(probe.shares, default=0.0),
     )
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ..kernels.sampling.error import alarm
 from .measure import PROBE_ROWS, Run
 
 
@@ -70,6 +71,11 @@ def notes(runs: Mapping[str, Run], tokens: int, least_keys: Mapping[str, int]) -
         "query rows, metered during the first call; mean and largest over layers.",
         "keys: how many a query reads, on average.",
     ]
+    for name, run in runs.items():
+        if run.estimated_error is not None:
+            lines.append(f"{name} estimates its mean error from its own sample: {run.estimated_error:.4f}.")
+        if said := alarm(run.largest_share, " of a layer"):
+            lines.append(f"{name}: {said}.")
     for name, least in least_keys.items():
         if tokens < least:
             lines.append(f"{name} is exact here: {tokens:,} keys are fewer than its min_seq_len of {least:,}.")

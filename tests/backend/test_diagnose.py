@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,28 @@ def test_few_rows_come_near(qkv: tuple[Tensor, Tensor, Tensor]) -> None:
         assert mine.kappa >= 1.0 and mine.error_rows < N and mine.error_cost < 0.22
 
 
+def test_hyper_knows_its_error(qkv: tuple[Tensor, Tensor, Tensor]) -> None:
+    """From its sample, near the true one; no rows, no interval."""
+    found = hyperrewrite.diagnose(*qkv, is_causal=True, rows=64, options={**OPTIONS, "threshold": 0.005})
+    out = hyperrewrite.hyper_attention(*qkv, is_causal=True, enable_gqa=True, **{**OPTIONS, "threshold": 0.005})
+    exact = hyperrewrite.hyper_attention(*qkv, is_causal=True, enable_gqa=True, algorithm="exact")
+    assert isinstance(out, Tensor) and isinstance(exact, Tensor)
+    true = ((out - exact).square().sum((2, 3)) / exact.square().sum((2, 3))).sqrt()
+    for head in found.heads:
+        assert head.error == pytest.approx(float(true[0, head.head]), rel=0.2)
+        assert head.share is not None and 0.0 < head.share < 0.5
+        assert head.low is head.high is head.error_rows is head.error_cost is None
+    assert found.alarm == "" and "one key" in str(found) and "95 %" not in str(found)
+
+
+def test_an_alarm_is_one_sentence(qkv: tuple[Tensor, Tensor, Tensor]) -> None:
+    found = hyperrewrite.diagnose(*qkv, is_causal=True, rows=64, options=OPTIONS)
+    heads = tuple(replace(head, share=0.6 if head.head in (1, 3) else 0.2) for head in found.heads)
+    said = replace(found, heads=heads).alarm
+    assert said.startswith("one key makes 60% of the estimated error of heads 1, 3: ")
+    assert str(replace(found, heads=heads)).endswith(said)
+
+
 def test_short_inputs_are_exact(qkv: tuple[Tensor, Tensor, Tensor]) -> None:
     """Below min_seq_len nothing is estimated: the error is rounding."""
     found = hyperrewrite.diagnose(*qkv, rows=64)
@@ -80,6 +103,7 @@ def test_table_json_plot(qkv: tuple[Tensor, Tensor, Tensor], tmp_path: Path) -> 
     assert document["heads"][2]["alpha"] == found.heads[2].alpha
     pytest.importorskip("matplotlib")
     found.plot(tmp_path / "heads.svg")
+    hyperrewrite.diagnose(*qkv, rows=64, options=OPTIONS).plot(tmp_path / "others.svg")
     assert (tmp_path / "heads.svg").read_text(encoding="utf-8").startswith("<?xml")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,25 @@ def test_blocks_with_options_of_their_own(monkeypatch: pytest.MonkeyPatch) -> No
     report = _block_by_block([exact, exact, estimated], monkeypatch)
     assert [row.action for row in report.sites] == ["exact", "hyper"]
     assert report.warnings == ()
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_rows_have_the_errors_of_calls_that_ran_where_asked(asked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyperrewrite.backend._inductor", lambda gm, *_: gm.forward)
+    torch._dynamo.reset()
+    options = {"min_seq_len": 32, "tile": 16, "window": 8, "sinks": 4, "threshold": 0.01, "layers": "last:2"}
+    model, x = Stack(3), 3.0 * torch.randn(2, 192, 32)
+    with hyperrewrite.record(errors=asked) as log, torch.no_grad():
+        torch.compile(model, backend="hyper", options=options)(x)
+    exact, hyper = log.report.sites
+    assert (exact.action, hyper.action, hyper.count) == ("exact", "hyper", 2)
+    assert exact.errors is None and (hyper.errors is not None) == asked
+    assert ("errors" in json.loads(log.to_json())["sites"][1]) == asked
+    if hyper.errors is not None:
+        assert hyper.errors.calls == 2 and 0.0 < hyper.errors.error <= hyper.errors.worst < 1.0
+        assert f"error: {hyper.errors.error:.4f}" in str(log)
+        said = str(replace(hyper.errors, share=0.8))
+        assert "one key makes 80% of the estimated error of a call" in said
 
 
 def test_layers_of_a_model_in_several_graphs_are_a_warning() -> None:

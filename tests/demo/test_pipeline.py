@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ transformers = pytest.importorskip("transformers")
 pytest.importorskip("tokenizers")
 
 from hyperrewrite.cli import run_command  # noqa: E402
-from hyperrewrite.demo import source, text  # noqa: E402
+from hyperrewrite.demo import measure, show, source, text  # noqa: E402
 from hyperrewrite.demo.measure import hidden_states, perplexity  # noqa: E402
 
 TOKENS = 160
@@ -55,15 +56,31 @@ def test_whole_demo(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert (document["tokens"], document["device"], document["sites"]) == (TOKENS, "cpu", LAYERS)
     assert list(document["runs"]) == ["exact", "paper", "hyper"]
     for run in document["runs"].values():
-        assert list(run) == ["seconds", "perplexity", "mean_error", "max_error", "keys_per_query"]
-        assert all(math.isfinite(figure) for figure in run.values())
+        assert list(run) == ["seconds", "perplexity", "mean_error", "max_error", "estimated_error", "keys_per_query"]
+        assert all(math.isfinite(figure) for figure in run.values() if figure is not None)
         assert run["seconds"] > 0
         assert run["mean_error"] <= run["max_error"]
         assert run["keys_per_query"] <= (TOKENS + 1) / 2
     exact = document["runs"]["exact"]
+    assert exact["estimated_error"] is None
     assert exact["max_error"] < 1e-5
     assert exact["keys_per_query"] == (TOKENS + 1) / 2
     assert exact["perplexity"] == pytest.approx(eager_perplexity(folder, tiny), rel=1e-4)
+
+
+def test_hyper_knows_its_error(tiny: source.Source) -> None:
+    """Of each layer, near the measured one; and an alarm is one more note."""
+    ids = torch.randint(256, (1, CONTEXT), generator=torch.Generator().manual_seed(1))
+    options = {"min_seq_len": 64, "tile": 32, "window": 16, "sinks": 4, "threshold": 0.005}
+    run = measure.measure(tiny, ids, options)
+    assert len(run.estimated_errors) == LAYERS
+    assert run.estimated_error == pytest.approx(run.mean_error, rel=0.4)
+    said = show.notes({"hyper": run}, CONTEXT, {})
+    assert f"hyper estimates its mean error from its own sample: {run.estimated_error:.4f}." in said
+    alarmed = show.notes({"hyper": replace(run, largest_share=0.9)}, CONTEXT, {})
+    assert alarmed[-1].startswith("hyper: one key makes 90% of the estimated error of a layer") and len(alarmed) > len(
+        said
+    )
 
 
 def eager_perplexity(folder: Path, tiny: source.Source) -> float:

@@ -18,20 +18,24 @@ def test_whole_bench(llama: Path, tmp_path: Path) -> None:
     file = tmp_path / "errors.json"
     words = ["--tokens", "700", "--min-seq-len", "64", "--budget", "0.2", "--algorithms", "hyper,paper"]
     assert run(llama, *words, "--text", "code", "--text", "manual", "--json", str(file)) == 0
-    rows = {(r["algorithm"], r["design"], r["text"]): r for r in json.loads(file.read_text())["rows"]}
-    assert len(rows) == 2 * 3 * 3
-    for (algorithm, design, text), row in rows.items():
-        assert row["cost_max"] < 0.25
-        alone = [rows[algorithm, design, name]["cases"] for name in ("code", "manual")]
-        assert row["cases"] <= sum(alone) if text != "all" else row["cases"] == sum(alone)
-        assert (row["cases"] > 0) == (row["within"] is not None) == (algorithm == "hyper")  # paper is exact so short
+    rows = {(r["algorithm"], r["text"], r["layer"]): r for r in json.loads(file.read_text())["rows"]}
+    assert len(rows) == 2 * 3 + 2 * 2  # of hyper, two layers of two texts
+    for (algorithm, text, layer), row in rows.items():
+        assert 0.0 < row["cost"] <= (1.0 if algorithm == "hyper" else 0.25)
+        if layer == "all":
+            alone = [rows[algorithm, name, "all"]["cases"] for name in ("code", "manual")]
+            assert row["cases"] <= sum(alone) if text != "all" else row["cases"] == sum(alone)
+            assert (
+                (row["cases"] > 0) == (row["within"] is not None) == (algorithm == "hyper")
+            )  # paper is exact so short
+        else:
+            assert row["error"] == pytest.approx(row["true"], rel=0.3) and row["pairs"] > 0
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--algorithms", "magic"], "--algorithms"),
-        (["--designs", "wild"], "--designs"),
         (["--budget", "0"], "--budget"),
         (["--tokens", "1"], "--tokens"),
         (["--text", "poem"], "NAME=FILE"),

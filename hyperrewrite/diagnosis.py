@@ -250,7 +250,7 @@ def diagnose(
             kappa=float(hard.kappa[b, h]),
             heavy_mass=float(hard.heavy_mass[b, h]),
             effective_keys=float(hard.effective_keys[b, h]),
-            **{name: found[b, h].item() for name, found in errors.items()},
+            **_of_head(errors, b, h),
         )
         for b in range(query.shape[0])
         for h in range(query.shape[1])
@@ -310,6 +310,11 @@ def _checked(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor,
 def _number(x: float) -> str:
     """A number of any size in a narrow column."""
     return f"{x:,.2f}" if x < 1e4 else f"{x:.1e}"
+
+
+def _of_head(found: Mapping[str, Tensor], batch: int, head: int) -> dict[str, Any]:
+    """The numbers of one head, by the names of its fields."""
+    return {name: tensor[batch, head].item() for name, tensor in found.items()}
 
 
 def _interval(head: HeadDiagnosis) -> tuple[float, float]:

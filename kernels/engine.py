@@ -1,6 +1,6 @@
 """Runs a plan: forward and backward, part by part and chunk by chunk. No algorithm writes its own.
 
-The exceptions are forwards on a GPU that have kernels of their own (`fused`).
+The exceptions are forwards that have kernels of their own on a GPU (`fused`), or products of their own on a CPU.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from .planning import (
     make_plan,
     near_forward,
     near_lse,
+    own_forward,
     query_index,
     relevant_mask,
     without_masked,
@@ -74,7 +75,9 @@ def forward(
         return out, query.new_full((batch, heads, n_q), NEG_INF, dtype=torch.float32)
     key_mask = relevant_mask(key_mask)
     scoring = _scoring(key_mask, bias, lifted, query, call)
-    if (done := fused.forward(query, key, value, scoring, call)) is not None:
+    done = fused.forward(query, key, value, scoring, call)
+    done = own_forward(query, key, value, key_mask, call) if done is None else done
+    if done is not None:
         out, lse = done
         return _fill_empty(out, lse, value, call, key_mask), lse
     parts = make_plan(query, key, key_mask, call)

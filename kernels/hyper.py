@@ -13,8 +13,9 @@ from itertools import groupby
 from torch import Tensor
 
 from .call import AttentionCall
+from .parameters import ROWS
 from .parts import Band, Plan, Span, Tiles
-from .sampling import estimate
+from .sampling import estimate, rows
 from .tiling import Tile, tiles
 
 
@@ -68,4 +69,16 @@ def far(
     """
     if key_mask is not None:
         key_mask = key_mask.expand(key.shape[0], -1)
-    yield from estimate.far(query, key, value, key_mask, lse, call, chosen)
+    if estimate.price_of(call, query.device) == ROWS:
+        yield from rows.far(query, key, value, key_mask, call, chosen)
+    else:
+        yield from estimate.far(query, key, value, key_mask, lse, call, chosen)
+
+
+def forward(
+    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall
+) -> tuple[Tensor, Tensor] | None:
+    """(out, lse) as `engine.forward` returns them, where the price has a forward of its own; else None."""
+    if estimate.price_of(call, query.device) != ROWS:
+        return None
+    return rows.attention(query, key, value, key_mask, call)

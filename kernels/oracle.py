@@ -17,9 +17,10 @@ from torch import Tensor
 from .call import AttentionCall
 from .lifted import Lifted
 from .lsh import Draws
-from .parameters import NAN_ROWS
+from .parameters import NAN_ROWS, ROWS
 from .parts import Plan, Span, Tiles, without_bands
-from .sampling_oracle import sampling_log_weight
+from .sampling.estimate import price_of
+from .sampling_oracle import rows_log_weight, sampling_log_weight
 
 NEG_INF = float("-inf")
 LogWeights = Callable[[Tensor, Tensor, Tensor | None, AttentionCall], Tensor]
@@ -172,7 +173,8 @@ def oracle(
 ) -> tuple[Tensor, Tensor]:
     """(out, lse) of `algorithm` by its dense definition. The caller names the algorithm that should really run."""
     if algorithm == "hyper":
-        log_weight = sampling_log_weight(query, key, value, key_mask, call)
+        by_rows = price_of(call, query.device) == ROWS
+        log_weight = (rows_log_weight if by_rows else sampling_log_weight)(query, key, value, key_mask, call)
     else:
         log_weight = LOG_WEIGHTS[algorithm](query, key, key_mask, call)
     if lifted is not None:

@@ -15,8 +15,8 @@ Algorithm = Literal["exact", "paper", "hyper"]
 EmptyRows = Literal["zero", "mean", "level", "nan", "nan_added"]
 
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
-AUTO = "auto"
-PRICES = (AUTO, "search", "rows", "lsh", "heavy", "pooled", "leverage", "kmeans")
+AUTO, SEARCH, ROWS = "auto", "search", "rows"
+PRICES = (AUTO, SEARCH, ROWS, "lsh", "heavy", "pooled", "leverage", "kmeans")
 EMPTY_ROWS: tuple[str, ...] = get_args(EmptyRows)
 NAN_ROWS = ("nan", "nan_added")  # of them those that give NaN
 

@@ -66,6 +66,18 @@ def far_parts(
         yield part
 
 
+def own_forward(
+    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, call: AttentionCall
+) -> tuple[Tensor, Tensor] | None:
+    """(out, lse) of an algorithm that has a portable forward of its own, faster than its plan; else None."""
+    module = _module(algorithm_of(call))
+    if not hasattr(module, "forward"):
+        return None
+    with torch.no_grad():
+        found: tuple[Tensor, Tensor] | None = module.forward(query, key, value, key_mask, call)
+    return found
+
+
 def near_lse(query: Tensor, key: Tensor, key_mask: Tensor | None, call: AttentionCall, parts: Plan) -> Tensor:
     """The lse [B, H, n_q] of the spans and bands of `make_plan`, in the accumulation dtype."""
     dtype = accumulation_dtype(query.dtype)

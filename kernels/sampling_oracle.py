@@ -53,8 +53,7 @@ def sampling_log_weight(
 def probabilities(tile: Tile, weights: Tensor, spread: Tensor, call: AttentionCall) -> Tensor:
     """π [rows, F] of the far keys, weights p [rows, F] of all rows of the tile, spread [F]."""
     offset, size = call.causal_offset or 0, call.parameters.tile
-    visible = call.num_keys if call.causal_offset is None else (tile.place + 1) * size
-    threshold = call.parameters.threshold * (visible / 32768) ** -0.15
+    threshold = threshold_of(tile, call)
     chance = torch.zeros_like(weights)
     for r in range(len(tile.queries)):
         strip_of = [(j + offset) % size // sampling.STRIP for j in tile.queries]
@@ -66,6 +65,12 @@ def probabilities(tile: Tile, weights: Tensor, spread: Tensor, call: AttentionCa
                 squared = squared + torch.minimum(weights[rows].amax(0) ** 2, limit)
         chance[r] = spread * squared.sqrt() / threshold
     return (chance**2 + sampling.LEAST_CHANCE**2).sqrt().clamp(max=1.0)
+
+
+def threshold_of(tile: Tile, call: AttentionCall) -> float:
+    """τ of a tile: less where more keys are visible."""
+    visible = call.num_keys if call.causal_offset is None else (tile.place + 1) * call.parameters.tile
+    return call.parameters.threshold * (visible / 32768) ** -0.15
 
 
 def _rows(
@@ -117,6 +122,7 @@ def tiles(call: AttentionCall) -> Iterator[Tile]:
             limit = n_k
         else:
             low, high = place * size - window, queries[-1] + offset + 1
+            low = low if place * size >= sinks + sampling.REFERENCE else 0
             limit = min(high, n_k)
         near = [j for j in range(limit) if j < sinks or low <= j < high]
         yield Tile(place, queries, near, [j for j in range(limit) if not (j < sinks or low <= j < high)])
@@ -147,8 +153,6 @@ def rows_log_weight(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor 
 def priced_keys(tile: Tile, call: AttentionCall) -> list[list[int]]:
     """Blocks of keys with a price: the whole ones that are far."""
     first = call.parameters.sinks
-    if call.causal_offset is not None and tile.place * call.parameters.tile < first + sampling.REFERENCE:
-        return []
     blocks = [list(range(at, at + sampling.BLOCK)) for at in range(first, call.num_keys, sampling.BLOCK)]
     return [block for block in blocks if set(block) <= set(tile.far)]
 
@@ -191,7 +195,8 @@ def rows_probabilities(
         last = max(k for k in range(r + 1) if leads[k]) if offset is not None else len(tile.queries) - 1
         own = by_block[: last + 1].amax(0)[[place_of[j] for j in priced]]
         worth = torch.maximum(by_key[: last + 1].amax(0), own).exp()
-        chance[r, priced] = (spread[priced] * worth / call.parameters.threshold).clamp(sampling.LEAST_CHANCE, 1.0)
+        level = sampling.ROWS_SHARE * threshold_of(tile, call)
+        chance[r, priced] = (spread[priced] * worth / level).clamp(sampling.LEAST_CHANCE, 1.0)
     return chance
 
 

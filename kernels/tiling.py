@@ -6,7 +6,8 @@ Queries are cut into tiles of `tile`, at multiples of it in the positions of the
 - `local`   keys [low, high): with causality its own positions up to each query, and `window` keys before the tile;
             without, its own positions and window/2 keys on both sides.
 
-The others are far.
+The others are far. With causality a tile that begins among the keys by which the spreads of values are measured
+(`sampling`: the REFERENCE keys behind the sinks) reads all of its keys: nothing else tells it what is ahead of a query.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from . import sampling
 from .call import AttentionCall
 
 
@@ -69,7 +71,7 @@ def tiles(call: AttentionCall) -> Iterator[Tile]:
     while first < n_q:
         position = (first + offset) // size * size
         stop = min(position + size - offset, n_q)
-        low = min(max(position - window, 0), n_k)
+        low = min(max(position - window, 0), n_k) if position >= sinks + sampling.REFERENCE else 0
         high = min(stop + offset, n_k)
         yield Tile(first, stop, low, high, min(sinks, low), high, first + offset - position)
         first = stop

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..call import AttentionCall
-from ..parameters import AUTO
+from ..parameters import AUTO, SEARCH
 from .config import TILE, device_of
 
-KERNEL_PRICES = (AUTO, "search")
+KERNEL_PRICES = (AUTO, SEARCH)
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 MOST_FEATURES = 256
 LEAST_QUERIES = 16  # of exact attention: a program runs a tile of them over all keys

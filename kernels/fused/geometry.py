@@ -5,6 +5,10 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from ..sampling import REFERENCE
+
+_REFERENCE = tl.constexpr(REFERENCE)
+
 
 @triton.jit
 def tile_edges(
@@ -25,6 +29,7 @@ def tile_edges(
     if CAUSAL:
         start = position - offset
         low = tl.minimum(tl.maximum(position - window, 0), n_k)
+        low = tl.where(position >= most_sinks + _REFERENCE, low, 0)  # the others have no far keys
         high = tl.minimum(tl.minimum(start + R, n_q) + offset, n_k)
         limit = high
     else:

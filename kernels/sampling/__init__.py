@@ -30,6 +30,8 @@ LEAST_CHANCE = 2.0**-20
 STEP = 8  # every so manieth query of a tile has exact scores
 BLOCK = 64  # keys that share a mean and a variance
 PART = 8  # every so manieth far key counts in the row sums of those queries
+ROWS_SHARE = 0.36  # of the threshold: a rougher price asks for more keys, at about the same error
+
 
 def threshold_of(threshold: float, visible: int) -> float:
     """The threshold of a tile that sees `visible` keys, where `threshold` is that of one that sees LENGTH.

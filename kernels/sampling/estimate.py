@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..attend import NEG_INF
 from ..call import AttentionCall
-from ..parameters import AUTO
+from ..parameters import AUTO, ROWS, SEARCH
 from ..parts import Tiles
 from ..tiling import Tile, tiles
 from . import LEAST_CHANCE, LEAST_SPREAD, MOST_SPREAD, REFERENCE, STRIP, threshold_of
@@ -53,7 +53,9 @@ def far(
 
 def price_of(call: AttentionCall, device: torch.device) -> str:
     """The name of the price that a call has on a device."""
-    return "search" if call.parameters.price == AUTO else call.parameters.price
+    if call.parameters.price != AUTO:
+        return call.parameters.price
+    return ROWS if device.type == "cpu" else SEARCH
 
 
 def visible(tile: Tile, call: AttentionCall) -> int:

@@ -4,8 +4,7 @@ Same draw, same weights as `estimate`, another price. One list of keys serves th
 of queries and a KV head:
 
 - far keys stand in blocks of BLOCK from the first far key on. A block that is far as a whole has a price; far keys of
-  other blocks are read for certain, and so are all keys of queries that stand before the end of the keys that the
-  spreads are measured by;
+  other blocks are read for certain;
 - the leaders are every STEP-th query by position (and the tile's first). The row sum of a leader is that of its near
   and certain keys plus PART times that of every PART-th priced key;
 - to a query, a key of a block is worth exp(s̄ + ½ σ²), as if scores were Gaussian, with s̄ and σ² the score's mean and
@@ -14,13 +13,14 @@ of queries and a KV head:
 - the price of key j at leader g is d_j (`estimate.spreads`) times the largest of what j is worth to leaders up to g and
   what its block is worth to queries up to leader g, over the heads of the KV head. A query takes the price at the last
   leader before it, or itself: later queries do not change it. Without causality all queries take the largest price;
-- query i reads key j if u_j < π_ij = min(1, max(price / threshold, 2⁻²⁰)), and adds −log π_ij to the score.
+- query i reads key j if u_j < π_ij = min(1, max(price / τ, 2⁻²⁰)), τ = ROWS_SHARE · `threshold_of` the tile, and adds
+  −log π_ij to the score.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -28,12 +28,11 @@ from torch import Tensor
 
 from ..attend import NEG_INF, merge
 from ..call import AttentionCall
-from ..exact import Scoring, span_forward
-from ..parts import Span, Tiles
-from ..tiling import Tile, first_far, tiles
-from . import BLOCK, LEAST_CHANCE, PART, REFERENCE, STEP
+from ..parts import Tiles
+from ..tiling import Tile, tiles
+from . import BLOCK, LEAST_CHANCE, PART, REFERENCE, ROWS_SHARE, STEP, threshold_of
 from .draws import ROWS, uniform
-from .estimate import spreads
+from .estimate import spreads, visible
 from .lists import Listed, Price, select
 from .products import Table, attend_listed, product_dtype, shifted, working_dtype
 from .workers import each, one_thread
@@ -70,12 +69,6 @@ def attention(
     key, value = _clean(key, key_mask), _clean(value, key_mask)
     out = torch.zeros(batch, heads, n_q, value.shape[-1], dtype=dtype, device=query.device)
     lse = torch.full((batch, heads, n_q), NEG_INF, dtype=dtype, device=query.device)
-    plain = _exact_part(call)
-    if plain is not None:
-        part, keys = slice(plain.query_start, plain.query_stop), slice(0, plain.key_stop)
-        given = (query.to(dtype), key[:, :, keys].to(dtype), value[:, :, keys].to(dtype))
-        mask = None if key_mask is None else key_mask[:, keys]
-        out[:, :, part], lse[:, :, part] = span_forward(*given, plain, Scoring(call.scale, key_mask=mask))
     reader = Reader(query, key, value, key_mask, call)
     units = (batch, key.shape[1], -1)
 
@@ -89,25 +82,26 @@ def attention(
         lse[:, :, rows] = (found[1] + near.centre).view(*units, tile.rows).flatten(1, 2)
 
     # The longest first, so that no thread ends much later than the others.
-    each(write, [tile for tile in tiles(call) if plain is None or tile.start >= plain.query_stop][::-1])
+    each(write, list(tiles(call))[::-1])
     return out.to(query.dtype), lse.float()
 
 
 def far(
-    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, lse: Tensor, call: AttentionCall
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_mask: Tensor | None,
+    call: AttentionCall,
+    chosen: Iterable[Tile] | None = None,
 ) -> Iterator[Tiles]:
-    """The far keys of `attention` as parts for the engine, tile by tile. Near sums are made anew, lse is not read."""
+    """The far keys of `attention` as parts for the engine. chosen: some of the call's tiles; None: all of them."""
     batch, heads = query.shape[:2]
     units = key.shape[1]
     reader = Reader(query, _clean(key, key_mask), _clean(value, key_mask), key_mask, call)
-    plain = _exact_part(call)
-    for tile in tiles(call):
+    for tile in tiles(call) if chosen is None else chosen:
         if not tile.far:
             continue
         queries = torch.arange(tile.start, tile.stop, device=query.device).expand(batch, heads, 1, tile.rows)
-        if plain is not None and tile.start < plain.query_stop:
-            yield _certain(queries, tile.far_keys(query.device), key_mask, batch, units)
-            continue
         with one_thread():
             listed = reader.read(tile)[1]
         if listed is None:
@@ -137,17 +131,6 @@ def _certain(queries: Tensor, keys: Tensor, key_mask: Tensor | None, batch: int,
     return Tiles(queries, rows)
 
 
-def _exact_part(call: AttentionCall) -> Span | None:
-    """The queries of tiles that begin before the end of the reference, which read all of their keys."""
-    if call.causal_offset is None:
-        return None
-    edge = first_far(call) + REFERENCE
-    found = [tile for tile in tiles(call) if tile.start - tile.skip + call.causal_offset < edge]
-    if not found:
-        return None
-    return Span(found[0].start, found[-1].stop, 0, found[-1].limit, call.causal_offset)
-
-
 class Reader:
     """What a call's tiles read, tile by tile."""
 
@@ -158,7 +141,7 @@ class Reader:
         batch, heads, n_q, features = query.shape
         units, n_k = key.shape[1], key.shape[2]
         self._batch, self._units = batch, units
-        self._first = first_far(call)
+        self._first = call.parameters.sinks
         self._query = query.reshape(batch * units, heads // units, n_q, features)
         self._mask = None if key_mask is None else key_mask.expand(batch, n_k)
         self._seen = None if self._mask is None else self._mask.repeat_interleave(units, 0)  # [N, n_k]
@@ -312,7 +295,8 @@ class Reader:
         numbers = torch.arange(first, edge, device=query.device)
         place_tensor = torch.full_like(self._line, place)
         drawn = uniform(call.parameters.seed, self._line, place_tensor, numbers, ROWS).to(self._dtype)
-        level = math.log(call.parameters.threshold) - self._spread[:, first:edge]  # the price that is certain
+        threshold = ROWS_SHARE * threshold_of(call.parameters.threshold, visible(tile, call))
+        level = math.log(threshold) - self._spread[:, first:edge]  # the price that is certain
         limit = torch.where(drawn < LEAST_CHANCE, NEG_INF, level + drawn.log())
         if high > low:
             limit[:, low - first : high - first] = float("inf")

@@ -15,7 +15,8 @@ from torch import Tensor
 
 NEG_INF = float("-inf")
 HYPER: dict[str, Any] = {
-    "algorithm": "hyper", "min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "threshold": 0.05, "scale": 0.4,
+    "algorithm": "hyper", "price": "search", "min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3,
+    "threshold": 0.05, "scale": 0.4,
 }  # fmt: skip
 
 

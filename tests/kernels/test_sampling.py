@@ -18,7 +18,7 @@ from torch import Tensor
 
 NEG_INF = float("-inf")
 SAMPLE: dict[str, Any] = {
-    "algorithm": "hyper", "min_seq_len": 8, "tile": 64, "window": 16, "sinks": 5, "scale": 0.4,
+    "algorithm": "hyper", "price": "search", "min_seq_len": 8, "tile": 64, "window": 16, "sinks": 5, "scale": 0.4,
     "threshold": 0.03, "seed": 3,
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from attention_cases import make_inputs
 from hyperrewrite.kernels.fused import choice
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
-SAMPLE: dict[str, Any] = {"algorithm": "hyper", "min_seq_len": 8, "threshold": 0.02, "seed": 3}
+SAMPLE: dict[str, Any] = {"algorithm": "hyper", "price": "search", "min_seq_len": 8, "threshold": 0.02, "seed": 3}
 
 
 def relative(out: torch.Tensor, want: torch.Tensor) -> float:

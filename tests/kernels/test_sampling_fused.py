@@ -23,7 +23,7 @@ from poisoned import poison  # noqa: E402, F401  (fixture)
 needs_interpreter = pytest.mark.skipif(torch.cuda.is_available(), reason="interpreted only where there is no GPU")
 SMALL = Config(Phase(16, 4), Phase(64, 4), Phase(32, 4), plain=32, sketch=torch.float16)
 SAMPLE: dict[str, Any] = {
-    "algorithm": "hyper", "min_seq_len": 8, "tile": 128, "window": 16, "sinks": 5, "seed": 3,
+    "algorithm": "hyper", "price": "search", "min_seq_len": 8, "tile": 128, "window": 16, "sinks": 5, "seed": 3,
     "threshold": 0.03,
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 NEG_INF = float("-inf")
 SAMPLE: dict[str, Any] = {
-    "algorithm": "hyper", "select": "sample", "min_seq_len": 8, "tile": 64, "window": 16, "sinks": 5, "scale": 0.4,
+    "algorithm": "hyper", "price": "rows", "min_seq_len": 8, "tile": 64, "window": 16, "sinks": 5, "scale": 0.4,
     "threshold": 0.03, "seed": 3,
 }  # fmt: skip
 SMALL = {"REFERENCE": 16, "BLOCK": 16, "STEP": 4, "PART": 4}  # as texts are short
@@ -56,7 +56,7 @@ def drawn_weight(inputs: Inputs, **rules: Any) -> Tensor:
     call = inputs.call(**rules)
     weight = torch.full((*leaves[0].shape[:3], call.num_keys), NEG_INF, dtype=torch.float64)
     group = leaves[0].shape[1] // leaves[1].shape[1]
-    for part in rows.far(*leaves, inputs.key_mask, torch.empty(0), call):
+    for part in rows.far(*leaves, inputs.key_mask, call):
         pairs = part.pair_log_weight(torch.float64)
         queries = part.query_rows[0, 0, 0]
         keys = part.key_rows.repeat_interleave(group, 1)[:, :, 0]

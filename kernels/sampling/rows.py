@@ -28,7 +28,8 @@ from torch import Tensor
 
 from ..attend import NEG_INF, merge
 from ..call import AttentionCall
-from ..parts import Tiles
+from ..exact import Scoring, span_forward
+from ..parts import Span, Tiles
 from ..tiling import Tile, tiles
 from . import BLOCK, LEAST_CHANCE, PART, REFERENCE, ROWS_SHARE, STEP, threshold_of
 from .draws import ROWS, uniform
@@ -69,6 +70,13 @@ def attention(
     key, value = _clean(key, key_mask), _clean(value, key_mask)
     out = torch.zeros(batch, heads, n_q, value.shape[-1], dtype=dtype, device=query.device)
     lse = torch.full((batch, heads, n_q), NEG_INF, dtype=dtype, device=query.device)
+    cut = list(tiles(call))
+    plain = _without_far(cut, call)
+    if plain is not None:
+        part, keys = slice(plain.query_start, plain.query_stop), slice(0, plain.key_stop)
+        given = (query.to(dtype), key[:, :, keys].to(dtype), value[:, :, keys].to(dtype))
+        mask = None if key_mask is None else key_mask[:, keys]
+        out[:, :, part], lse[:, :, part] = span_forward(*given, plain, Scoring(call.scale, key_mask=mask))
     reader = Reader(query, key, value, key_mask, call)
     units = (batch, key.shape[1], -1)
 
@@ -82,7 +90,7 @@ def attention(
         lse[:, :, rows] = (found[1] + near.centre).view(*units, tile.rows).flatten(1, 2)
 
     # The longest first, so that no thread ends much later than the others.
-    each(write, list(tiles(call))[::-1])
+    each(write, [tile for tile in cut if plain is None or tile.start >= plain.query_stop][::-1])
     return out.to(query.dtype), lse.float()
 
 
@@ -129,6 +137,14 @@ def _certain(queries: Tensor, keys: Tensor, key_mask: Tensor | None, batch: int,
     if key_mask is not None:
         rows = torch.where(key_mask[:, None, None, keys], rows, -1)
     return Tiles(queries, rows)
+
+
+def _without_far(cut: list[Tile], call: AttentionCall) -> Span | None:
+    """With causality the first tiles, which have no far keys; None without any."""
+    found = [tile for tile in cut if not tile.far]
+    if call.causal_offset is None or not found:
+        return None
+    return Span(found[0].start, found[-1].stop, 0, found[-1].limit, call.causal_offset)
 
 
 class Reader:

@@ -17,7 +17,8 @@ from hyperrewrite.kernels.tiling import Tile, tiles
 from torch import Tensor
 
 RULES: dict[str, Any] = {
-    "algorithm": "hyper", "min_seq_len": 8, "tile": 32, "window": 16, "sinks": 4, "seed": 3, "scale": 0.4,
+    "algorithm": "hyper", "price": "search", "min_seq_len": 8, "tile": 32, "window": 16, "sinks": 4,
+    "seed": 3, "scale": 0.4,
 }  # fmt: skip
 
 

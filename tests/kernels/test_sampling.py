@@ -9,11 +9,11 @@ import pytest
 import torch
 from attention_cases import Inputs, check_against_oracle, make_inputs
 from hyperrewrite.kernels import planning, sampling, sampling_oracle
-from hyperrewrite.kernels.parts import Span, Tiles, without_bands
 from hyperrewrite.kernels.sampling import estimate
 from hyperrewrite.kernels.sampling.draws import first_word, uniform
 from hyperrewrite.kernels.sampling.prices import search
 from hyperrewrite.kernels.sampling_oracle import sampling_log_weight
+from planned import planned
 from torch import Tensor
 
 NEG_INF = float("-inf")
@@ -86,26 +86,6 @@ def test_dtypes(dtype: torch.dtype) -> None:
 
 SEEDS = 256
 MOST_Z = 4.5  # of some 40 numbers below one is above it in 4,000 runs
-
-
-def planned(inputs: Inputs, **rules: Any) -> Tensor:
-    """The log weights [B, H, n_q, n_k] of the portable form, from its plan."""
-    call = inputs.call(**rules)
-    leaves = (inputs.query.detach(), inputs.key.detach(), inputs.value.detach())
-    parts, found = planning.whole_plan(*leaves, inputs.key_mask, call)
-    weight = torch.full((*leaves[0].shape[:3], call.num_keys), NEG_INF, dtype=torch.float64)
-    for part in without_bands(parts):
-        assert isinstance(part, Span)
-        low, high = part.key_edges(weight.device)
-        keys = torch.arange(call.num_keys)
-        weight[:, :, part.query_start : part.query_stop].masked_fill_(
-            (keys >= low[:, None]) & (keys < high[:, None]), 0.0
-        )
-    for part in found:
-        assert isinstance(part, Tiles) and part.log_weight is not None
-        b, h, t, q, k = (part.log_weight > NEG_INF).nonzero(as_tuple=True)
-        weight[b, h, part.query_rows[b, h, t, q], part.key_rows[b, h, t, k]] = part.log_weight[b, h, t, q, k].double()
-    return weight
 
 
 @pytest.mark.parametrize("offset", [0, None])

@@ -47,15 +47,27 @@ def row_sums(scores: Tensor, seen: Tensor | None, near: Tensor, tile: Tile, call
 
     scores [B, H, rows, F] of the far keys, seen bool [B, 1, F], near [B, H, rows] the lse of the near keys.
     """
-    batch, heads, _, count = scores.shape
-    line = torch.arange(batch * heads, device=scores.device).view(batch, heads, 1)
-    word = first_word(call.parameters.seed, line, torch.full_like(line, tile.place(call)))
-    column = (word & (STRIDE - 1)) + torch.arange(0, count, STRIDE, device=scores.device)  # [B, H, F / STRIDE]
-    some = column < count
-    column = column.clamp(max=count - 1)
-    if seen is not None:
-        some = some & seen.expand(*word.shape[:2], count).gather(-1, column)
+    column, some = columns_of_part(seen, near, tile, call)
     part = scores.gather(-1, column.unsqueeze(2).expand(*scores.shape[:3], -1))
+    return sum_of_part(part, some, near)
+
+
+def columns_of_part(seen: Tensor | None, near: Tensor, tile: Tile, call: AttentionCall) -> tuple[Tensor, Tensor]:
+    """Every STRIDE-th far key's number among the far ones, int64 [B, H, F / STRIDE], and whether there is such a key
+    and no mask hides it."""
+    batch, heads = near.shape[:2]
+    line = torch.arange(batch * heads, device=near.device).view(batch, heads, 1)
+    word = first_word(call.parameters.seed, line, torch.full_like(line, tile.place(call)))
+    column = (word & (STRIDE - 1)) + torch.arange(0, tile.far, STRIDE, device=near.device)
+    some = column < tile.far
+    column = column.clamp(max=tile.far - 1)
+    if seen is not None:
+        some = some & seen.expand(batch, heads, tile.far).gather(-1, column)
+    return column, some
+
+
+def sum_of_part(part: Tensor, some: Tensor, near: Tensor) -> Tensor:
+    """`row_sums` from the scores [B, H, rows, F / STRIDE] of the part; 0 where a query sees no key at all."""
     part = part.masked_fill(~some.unsqueeze(2), NEG_INF)
     total = torch.logaddexp(near, torch.logsumexp(part, -1) + math.log(STRIDE))
     return total.masked_fill(total == NEG_INF, 0.0)

@@ -29,6 +29,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
+def short_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts of a hundred tokens have far keys, as few of their values tell the spread."""
+    from hyperrewrite.kernels import sampling
+    from hyperrewrite.kernels.sampling import estimate, rows
+
+    for module in (sampling, estimate, rows):
+        monkeypatch.setattr(module, "REFERENCE", 16)
+
+
+@pytest.fixture
 def update_goldens(request: pytest.FixtureRequest) -> bool:
     """Whether goldens are to be written."""
     return bool(request.config.getoption("--update-goldens", default=False))

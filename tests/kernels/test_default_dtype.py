@@ -14,6 +14,7 @@ from hyperrewrite.kernels import decomposition, hardness, meter, probe_error
 from hyperrewrite.kernels.parameters import PRICES
 from torch import Tensor
 
+pytestmark = pytest.mark.usefixtures("short_reference")
 SHORT: dict[str, Any] = {"min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "threshold": 0.05, "scale": 0.4}
 PAPER: dict[str, Any] = {"algorithm": "paper", "min_seq_len": 32, "block_size": 16, "sample_size": 16, "scale": 0.4}
 EXACT: dict[str, Any] = {"algorithm": "exact", "scale": 0.4}

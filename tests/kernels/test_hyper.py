@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+pytestmark = pytest.mark.usefixtures("short_reference")
 NEG_INF = float("-inf")
 HYPER: dict[str, Any] = {
     "algorithm": "hyper", "price": "search", "min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3,

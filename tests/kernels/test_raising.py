@@ -11,11 +11,14 @@ import pytest
 import torch
 from attention_cases import make_inputs
 from hyperrewrite.kernels import engine, hyper, meter, planning
-from hyperrewrite.kernels.sampling import estimate
+from hyperrewrite.kernels.sampling import estimate, rows
 from hyperrewrite.kernels.sampling.prices import search
 from torch import Tensor
 
-HYPER: dict[str, Any] = {"algorithm": "hyper", "min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "threshold": 0.05}
+pytestmark = pytest.mark.usefixtures("short_reference")
+HYPER: dict[str, Any] = {"algorithm": "hyper", "min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "threshold": 0.05,
+                         "price": "search"}  # fmt: skip
+ROWS: dict[str, Any] = {**HYPER, "price": "rows", "threshold": 0.5}
 PAPER: dict[str, Any] = {"algorithm": "paper", "min_seq_len": 8, "block_size": 16, "sample_size": 16}
 EXACT: dict[str, Any] = {"algorithm": "exact", "softcap": 2.0}
 
@@ -29,6 +32,10 @@ STAGES: list[tuple[dict[str, Any], Any, str]] = [
     (HYPER, engine, "gather_rows"),
     (HYPER, engine, "near_lse"),
     (HYPER, engine, "attend_backward"),
+    (ROWS, rows, "spreads"),
+    (ROWS, rows, "select"),
+    (ROWS, rows, "attend_listed"),
+    (ROWS, engine, "_tiles_backward"),
     (PAPER, engine, "make_plan"),
     (PAPER, engine, "_tiles_forward"),
     (PAPER, engine, "_tiles_backward"),

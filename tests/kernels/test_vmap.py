@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hyperrewrite import hyper_attention
 
+pytestmark = pytest.mark.usefixtures("short_reference")
 COUNT, BATCH, HEADS, N = 3, 2, 4, 20
 
 

@@ -122,6 +122,7 @@ def test_gradients_are_those_of_the_keys_that_are_read(price: str, offset: int |
 def test_every_price_runs_by_its_name(price: str) -> None:
     inputs = make_inputs(200, features=24)
     out = hyper_attention(inputs.query, inputs.key, inputs.value, is_causal=True, price=price, **SAMPLE)
-    want = inputs.run(**SAMPLE, price="search" if price == AUTO else price, causal_offset=0)[0]
+    named = estimate.price_of(inputs.call(**SAMPLE, price=price, causal_offset=0), out.device)
+    want = inputs.run(**SAMPLE, price=named, causal_offset=0)[0]
     assert torch.equal(out, want)
     assert price in (AUTO, "search") or not torch.equal(out, inputs.run(**SAMPLE, price="search", causal_offset=0)[0])

@@ -21,6 +21,7 @@ from quality_estimators import Estimator, call_like
 from torch import Tensor, nn
 
 from hyperrewrite.demo import source
+from hyperrewrite.demo.adapter import adapt, set_rotary_base
 from hyperrewrite.demo.source import Source
 from hyperrewrite.usage import UsageError, first_line, require
 
@@ -29,7 +30,6 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 PROBE_ROWS = 64
 PROBE_SEED = 20240507
 ADAPTER_CONTEXT = 32768
-ADAPTER_ROPE_THETA = 1.0e6
 
 
 @dataclass
@@ -109,7 +109,7 @@ def load(name: str | None, adapter: Path | None, device: torch.device, dtype: st
     else:
         loaded = source.load(name, torch.device("cpu"))
     if adapter is not None:
-        _adapt(loaded.stack, adapter)
+        adapt(loaded.stack, adapter, ADAPTER_CONTEXT)
         loaded = replace(loaded, context=ADAPTER_CONTEXT, name=f"{loaded.name} + {adapter.name}")
     for module in (loaded.stack, loaded.head):
         to(module, device, DTYPES[dtype])
@@ -163,13 +163,6 @@ class Reach:
         return {"rotary_base": self._base * grown} if grown > 1 else {}
 
 
-def set_rotary_base(stack: Any, base: float) -> None:
-    """Positions of the model from now on, on the device where it is."""
-    device = next(stack.parameters()).device
-    stack.config.rope_parameters["rope_theta"] = base
-    stack.rotary_emb = type(stack.rotary_emb)(config=stack.config).to(device)
-
-
 def _from_file(file: Path) -> Source:
     for module in ("gguf", "accelerate", "transformers"):
         require(module, "demo", "reading a .gguf file")
@@ -188,26 +181,3 @@ def _from_file(file: Path) -> Source:
     except Exception as error:
         raise UsageError(f"the model {file} cannot be loaded: {first_line(error)}.") from error
     return source.split(model.eval(), tokenizer, file.stem)
-
-
-def _adapt(stack: Any, folder: Path) -> None:
-    """Rotary base 1e6, and b @ a added to the projections of each layer: tensors "{layer}.{projection}.a" and ".b"."""
-    from safetensors import safe_open
-
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise UsageError(f"--adapter {folder}: there is no .safetensors file in that folder.")
-    halves: dict[str, Tensor] = {}
-    try:
-        for file in files:
-            with safe_open(str(file), "pt") as tensors:
-                halves |= {name: tensors.get_tensor(name).float() for name in tensors.keys()}  # noqa: SIM118
-        with torch.no_grad():
-            for name in sorted({name.rpartition(".")[0] for name in halves}):
-                layer, _, projection = name.partition(".")
-                weight = getattr(stack.layers[int(layer)].self_attn, projection).weight
-                weight += halves[f"{name}.b"] @ halves[f"{name}.a"]
-    except Exception as error:
-        raise UsageError(f"--adapter {folder} does not fit the model: {first_line(error)}.") from error
-    stack.config.max_position_embeddings = ADAPTER_CONTEXT
-    set_rotary_base(stack, ADAPTER_ROPE_THETA)

@@ -68,12 +68,16 @@ def demo(
         int | None,
         typer.Option(help=MIN_SEQ_LEN_HELP),
     ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A LoRA adapter that takes SmolLM2-135M to longer texts.")
+    ] = None,
+    context: Annotated[int, typer.Option(help="Tokens that the adapter was trained for: 32768 or 131072.")] = 32768,
 ) -> None:
     """Run a real language model exactly, as `paper` and as `hyper`: seconds, perplexity, error."""
     from .demo.pipeline import run
     from .demo.settings import Settings
 
-    run(Settings(tokens, device, model, text, plot, json_path, min_seq_len))
+    run(Settings(tokens, device, model, text, plot, json_path, min_seq_len, adapter, context))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -11,8 +12,9 @@ from ..machine import missing
 from ..usage import UsageError, require
 from ..words import plural
 from . import show, text
+from .adapter import adapt
 from .measure import Run, measure
-from .settings import Settings
+from .settings import Settings, check_context
 from .source import Source, choose_device, encode, load, read_context, read_tokenizer
 
 
@@ -26,11 +28,15 @@ def run(settings: Settings) -> None:
     check_machine(device)
     console = Console()
     with show.step(console, "read the text"):  # first: a model takes long to load
-        check_context(read_context(settings.model), settings.tokens)
+        if settings.adapter is None:
+            check_context(read_context(settings.model), settings.tokens)
         tokenizer = read_tokenizer(settings.model)
         ids = text.take_tokens(parts, partial(encode, tokenizer), settings.tokens)
     with show.step(console, "load the model") as remarks:
         source = load(settings.model, device, tokenizer)
+        if settings.adapter is not None:
+            adapt(source.stack, settings.adapter, settings.context)
+            source = replace(source, name=f"{source.name} + {settings.adapter.name}", context=settings.context)
         remarks.append(f"{source.name}, {source.parameters / 1e6:.0f} M parameters on {device.type}")
     compare(settings, source, torch.tensor([ids], device=device), console)
 
@@ -57,12 +63,6 @@ def compare(settings: Settings, source: Source, ids: torch.Tensor, console: Cons
 
         draw(settings.plot, runs, f"{source.name}, {tokens:,} tokens, {device}, all {sites} layers")
     return runs
-
-
-def check_context(context: int, tokens: int) -> None:
-    """Raise UsageError where the model has never seen so long a text; a context of 0 is not known."""
-    if context and tokens > context:
-        raise UsageError(f"--tokens {tokens} is beyond the model's context of {context} tokens.")
 
 
 def check_machine(device: torch.device) -> None:

@@ -8,10 +8,17 @@ from pathlib import Path
 from hyperrewrite.kernels.parameters import MIN_SEQ_LEN, Parameters
 
 from ..usage import UsageError, check_writable
+from .adapter import ROPE_THETA, files_of
 
 MIN_TOKENS = 64
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 DEVICES = ("auto", "cpu", "cuda")
+
+
+def check_context(context: int, tokens: int) -> None:
+    """Raise UsageError where the model has never seen so long a text; a context of 0 is not known."""
+    if context and tokens > context:
+        raise UsageError(f"--tokens {tokens} is beyond the model's context of {context} tokens.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,8 @@ class Settings:
     text           a UTF-8 file; None = Python's own standard-library sources.
     plot, json     files to write.
     min_seq_len    with fewer keys than this attention stays exact; None = that of each algorithm.
+    adapter        a folder with a LoRA adapter (`adapter`) for SmolLM2-135M; None = none.
+    context        how many tokens the model reads with the adapter.
     """
 
     tokens: int = 8192
@@ -31,6 +40,8 @@ class Settings:
     plot: Path | None = None
     json: Path | None = None
     min_seq_len: int | None = None
+    adapter: Path | None = None
+    context: int = 32768
 
     def check(self) -> None:
         """Raise UsageError for the first option that cannot work."""
@@ -43,6 +54,11 @@ class Settings:
                 Parameters(min_seq_len=self.min_seq_len)
             except ValueError as error:
                 raise UsageError(f"--min-seq-len: {error}.") from error
+        if self.context not in ROPE_THETA:
+            raise UsageError(f"--context must be one of {', '.join(map(str, ROPE_THETA))}, not {self.context}.")
+        if self.adapter is not None:
+            files_of(self.adapter)
+            check_context(self.context, self.tokens)
         if self.plot is not None:
             if self.plot.suffix.lower() not in PLOT_SUFFIXES:
                 raise UsageError(f"--plot must end in {', '.join(PLOT_SUFFIXES)}, not {self.plot.name!r}.")

@@ -33,6 +33,7 @@ from .verify import compare
 from .words import are, plural
 
 logger = logging.getLogger("hyperrewrite")
+SEEDS_APART = 0x1F123BB5  # odd: no two sites of a graph share a seed
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,10 @@ def analyse(
         program = Program(module, example_inputs, Mode(torch.is_grad_enabled()))
         found = program.places
         rejections = fold_rejections(map(rejection_row, program.rejections))
-        decided = [*zip(found, decide([place.site for place in found], options), strict=True)]
+        decisions = decide([place.site for place in found], options)
+        decided = [
+            (place, _drawing_apart(d, k, place)) for k, (place, d) in enumerate(zip(found, decisions, strict=True))
+        ]
         written = program.written({place: d.lowering for place, d in decided if d.lowering is not None})
         refused = [rejection(place.site, why) for place, why in written.refused.items()]
         rejections = fold_rejections((*rejections, *map(rejection_row, refused)))
@@ -93,6 +97,18 @@ def analyse(
     selections = () if options.layers == "all" else (Selection(options.layers, len(found), frozenset((modules,))),)
     report = Report(sites, rejections, 1, time.perf_counter() - start, selections=selections)
     return Analysis(written.module, written.module is not module, report, assumed, short)
+
+
+def _drawing_apart(decision: Decision, number: int, place: Place) -> Decision:
+    """The decision for a graph's site by its number, with a seed of its own, so that layers draw apart.
+
+    Sites of a body share the option's seed: with one each, every call of the body would be a graph of its own.
+    """
+    lowering = decision.lowering
+    if lowering is None or "seed" not in lowering.arguments or place.run.path:
+        return decision
+    seed = (int(lowering.arguments["seed"]) + number * SEEDS_APART) % 2**31
+    return replace(decision, lowering=replace(lowering, arguments={**lowering.arguments, "seed": seed}))
 
 
 def _short(

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hyperrewrite.kernels import meter
 from torch._dynamo.utils import counters
 from torch._inductor import config as inductor_config
 from torch._inductor.utils import fresh_cache
+from torch.utils.checkpoint import checkpoint
 
 import hyperrewrite
 from hyperrewrite import backend as backend_module
@@ -72,6 +74,30 @@ def test_approximate_runs_and_says_so(algorithm: str, caplog: pytest.LogCaptureF
     assert len([r for r in caplog.records if "approximate" in r.getMessage()]) == 1
     error = (out - model(x)).norm() / model(x).norm()
     assert 1e-6 < error < 0.5  # it was approximated, and not nonsense
+
+
+def test_layers_draw_apart() -> None:
+    """Each with a seed of its own, the first with the option's; layers of one checkpointed body share it."""
+    model, x = Stack(), torch.randn(1, 300, 32)
+    options = {"min_seq_len": 64, "tile": 16, "window": 32, "sinks": 8, "seed": 7}
+
+    def seeds(function: Callable[..., Any]) -> list[int]:
+        torch._dynamo.reset()
+        found: list[int] = []
+        with torch.no_grad(), meter.observe(lambda seen: found.append(seen.call.parameters.seed)):
+            torch.compile(function, backend="hyper", options=options)(x)
+        return found
+
+    apart = seeds(model)
+    assert apart[0] == 7 and len(set(apart)) == len(apart) == 3
+    layer = Attention()
+
+    def twice(x: torch.Tensor) -> torch.Tensor:
+        for _ in range(2):
+            x = checkpoint(layer, x, use_reentrant=False)
+        return x
+
+    assert seeds(twice) == [7, 7]
 
 
 def test_layers_choose_the_sites() -> None:

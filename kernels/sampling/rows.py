@@ -67,7 +67,7 @@ def attention(
     """
     batch, heads, n_q, _ = query.shape
     dtype = working_dtype(query)
-    key, value = _clean(key, key_mask), _clean(value, key_mask)
+    query, key, value = query.contiguous(), _clean(key, key_mask), _clean(value, key_mask)
     out = torch.zeros(batch, heads, n_q, value.shape[-1], dtype=dtype, device=query.device)
     lse = torch.full((batch, heads, n_q), NEG_INF, dtype=dtype, device=query.device)
     cut = list(tiles(call))
@@ -105,7 +105,7 @@ def far(
     """The far keys of `attention` as parts for the engine. chosen: some of the call's tiles; None: all of them."""
     batch, heads = query.shape[:2]
     units = key.shape[1]
-    reader = Reader(query, _clean(key, key_mask), _clean(value, key_mask), key_mask, call)
+    reader = Reader(query.contiguous(), _clean(key, key_mask), _clean(value, key_mask), key_mask, call)
     for tile in tiles(call) if chosen is None else chosen:
         if not tile.far:
             continue
@@ -128,8 +128,10 @@ def far(
 
 
 def _clean(tensor: Tensor, key_mask: Tensor | None) -> Tensor:
-    """Rows of masked keys as zeros."""
-    return tensor if key_mask is None else tensor.masked_fill(~key_mask[:, None, :, None], 0.0)
+    """Rows of masked keys as zeros; contiguous, so that what is drawn depends on no layout."""
+    return (
+        tensor.contiguous() if key_mask is None else tensor.masked_fill(~key_mask[:, None, :, None], 0.0).contiguous()
+    )
 
 
 def _certain(queries: Tensor, keys: Tensor, key_mask: Tensor | None, batch: int, units: int) -> Tiles:

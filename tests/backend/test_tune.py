@@ -94,9 +94,9 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Config, float]]:
         pytest.skip("interpreted only where there is no GPU")
     times: dict[Config, float] = {}
     running: list[Config] = []
-    from hyperrewrite.kernels.fused import launch
+    from hyperrewrite.kernels.sampling.triton import launch
 
-    real = launch.hyper
+    real = launch.sampled
 
     def hyper(*args: object) -> object:
         running.append(args[-1])  # type: ignore[arg-type]
@@ -107,7 +107,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Config, float]]:
             return 2.0
         return times.get(running[-1], 1.0)
 
-    monkeypatch.setattr(launch, "hyper", hyper)
+    monkeypatch.setattr(launch, "sampled", hyper)
     monkeypatch.setattr(bench, "milliseconds", milliseconds)
     monkeypatch.setattr(bench, "reason_against", lambda *_: None)
     monkeypatch.setattr(bench, "reason_against_exact", lambda *_: None)
@@ -132,7 +132,7 @@ def test_whole_command(
     file.write_text(measured.text([before]), encoding="utf-8")
     assert run_command([*SMALL, "--out", str(file), "--device-name", "Some*"]) == 0
     told = capsys.readouterr().out
-    assert "causal: 1.000 → 0.500 ms with near 32·8, search 64·8·2, attend 64·8·2, plain 64, rows 128 (3" in told
+    assert "causal: 1.000 → 0.500 ms with sums 32·8·2, search 64·8·2, attend 64·8·2, plain 64 (4" in told
     assert "2.00   attend 64·8" in told and "1.00   –" in told
     assert f"export {configure.VARIABLE}={file}" in told
     rows = measured.read(file)

@@ -14,7 +14,7 @@ from torch import Tensor
 RULES: dict[str, dict[str, Any]] = {
     "exact": {"algorithm": "exact"},
     "exact window": {"algorithm": "exact", "causal_offset": 2, "sliding_window": 9},
-    "hyper": {"min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "means": 4},
+    "hyper": {"min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3, "threshold": 0.05},
     "paper": {"algorithm": "paper", "min_seq_len": 32, "block_size": 16, "sample_size": 16},
 }
 

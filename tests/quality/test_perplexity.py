@@ -16,7 +16,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-SMALL = 'small={"window": 16, "sinks": 4, "tile": 16, "min_seq_len": 64}'
+SMALL = 'small={"window": 16, "sinks": 4, "tile": 16, "min_seq_len": 64, "threshold": 0.5}'
 ROW = {"estimator", "preset", "context", "text", "perplexity", "exact_perplexity", "keys_per_query", "mean_error"}
 CPU = torch.device("cpu")
 
@@ -26,6 +26,7 @@ def run(llama: Path, *words: str) -> int:
     return cli.run(quality.app, [*shared, *words])
 
 
+@pytest.mark.usefixtures("short_reference")
 def test_whole_bench(llama: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     figures, picture = tmp_path / "quality.json", tmp_path / "quality.png"

@@ -198,11 +198,15 @@ def _joined(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, tu
     if reading.bare:
         terms = _vanishing(reading, terms)
     mask = _lifted(reading, terms)
+    joined = _in_order(reading, terms) if mask is None else (mask, reading.program.biases)
+    if joined[0].replaced is not None and any(reading.takes_gradient(term) for term in reading.program.left_out):
+        message = "what is added to all scores of a row takes a gradient, and a fill is put in the place of some"
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
     unclear = any(t.at_bound for t in terms) and reading.trained
     if unclear and (mask is None or may_have_empty_rows(mask, reading.roots)):
         message = "masked scores are clamped: what gradient a row without keys passes on cannot be said"
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
-    return _in_order(reading, terms) if mask is None else (mask, reading.program.biases)
+    return joined
 
 
 def _vanishing(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskTerm, ...]:
@@ -233,6 +237,7 @@ def _lifted(reading: Reading, terms: tuple[MaskTerm, ...]) -> MaskSpec | None:
         if len({t.added for t in _soft(terms)}) > 1:
             mask = replace(mask, empty_rows="level", replaced=_replaced(terms))
     eager = reading.evaluator.softmax is not None
+    given = given or any(isinstance(e, Number) and e.value == -math.inf for b in biases for e in walk(b))
     return replace(mask, empty_rows="nan_added") if given and eager and not terms else mask
 
 
@@ -285,8 +290,11 @@ def _soft(terms: tuple[MaskTerm, ...]) -> list[MaskTerm]:
 
 
 def _fills_add_up(reading: Reading, terms: tuple[MaskTerm, ...]) -> bool:
-    """Whether a bias with fills of its own meets a finite fill: where both forbid, a row gives what the sum says."""
-    return bool(_soft(terms)) and any(_holds_fill(b, reading.dtype) for b in reading.program.biases)
+    """Whether a bias with fills of its own meets a finite fill: where both forbid, a row gives what the sum says. A
+    number that leaves a key half as low as a fill does is one."""
+    soft, biases = _soft(terms), reading.program.biases
+    lowest = 0.5 * max((t.fill for t in soft), default=0.0)
+    return bool(soft) and any(_holds_fill(b, reading.dtype) or reach(b)[0] <= lowest for b in biases)
 
 
 def _are_told_apart(reading: Reading, terms: tuple[MaskTerm, ...]) -> bool:
@@ -356,6 +364,8 @@ def _filled(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, tu
         message = "masks of different kinds meet in 16 bits, which round scores away"
     elif reading.bare or not reading.program.curve.is_straight or any(isinstance(s, Floored | Levelled) for s in steps):
         message = "masks of different kinds meet"
+    elif reading.program.left_out:
+        message = "masks of different kinds meet in scores to which something is added row by row"
     else:
         return MaskSpec(empty_rows="nan_added", filled=_replaced(terms)), (replayed(steps, reading.dtype),)
     raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)

@@ -54,7 +54,9 @@ class ScoreProgram:
 
     `product` is the element of QKᵀ (None for an SDPA call). Factors are what scores are multiplied by where it is no
     constant: a learned logit scale, a float attribute of a module under dynamic=True. They multiply the queries, so
-    they must not depend on the key. `steps` are biases and masks once more, as they came.
+    they must not depend on the key. `steps` are biases and masks once more, as they came. `left_out` was added to all
+    scores of a row alike, and to fills that stood there before: softmax does not see it, but a score that a fill is put
+    in the place of afterwards is without it.
     """
 
     product: Product | None
@@ -65,6 +67,7 @@ class ScoreProgram:
     masks: tuple[MaskTerm, ...] = ()
     steps: tuple[ScoreStep, ...] = ()
     unseen: tuple[Load, ...] = ()  # tensors of one number that are added to all scores of a row
+    left_out: tuple[Expr, ...] = ()
 
 
 def is_fill(value: float, dtype: torch.dtype, added: bool) -> bool:
@@ -166,7 +169,7 @@ def score_program(expr: Expr, reader: Reader) -> ScoreProgram:
     steps = tuple(s for s in program.steps if not (isinstance(s, Added) and reader.unseen(program, s.term)))
     left_out = [bias for bias, shown in zip(program.biases, seen, strict=True) if not shown]
     unseen = tuple(dict.fromkeys(at for term in left_out for at in reader.given_in(program, term)))
-    return replace(program, biases=biases, masks=masks, steps=steps, unseen=unseen)
+    return replace(program, biases=biases, masks=masks, steps=steps, unseen=unseen, left_out=tuple(left_out))
 
 
 def _taken_apart(expr: Expr, reader: Reader) -> ScoreProgram:

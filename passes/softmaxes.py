@@ -155,6 +155,8 @@ def reduction(views: Views, node: fx.Node, index: Index, inverse: bool = False) 
         source = op.get("input")
         if inverse and (inner := _inverted(view, node)) is not None:
             node, inverse = inner, False
+        elif op.word == "cast" and not _is_floating_point(view, node):
+            return None
         elif isinstance(source, fx.Node) and (op.word in ("cast", "detach") or _is_maximum(view, op, source)):
             node = source
         elif (step := views.step(node, index)) is not None:

@@ -36,6 +36,7 @@ WHOLE = "masks: the op takes key ranges and groups as int64, which cut fractions
 POSITION = "evaluate: positions beyond 256 are not all numbers of bfloat16, and yet were read as such"
 TO_TRUTH = "softmaxes: a cast to truth values between scores and exp was taken for one between numbers"
 BEHIND_LOGARITHMS = "softmaxes: logarithms of weights that are written in place before exp were taken as they had been"
+WHOLE_SUM = "softmaxes: a cast of the sum to whole numbers or truth values was taken for one between numbers"
 MOVED = "eager: rows of the product with the values, moved before the sum divides them, were taken for the sum's rows"
 WRAPPED = "masks: one more than the largest number of a dtype is its smallest"
 
@@ -56,6 +57,24 @@ def log_softmax_written_through_a_view(q: Tensor, k: Tensor, v: Tensor) -> Tenso
     logs = torch.log_softmax(q @ k.mT, -1)
     logs[..., 0].zero_()
     return logs.exp() @ v
+
+
+@bug(WHOLE_SUM)
+def sum_of_whole_numbers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    e = torch.exp(q @ k.mT / 8)
+    return (e / e.sum(-1, keepdim=True).long()) @ v
+
+
+@bug(WHOLE_SUM)
+def sum_of_truth_values_behind_the_product(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    e = torch.exp(q @ k.mT / 8)
+    return e @ v / e.sum(-1, keepdim=True).bool()
+
+
+@still()
+def sum_in_double(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    e = torch.exp(q @ k.mT / 8)
+    return (e / e.sum(-1, keepdim=True).double().float()) @ v
 
 
 def exponentials_and_their_product(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,12 +34,38 @@ CAPPED = "score: a cap behind two added masks made them masks put in place, whos
 WEAK = "score: a fill that is scaled to a small number still counted as one that forbids"
 LEVELLED = "score: behind its own maximum a row of fills holds small numbers again, which tell keys apart as any do"
 MADE = "score: what is made of scores with fills among them is as large as a fill, and was dropped all the same"
+LOW = "binding: a mild fill put in the place of some scores forbids them, though others are as low by what is added"
+EITHER = "binding: a bias of −inf for some keys and of a lowest number for the others leaves rows NaN, not zero"
+
 
 BUGS = Bugs(open=(SWALLOWED,))
 bug, still = BUGS.bug, BUGS.still
 
 
 # --- rows without keys -----------------------------------------------------------------------------------------------
+
+
+@bug(LOW)
+def put_in_place_of_some_and_added_to_others(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The first query has the diagonal alone, and it is as low as the rest."""
+    return torch.softmax((q @ k.mT + causal(-2e4)).masked_fill(torch.eye(8, dtype=torch.bool), -2e4), -1) @ v
+
+
+@bug(LOW, "padded")
+def added_behind_a_mild_fill_in_place(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    return torch.softmax((q @ k.mT).masked_fill(~keep, -2e4) + causal(-1.5e4), -1) @ v
+
+
+@still()
+def a_small_number_added_beside_a_mild_fill(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    lower = torch.ones(8, 8, dtype=torch.bool).tril()
+    return torch.softmax((q @ k.mT + torch.arange(8) * 5.0).masked_fill(~lower, -2e4), -1) @ v
+
+
+@bug(EITHER)
+def minus_infinity_for_some_and_a_lowest_number_for_the_others(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    visible = torch.arange(8) <= torch.arange(8)[:, None]
+    return torch.softmax(q @ k.mT + torch.where(visible, -math.inf, torch.finfo(q.dtype).min), -1) @ v
 
 
 @bug(SINK)

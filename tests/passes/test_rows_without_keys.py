@@ -156,6 +156,24 @@ def added_and_filled_alike(q: Tensor, k: Tensor, v: Tensor, row: Tensor, pad: Te
     return torch.softmax((_scores(q, k) + torch.where(FUTURE, MIN, 0.0)).masked_fill(~pad, MIN), -1) @ v
 
 
+@case(left="takes a gradient")
+def less_the_maximum_before_fills(q: Tensor, k: Tensor, v: Tensor, row: Tensor, pad: Tensor, bias: Tensor) -> Tensor:
+    """What scores under the added fill pass on to the maximum, those that the other fill replaced do not take back."""
+    scores = _scores(q, k)
+    scores = (scores - scores.amax(-1, keepdim=True)).masked_fill(~FUTURE.mT, -1e30)
+    return torch.softmax(scores + (~pad).to(q.dtype) * -1e30, -1) @ v
+
+
+@case()
+def less_the_detached_maximum_before_fills(
+    q: Tensor, k: Tensor, v: Tensor, row: Tensor, pad: Tensor, bias: Tensor
+) -> Tensor:
+    scores = _scores(q, k)
+    scores = scores - scores.detach().amax(-1, keepdim=True)
+    scores = scores.masked_fill(~FUTURE.mT, -1e30)
+    return torch.softmax(scores + (~pad).to(q.dtype) * -1e30, -1) @ v
+
+
 @case()
 def mild_fill_and_a_given_mask(q: Tensor, k: Tensor, v: Tensor, row: Tensor, pad: Tensor, bias: Tensor) -> Tensor:
     """What is added ties with the fill: keys of the past keep their scores beside those of the future, which have

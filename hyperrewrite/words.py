@@ -91,7 +91,7 @@ def outcome(action: str) -> tuple[str, str]:
         return "It is left as it stands: what would be written in its place is no better.", "Why it is not approximated"
     if action == "exact":
         return "It is rewritten, and computes the same up to rounding.", "Why it is not approximated"
-    how = "as published" if action == "paper" else "each query reads a chosen part of the keys instead of all"
+    how = "as published" if action == "paper" else "each query reads near keys and a random sample of the others"
     return f"It is approximated by HyperAttention ({action}): {how}.", "Why"
 
 
@@ -127,7 +127,7 @@ GLOSSARY = (
     ("kv heads", "Several query heads may share one head of keys and values, which saves memory."),
     ("scale", "Scores are multiplied by it, so that they do not grow with the number of features."),
     ("n×n tensor", "A table with one number for each pair of query and key. Twice the text, four times the table."),
-    ("HyperAttention", "Reads a well-chosen part of the keys for each query instead of all; an approximation."),
+    ("HyperAttention", "Reads near keys and a sample of the others for each query, instead of all keys; an approximation."),
     (
         "lse",
         "“Log-sum-exp”, the logarithm of the sum that softmax divides by. Partial results are joined with its help.",

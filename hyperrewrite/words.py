@@ -127,7 +127,7 @@ GLOSSARY = (
     ("kv heads", "Several query heads may share one head of keys and values, which saves memory."),
     ("scale", "Scores are multiplied by it, so that they do not grow with the number of features."),
     ("n×n tensor", "A table with one number for each pair of query and key. Twice the text, four times the table."),
-    ("HyperAttention", "Reads near keys and a sample of the others for each query, instead of all keys; an approximation."),
+    ("HyperAttention", "Reads near keys and a sample of the others, instead of all keys; an approximation."),
     (
         "lse",
         "“Log-sum-exp”, the logarithm of the sum that softmax divides by. Partial results are joined with its help.",

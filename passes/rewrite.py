@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -89,6 +89,7 @@ def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lower
     flow = Dataflow(view)
     graph, copied = copied_graph(module)
     refused: list[tuple[AttentionSite, Rejected]] = []
+    replaced: set[fx.Node] = set()
     draws = _Draws(view)
     for site, lowering in lowered:
         emitter = Emitter(view, copied, site.output, site.roots, site.spec.device, site.spec.score_dtype)
@@ -102,8 +103,9 @@ def rewrite(module: fx.GraphModule, lowered: Sequence[tuple[AttentionSite, Lower
         old = copied[site.output]
         new.meta.update(old.meta)
         old.replace_all_uses_with(new)
+        replaced.update(copied[node] for node in _drawing(view, flow, site))
         copied[site.output] = new
-    drop_dead(CanonicalView(module, graph), graph)
+    drop_dead(CanonicalView(module, graph), graph, replaced)
     graph.lint()
     result = fx.GraphModule(module, graph)
     result.meta.update(module.meta)
@@ -528,8 +530,22 @@ def _rows(emitter: Emitter, expr: Expr, position: sympy.Symbol | None, count: sy
     return emitter.method("expand", node, -1, emitter.size(count))
 
 
-def drop_dead(view: CanonicalView, graph: fx.Graph) -> None:
-    """Erase what only the replaced regions read: words of the vocabulary, and what else only computes."""
+def _drawing(view: CanonicalView, flow: Dataflow, site: AttentionSite) -> Iterator[fx.Node]:
+    """The nodes of a site that draw random numbers: the SDPA call, or a dropout between softmax and output, which
+    nobody else may read."""
+    if site.anchor is site.output:
+        yield site.anchor
+    elif site.spec.dropout_p:
+        between = view.nodes[view.position[site.anchor] : view.position[site.output]]
+        yield from (n for n in between if view.op(n).word == "dropout" and flow.comes_from(n, site.anchor))
+
+
+def drop_dead(view: CanonicalView, graph: fx.Graph, replaced: Container[fx.Node] = ()) -> None:
+    """Erase what only the replaced regions read: words of the vocabulary, and what else only computes.
+
+    replaced: nodes that drew random numbers for what is replaced. Any other such node stays, though nobody reads it:
+    without it the next draws would be others.
+    """
     flow = Dataflow(view)
     stack = [node for node in graph.nodes if not node.users and node.op in ("call_function", "call_method")]
     gone: set[fx.Node] = set()
@@ -538,7 +554,7 @@ def drop_dead(view: CanonicalView, graph: fx.Graph) -> None:
         if node in gone or node.users or node.op not in ("call_function", "call_method", "get_attr"):
             continue
         op = view.op(node)
-        if op.word == "opaque" and not is_pure(view, node):
+        if op.word in ("opaque", "dropout", "sdpa") and node not in replaced and not is_pure(view, node):
             continue
         if op.in_place and not flow.private(node):
             continue

@@ -104,3 +104,35 @@ def test_a_softmax_with_dead_readers_alone_is_not_worth_a_word() -> None:
         return torch.softmax(k @ q.mT, -1) @ v
 
     assert site_of(assert_as_eager(unread, _inputs()))
+
+
+def unread_sdpa(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    F.scaled_dot_product_attention(q, k, v, dropout_p=0.5).sum(-1)
+    return torch.softmax(q @ k.mT, -1) @ v, F.dropout(v, 0.5)
+
+
+def unread_attention(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    F.dropout(torch.softmax(k @ q.mT, -1), 0.5) @ v
+    return torch.softmax(q @ k.mT, -1) @ v, F.dropout(v, 0.5)
+
+
+def unread_dropout(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    F.dropout(v, 0.25).exp()
+    return torch.softmax(q @ k.mT, -1) @ v, F.dropout(v, 0.5)
+
+
+@pytest.mark.parametrize("function", [unread_sdpa, unread_attention, unread_dropout])
+def test_draws_that_nobody_reads_are_drawn(function: Callable[..., tuple[Tensor, Tensor]]) -> None:
+    """Without them the dropout behind them would drop others."""
+    backend = assert_as_eager(function, _inputs())
+    assert backend.graphs[0].findings().sites
+
+
+def test_a_dropout_in_evaluation_draws_nothing() -> None:
+    """Near miss: nobody reads it, and it goes."""
+
+    def unread(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        F.dropout(q, 0.5, training=False).exp()
+        return torch.softmax(q @ k.mT, -1) @ v
+
+    assert "dropout" not in str(assert_as_eager(unread, _inputs()).graphs[0].with_op().graph)

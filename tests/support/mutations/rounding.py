@@ -75,9 +75,10 @@ class Coarse(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         op = self.view.op(n)
-        if op.word != "softmax" or op.get("dtype") is not None:
+        if op.word != "softmax":
             return super().run_node(n)
-        return _RoundedSum.apply(self.env[op.get("input")], op.get("dim"), self.generator)
+        scores = self.env[op.get("input")]
+        return _RoundedSum.apply(scores.to(op.get("dtype") or scores.dtype), op.get("dim"), self.generator)
 
 
 class Swallowing(fx.Interpreter):

@@ -109,8 +109,10 @@ def test_the_policy_of_a_checkpoint_stays() -> None:
     assert all("_checkpoint_context_fn" in body.meta for body in bodies(analysis.module))
 
 
-def test_estimates_are_drawn_again_as_they_were() -> None:
-    """A checkpointed model gives what the same estimate gives without recomputation, gradients included."""
+def test_estimates_are_drawn_again_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpointed model gives what the same estimate gives without recomputation, gradients included. Layers of a
+    graph draw apart, those of a body alike: here all draw alike."""
+    monkeypatch.setattr("hyperrewrite.analysis.SEEDS_APART", 0)
     torch.manual_seed(1)
     models = [Blocks(run, cap=0.0) for run in (checkpointed, plain)]
     models[1].load_state_dict(models[0].state_dict())
@@ -118,7 +120,7 @@ def test_estimates_are_drawn_again_as_they_were() -> None:
     for algorithm in ("paper", "hyper"):
         found = []
         for model in models:
-            backend = Aot(Options.of({"algorithm": algorithm, **HYPER}))
+            backend = Aot(Options.of({"algorithm": algorithm, "threshold": 0.5, **HYPER}))
             torch._dynamo.reset()
             found.append(gradients(torch.compile(model, backend=backend), x))
             assert [action for _, action in done(backend.analyses[0].report)] == [algorithm] * 2

@@ -24,7 +24,7 @@ from .probabilities import after_softmax, changed_before_values, readers_of_prob
 from .products import query_and_key, with_one_product
 from .rules import RULES
 from .score import Reader, ScoreProgram, score_program
-from .softmaxes import Softmax, quotient_of, reduction
+from .softmaxes import Softmax, keeps_numbers, quotient_of, reduction
 from .spec import AttentionSite, Rejected, RejectionCode
 from .suspects import compares
 from .symbols import Roots, numbered, position, symbol
@@ -105,7 +105,7 @@ def _is_at(views: Views, node: fx.Node, index: Index, source: fx.Node) -> bool:
     place = index
     while node is not source:
         inner = views.view.op(node).get("input")
-        if views.view.op(node).word == "cast" and isinstance(inner, fx.Node):
+        if views.view.op(node).word == "cast" and keeps_numbers(views.view, node):
             node = inner
         elif (step := views.step(node, place)) is not None:
             node, place = step

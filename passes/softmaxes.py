@@ -155,7 +155,7 @@ def reduction(views: Views, node: fx.Node, index: Index, inverse: bool = False) 
         source = op.get("input")
         if inverse and (inner := _inverted(view, node)) is not None:
             node, inverse = inner, False
-        elif op.word == "cast" and not _is_floating_point(view, node):
+        elif op.word == "cast" and not keeps_numbers(view, node):
             return None
         elif isinstance(source, fx.Node) and (op.word in ("cast", "detach") or _is_maximum(view, op, source)):
             node = source
@@ -164,6 +164,8 @@ def reduction(views: Views, node: fx.Node, index: Index, inverse: bool = False) 
         else:
             return None
         path.append(node)
+    if isinstance(view.value(node), torch.Tensor) and not _is_floating_point(view, node):  # sum(…, dtype=torch.int64)
+        return None
     rank = view.tensor(_reduced(view, node)).dim()
     whole = (*index[:dim], ZERO, *index[dim + (len(index) == rank) :])
     return Reduction(node, whole, tuple(path)) if len(whole) == rank and not inverse else None
@@ -351,6 +353,16 @@ def _without_casts(view: CanonicalView, node: object) -> fx.Node | None:
     while isinstance(node, fx.Node) and view.op(node).word == "cast" and _is_floating_point(view, node):
         node = view.op(node).get("input")
     return node if isinstance(node, fx.Node) and _is_floating_point(view, node) else None
+
+
+def keeps_numbers(view: CanonicalView, cast: fx.Node) -> bool:
+    """Whether a cast leaves numbers what they are but for rounding: none becomes whole, a truth value, or infinite in
+    float16. Where float32 ends counts as no end."""
+    source = view.op(cast).get("input")
+    if not isinstance(source, fx.Node) or not all(_is_floating_point(view, node) for node in (source, cast)):
+        return False
+    before, after = (torch.finfo(view.tensor(node).dtype).max for node in (source, cast))
+    return after >= min(before, torch.finfo(torch.bfloat16).max)
 
 
 def _is_floating_point(view: CanonicalView, node: fx.Node) -> bool:

@@ -36,7 +36,7 @@ WHOLE = "masks: the op takes key ranges and groups as int64, which cut fractions
 POSITION = "evaluate: positions beyond 256 are not all numbers of bfloat16, and yet were read as such"
 TO_TRUTH = "softmaxes: a cast to truth values between scores and exp was taken for one between numbers"
 BEHIND_LOGARITHMS = "softmaxes: logarithms of weights that are written in place before exp were taken as they had been"
-WHOLE_SUM = "softmaxes: a cast of the sum to whole numbers or truth values was taken for one between numbers"
+WHOLE_SUM = "softmaxes: a cast of the sum, or of what it divides, that changes it was taken for one between numbers"
 MOVED = "eager: rows of the product with the values, moved before the sum divides them, were taken for the sum's rows"
 WRAPPED = "masks: one more than the largest number of a dtype is its smallest"
 
@@ -69,6 +69,31 @@ def sum_of_whole_numbers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def sum_of_truth_values_behind_the_product(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     e = torch.exp(q @ k.mT / 8)
     return e @ v / e.sum(-1, keepdim=True).bool()
+
+
+@bug(WHOLE_SUM)
+def sum_as_whole_numbers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    e = torch.exp(q @ k.mT / 8)
+    return (e / e.sum(-1, keepdim=True, dtype=torch.int64)) @ v
+
+
+@bug(WHOLE_SUM)
+def whole_numbers_divided_by_the_sum(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    e = torch.exp(q @ k.mT / 8)
+    return (e @ v).long() / e.sum(-1, keepdim=True)
+
+
+@bug(WHOLE_SUM)
+def sum_too_large_for_its_dtype(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Some are infinite in float16."""
+    e = torch.exp(q @ k.mT + 8)
+    return (e / e.sum(-1, keepdim=True).half()) @ v
+
+
+@still()
+def product_and_sum_in_double(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    e = torch.exp(q @ k.mT / 8)
+    return (e @ v).double() / e.sum(-1, keepdim=True).double()
 
 
 @still()

@@ -212,9 +212,13 @@ def _joined(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskSpec, tu
 def _vanishing(reading: Reading, terms: tuple[MaskTerm, ...]) -> tuple[MaskTerm, ...]:
     """The mask terms of scores that are exponentiated as they are: exp of any fill is 0, as that of −∞ is.
 
-    Raises Rejected where a tensor that is added may leave a row without keys: its mean would have to become NaN.
+    Raises Rejected where a tensor that is added may leave a row without keys, whose mean would have to become NaN, or
+    where fills are less a maximum that is not their row's: it may be such a fill, and then exp of them is no 0.
     """
     biases = reading.program.biases
+    if any(isinstance(step, Levelled) for step in reading.program.steps):
+        message = "scores are exponentiated less a number that is made of them, and not the maximum of their row"
+        raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)
     if any(_may_be_a_mask(b, reading) or _holds_fill(b, reading.dtype) for b in biases):
         message = "scores are exponentiated without their maximum subtracted, and what is added may forbid a whole row"
         raise Rejected(RejectionCode.UNSUPPORTED_SCORE, message, reading.evaluator.softmax)

@@ -35,8 +35,8 @@ WEAK = "score: a fill that is scaled to a small number still counted as one that
 LEVELLED = "score: behind its own maximum a row of fills holds small numbers again, which tell keys apart as any do"
 MADE = "score: what is made of scores with fills among them is as large as a fill, and was dropped all the same"
 LOW = "binding: a mild fill put in the place of some scores forbids them, though others are as low by what is added"
+OTHER_ROW = "binding: fills less another row's maximum, which is such a fill itself, were exponentiated to 0"
 EITHER = "binding: a bias of −inf for some keys and of a lowest number for the others leaves rows NaN, not zero"
-
 
 BUGS = Bugs(open=(SWALLOWED,))
 bug, still = BUGS.bug, BUGS.still
@@ -60,6 +60,34 @@ def added_behind_a_mild_fill_in_place(q: Tensor, k: Tensor, v: Tensor, keep: Ten
 def a_small_number_added_beside_a_mild_fill(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     lower = torch.ones(8, 8, dtype=torch.bool).tril()
     return torch.softmax((q @ k.mT + torch.arange(8) * 5.0).masked_fill(~lower, -2e4), -1) @ v
+
+
+@bug(OTHER_ROW, "padded")
+def exponentials_less_the_first_rows_maximum(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    scores = (q @ k.mT).masked_fill(~keep, -1e4)
+    e = torch.exp(scores - scores.amax(-1, keepdim=True)[..., :1, :])
+    return (e / e.sum(-1, keepdim=True)) @ v
+
+
+@bug(OTHER_ROW, "padded")
+def exponentials_less_the_heads_maximum(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    scores = (q @ k.mT).masked_fill(~keep, -1e4)
+    e = torch.exp(scores - scores.amax((-2, -1), keepdim=True))
+    return e @ v / e.sum(-1, keepdim=True)
+
+
+@still("padded")
+def exponentials_less_their_own_maximum(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    scores = (q @ k.mT).masked_fill(~keep, -1e4)
+    e = torch.exp(scores - scores.amax(-1, keepdim=True))
+    return (e / e.sum(-1, keepdim=True)) @ v
+
+
+@still("padded")
+def fills_behind_another_maximum(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
+    scores = q @ k.mT
+    e = torch.exp((scores - scores.amax((-2, -1), keepdim=True)).masked_fill(~keep, -1e4))
+    return (e / e.sum(-1, keepdim=True)) @ v
 
 
 @bug(EITHER)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 WORD = (1 << 32) - 1
-PLANES, RANKS, DRAWS, LOOKS = 3, 2, 5, 7  # what a stream of words is for
+PLANES, RANKS, DRAWS, KV_DRAWS, LOOKS = 3, 2, 5, 7, 11  # what a stream of words is for; no two alike
 ROUNDS = 24  # of the shuffle: a number that no round moves is one in 2**24
 
 

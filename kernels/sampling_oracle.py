@@ -11,7 +11,8 @@ from torch import Tensor
 
 from . import sampling
 from .call import AttentionCall
-from .sampling.draws import ROWS, first_word, uniform
+from .lsh import KV_DRAWS
+from .sampling.draws import first_word, uniform
 
 NEG_INF = float("-inf")
 
@@ -206,7 +207,7 @@ def _listed_rows(
     """The log weights [rows, n_k] of a tile."""
     chance = rows_probabilities(tile, queries, keys, spread, seen, call)
     names = torch.tensor(number), torch.tensor(tile.place), torch.arange(call.num_keys)
-    reads = chance > uniform(call.parameters.seed, *names, ROWS).double()
+    reads = chance > uniform(call.parameters.seed, *names, KV_DRAWS).double()
     reads = (reads | (chance == 1.0)) & torch.tensor(seen)
     if call.causal_offset is not None:
         position = torch.tensor(tile.queries)[:, None] + call.causal_offset

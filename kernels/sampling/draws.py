@@ -11,7 +11,6 @@ from torch import Tensor
 from ..lsh import DRAWS, WORD, mix, stream
 
 GOLDEN = 0x9E3779B9
-ROWS = 7  # the stream of `rows`, whose numbers are a KV head's
 
 
 def uniform(seed: int, line: Tensor, tile: Tensor, key: Tensor, tag: int = DRAWS) -> Tensor:

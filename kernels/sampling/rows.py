@@ -29,10 +29,11 @@ from torch import Tensor
 from ..attend import NEG_INF, merge
 from ..call import AttentionCall
 from ..exact import Scoring, span_forward
+from ..lsh import KV_DRAWS
 from ..parts import Span, Tiles
 from ..tiling import Tile, tiles
 from . import BLOCK, LEAST_CHANCE, PART, REFERENCE, ROWS_SHARE, STEP, threshold_of
-from .draws import ROWS, uniform
+from .draws import uniform
 from .estimate import spreads, visible
 from .lists import Listed, Price, select
 from .products import Table, attend_listed, product_dtype, shifted, working_dtype
@@ -312,7 +313,7 @@ class Reader:
         # What the draw gives.
         numbers = torch.arange(first, edge, device=query.device)
         place_tensor = torch.full_like(self._line, place)
-        drawn = uniform(call.parameters.seed, self._line, place_tensor, numbers, ROWS).to(self._dtype)
+        drawn = uniform(call.parameters.seed, self._line, place_tensor, numbers, KV_DRAWS).to(self._dtype)
         threshold = ROWS_SHARE * threshold_of(call.parameters.threshold, visible(tile, call))
         level = math.log(threshold) - self._spread[:, first:edge]  # the price that is certain
         limit = torch.where(drawn < LEAST_CHANCE, NEG_INF, level + drawn.log())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from attention_cases import Inputs, check_against_oracle, make_inputs
-from hyperrewrite.kernels import planning, sampling, sampling_oracle
+from hyperrewrite.kernels import lsh, planning, sampling, sampling_oracle
 from hyperrewrite.kernels.sampling import estimate
 from hyperrewrite.kernels.sampling.draws import first_word, uniform
 from hyperrewrite.kernels.sampling.prices import search
@@ -194,6 +194,10 @@ def test_numbers_are_uniform_and_name_by_name_others() -> None:
     shifted = torch.corrcoef(torch.stack([numbers[0, 0, :-1], numbers[0, 0, 1:]]))[0, 1]
     assert abs(float(shifted)) < 5 / 256
     assert first_word(7, torch.tensor(0), torch.tensor(1)) != first_word(7, torch.tensor(1), torch.tensor(0))
+
+
+def test_no_two_streams_have_one_name() -> None:
+    assert len({lsh.PLANES, lsh.RANKS, lsh.DRAWS, lsh.KV_DRAWS, lsh.LOOKS}) == 5
 
 
 def test_one_seed_gives_the_same_bits_and_another_does_not() -> None:

@@ -31,6 +31,7 @@ from ..call import AttentionCall
 from ..exact import Scoring, span_forward
 from ..lsh import KV_DRAWS
 from ..parts import Span, Tiles
+from ..planning import without_masked
 from ..tiling import Tile, tiles
 from . import BLOCK, LEAST_CHANCE, PART, REFERENCE, ROWS_SHARE, STEP, threshold_of
 from .draws import uniform
@@ -68,7 +69,7 @@ def attention(
     """
     batch, heads, n_q, _ = query.shape
     dtype = working_dtype(query)
-    query, key, value = query.contiguous(), _clean(key, key_mask), _clean(value, key_mask)
+    query, key, value = _laid_out(query, key, value, key_mask)
     out = torch.zeros(batch, heads, n_q, value.shape[-1], dtype=dtype, device=query.device)
     lse = torch.full((batch, heads, n_q), NEG_INF, dtype=dtype, device=query.device)
     cut = list(tiles(call))
@@ -106,7 +107,7 @@ def far(
     """The far keys of `attention` as parts for the engine. chosen: some of the call's tiles; None: all of them."""
     batch, heads = query.shape[:2]
     units = key.shape[1]
-    reader = Reader(query.contiguous(), _clean(key, key_mask), _clean(value, key_mask), key_mask, call)
+    reader = Reader(*_laid_out(query, key, value, key_mask), key_mask, call)
     for tile in tiles(call) if chosen is None else chosen:
         if not tile.far:
             continue
@@ -128,11 +129,10 @@ def far(
             yield Tiles(queries, index, weight)
 
 
-def _clean(tensor: Tensor, key_mask: Tensor | None) -> Tensor:
+def _laid_out(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Rows of masked keys as zeros; contiguous, so that what is drawn depends on no layout."""
-    return (
-        tensor.contiguous() if key_mask is None else tensor.masked_fill(~key_mask[:, None, :, None], 0.0).contiguous()
-    )
+    key, value = without_masked(key, key_mask), without_masked(value, key_mask)
+    return query.contiguous(), key.contiguous(), value.contiguous()
 
 
 def _certain(queries: Tensor, keys: Tensor, key_mask: Tensor | None, batch: int, units: int) -> Tiles:
@@ -293,7 +293,7 @@ class Reader:
         call, first = self._call, self._first
         count, query = (edge - first) // BLOCK, near.query
         leaders, size = self._leaders(tile)
-        place = (tile.start - tile.skip + (call.causal_offset or 0)) // call.parameters.tile
+        place = tile.place(call)
         # What blocks are worth.
         blocks, total = self._block_scores(near, low, high, edge)
         lead = query.index_select(2, leaders)

@@ -8,10 +8,9 @@ import pytest
 import torch
 from attention_cases import Inputs, check_against_oracle, make_inputs
 from hyperrewrite.kernels import oracle, planning
-from hyperrewrite.kernels.parts import Span, Tiles, without_bands
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from planned import planned
 
 pytestmark = pytest.mark.usefixtures("short_reference")
 NEG_INF = float("-inf")
@@ -19,28 +18,6 @@ HYPER: dict[str, Any] = {
     "algorithm": "hyper", "price": "search", "min_seq_len": 8, "tile": 16, "window": 8, "sinks": 3,
     "threshold": 0.05, "scale": 0.4,
 }  # fmt: skip
-
-
-def pairs_read(inputs: Inputs, **rules: Any) -> Tensor:
-    """How often a pair is planned, int64 [B, H, n_q, n_k]."""
-    call = inputs.call(**rules)
-    leaves = (inputs.query.detach(), inputs.key.detach(), inputs.value.detach())
-    parts, found = planning.whole_plan(*leaves, inputs.key_mask, call)
-    count = torch.zeros(*inputs.query.shape[:3], call.num_keys, dtype=torch.int64)
-    for part in without_bands(parts):
-        assert isinstance(part, Span)
-        low, high = part.key_edges(count.device)
-        keys = torch.arange(call.num_keys)
-        seen = (keys >= low[:, None]) & (keys < high[:, None])
-        mask = torch.ones(1, 1, 1, call.num_keys) if inputs.key_mask is None else inputs.key_mask[:, None, None]
-        count[:, :, part.query_start : part.query_stop] += (seen & (mask > 0)).long()
-    for part in found:
-        assert isinstance(part, Tiles) and part.log_weight is not None
-        b, h, t, q, k = (part.log_weight > NEG_INF).nonzero(as_tuple=True)
-        place = (b, h, part.query_rows[b, h, t, q], part.key_rows[b, h, t, k])
-        assert bool((part.key_rows[b, h, t, k] >= 0).all())
-        count.index_put_(place, torch.ones_like(b), accumulate=True)
-    return count
 
 
 @settings(max_examples=60, deadline=None)
@@ -65,17 +42,16 @@ def test_plan_is_disjoint_visible_and_counted(
     call = inputs.call(**rules)
     if planning.algorithm_of(call) != "hyper":
         return
-    read = pairs_read(inputs, **rules)
-    assert int(read.max()) <= 1
+    read = planned(inputs, **rules) > NEG_INF
     allowed = oracle.visible(inputs.query, inputs.key, inputs.key_mask, call)
-    assert not bool(((read > 0) & ~allowed).any())
+    assert not bool((read & ~allowed).any())
     leaves = (inputs.query.detach(), inputs.key.detach(), inputs.value.detach())
     parts, found = planning.whole_plan(*leaves, inputs.key_mask, call)
     assert torch.equal(planning.count_keys(parts, inputs.key_mask, 2, 2, call, found=found), read.sum(-1))
     if offset is not None:
         rows, keys = torch.arange(n_q)[:, None] + offset, torch.arange(n_k)
         recent = (keys > rows - max(window, 1)) | (keys < sinks)
-        assert bool(((read > 0) | ~(recent & allowed)).all())
+        assert bool((read | ~(recent & allowed)).all())
 
 
 @pytest.mark.parametrize(
@@ -137,5 +113,5 @@ def test_fewer_queries_than_a_tile_run_exactly(queries: int, name: str) -> None:
 
 def test_a_window_over_everything_is_exact() -> None:
     inputs = make_inputs(100, heads=2, features=8)
-    read = pairs_read(inputs, causal_offset=0, **{**HYPER, "window": 96})
-    assert torch.equal(read > 0, torch.ones(100, 100, dtype=torch.bool).tril().expand(2, 2, -1, -1))
+    read = planned(inputs, causal_offset=0, **{**HYPER, "window": 96}) > NEG_INF
+    assert torch.equal(read, torch.ones(100, 100, dtype=torch.bool).tril().expand(2, 2, -1, -1))

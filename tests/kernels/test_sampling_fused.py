@@ -28,6 +28,11 @@ SAMPLE: dict[str, Any] = {
 }  # fmt: skip
 
 
+def launched(inputs: Inputs, **rules: Any) -> tuple[Tensor, Tensor]:
+    leaves = (inputs.query.detach(), inputs.key.detach(), inputs.value.detach())
+    return launch.sampled(*leaves, inputs.key_mask, inputs.call(**rules), SMALL, words=4, list_keys=256)
+
+
 @triton.jit
 def _numbers(out_ptr, seed, line, tile, TAG: tl.constexpr, COUNT: tl.constexpr):
     key = tl.arange(0, COUNT)
@@ -68,8 +73,7 @@ def test_matches_oracle(
     )  # fmt: skip
     rules = {**SAMPLE, **more, "scale": 2.0 / features**0.5, "causal_offset": offset}
     want, want_lse = inputs.oracle(**rules)
-    leaves = (inputs.query.detach(), inputs.key.detach(), inputs.value.detach())
-    out, lse = launch.sampled(*leaves, inputs.key_mask, inputs.call(**rules), SMALL, words=4, list_keys=256)
+    out, lse = launched(inputs, **rules)
     torch.testing.assert_close(out.double(), want, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(lse.double(), want_lse, atol=1e-5, rtol=1e-5)
 
@@ -78,11 +82,6 @@ def test_other_tiles_are_left_to_the_portable_form() -> None:
     inputs = make_inputs(300)
     reason = choice.reason_against(inputs.query, inputs.key, inputs.value, inputs.call(**{**SAMPLE, "tile": 64}))
     assert reason is not None
-
-
-def launched(inputs: Inputs, **rules: Any) -> tuple[Tensor, Tensor]:
-    leaves = (inputs.query.detach(), inputs.key.detach(), inputs.value.detach())
-    return launch.sampled(*leaves, inputs.key_mask, inputs.call(**rules), SMALL, words=4, list_keys=256)
 
 
 @needs_interpreter

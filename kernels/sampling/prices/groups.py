@@ -77,9 +77,7 @@ class Blocks:
         """The blocks from position `start` on, a multiple of BLOCK, to the tile: later keys are in none."""
         stop = past(tile, self.call)
         whole = stop // BLOCK
-        found = Groups(
-            self.groups.mean[:, :, start // BLOCK : whole], self.groups.variance[:, :, start // BLOCK : whole]
-        )
+        found = self.groups.part(start // BLOCK, whole)
         if stop % BLOCK == 0:
             return found
         rest = slice(whole * BLOCK, stop)
